@@ -1,0 +1,83 @@
+// What makes one engine different from another, and all that a new engine has to write. Everything else
+// (versions, the repository, restore, the state on disk, merging, errors after a failed disk) is the same for
+// all and lives in `partition-engine.ts`, which owns one core at a time: a restore builds a second one beside
+// it and then changes the pointer, so a failed restore touches nothing.
+//
+//              PartitionEngine ── checks, versions, state file, restore
+//                     │ owns one
+//                 EngineCore   ── memory, hybrid-log, …: where a record lies
+//                     │ publishes runs into
+//                   RunSet     ── open runs, newest first; merges
+
+import type { KeyHasher } from "./base/key-hash.ts"
+import type { EngineName, EngineStatistics, KeyValue, ScanOptions } from "./engine.ts"
+import type { Seams } from "./io/seams.ts"
+import type { OpenRun, RunSet } from "./runs/run-set.ts"
+import type { Relocations } from "./runs/merge-runs.ts"
+
+/** The moment up to which a snapshot reaches; made by `seal`, consumed by `flush`. */
+export interface Seal {
+  /** What a core needs to know about the moment, for example a log address. */
+  readonly at: number
+}
+
+/** What the shell gives to a core. */
+export interface CoreHost<Settings> extends Seams {
+  readonly settings: Settings
+  readonly valueBytesMax: number
+  readonly hashSeed: number
+  readonly hasher: KeyHasher
+  /** The runs of this state. The core adds what it flushes; merges replace runs in it. */
+  readonly runs: RunSet
+  /** Called when a background step fails in a way that loses the promise of durability: no later write is taken. */
+  poison(error: unknown): void
+}
+
+/** The arguments were checked by the shell: keys of 1 to 65 535 bytes, values within the limit, batches whole. */
+export interface EngineCore {
+  get(key: Uint8Array): Uint8Array | undefined | Promise<Uint8Array | undefined>
+  getMany(keys: readonly Uint8Array[]): (Uint8Array | undefined)[] | Promise<(Uint8Array | undefined)[]>
+  set(key: Uint8Array, value: Uint8Array): Promise<void> | undefined
+  /** Applies a checked batch of encoded records, all of it, before it returns. */
+  write(batch: Uint8Array, recordCount: number): Promise<void> | undefined
+  /**
+   * Throws when `bytes` more of records cannot be taken now: `WRITES_STALLED`, `STORAGE_FULL`. Called by the
+   * shell before `set` and `write`, which then cannot fail.
+   */
+  admit(bytes: number): void
+  scan(options: ScanOptions): AsyncIterable<KeyValue[]>
+
+  /** Fixes the content; synchronous; cost independent of the state's size. Seals are flushed in order. */
+  seal(): Seal
+  /**
+   * Resolves the runs, newest first, that together hold exactly the sealed state; each is retained for the
+   * caller, who releases it. Their content is durable.
+   */
+  flush(seal: Seal): Promise<readonly OpenRun[]>
+  /** JSON that has to come back with the sealed runs; called right after `flush` resolved. */
+  engineState(): unknown
+
+  /**
+   * A merge has made `output` from `inputs`. The run set holds `output` already and, until this resolves, the
+   * inputs too: move every reference over. Work in slices.
+   */
+  relocate(inputs: readonly OpenRun[], output: OpenRun, relocations: Relocations): Promise<void>
+
+  statistics(): Pick<
+    EngineStatistics,
+    "recordCount" | "memoryBytes" | "indexBytes" | "flushCount" | "bytesFlushed" | "diskReadCount" | "stallCount"
+  >
+  /** Stops background work and waits for it. Does not flush. */
+  close(): Promise<void>
+}
+
+/** How an engine is told to the rest of the package: one entry of the table in `open-engine.ts`. */
+export interface EngineDefinition<Settings> {
+  readonly name: EngineName
+  /** Settings from plain data, with defaults. @throws EngineError `SETTING_INVALID` */
+  parseSettings(settings: unknown): Settings
+  /** A core over the runs in `host.runs` (none for a new state) and the engine state saved with them. */
+  open(host: CoreHost<Settings>, engineState: unknown): Promise<EngineCore>
+  /** When runs are to be merged; undefined: never. */
+  readonly mergePolicy: ((settings: Settings) => { readonly maxRunsPerLevel: number } | undefined)
+}

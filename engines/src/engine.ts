@@ -1,0 +1,171 @@
+// The page to read first: what an engine is to its callers. Four engines, one behaviour; a caller cannot
+// tell them apart except by speed, memory and what survives.
+//
+//     const engine = await openEngine({ engine: "hybrid-log", directory, repository: "file:/…" })
+//     engine.set(key, value)                         applied when this returns
+//     const value = engine.get(key)                  bytes, undefined, or a promise when the disk must be asked
+//     await engine.snapshot({ version: 7, metadata })
+//     await engine.restore({ version: 7 })
+//     await engine.close()
+//
+// The one rule of order: **a call takes effect when it is made.** A write can be read as soon as the call
+// returns; a promise that it returns says only when the caller may go on (memory is full, a flush is behind).
+// A read answers the state of the moment of the call, even when its promise resolves after later writes.
+// Calls therefore never race: their order is the order in which they were made.
+//
+// One thread owns an engine. Bytes that are passed in belong to the caller again when the call returns;
+// bytes that come out belong to the caller.
+
+import type { RunFigures } from "./runs/run.ts"
+import type { VersionSummary } from "./snapshots/manifest.ts"
+
+export const engineNames = ["memory", "hybrid-log"] as const
+export type EngineName = (typeof engineNames)[number]
+
+export interface KeyValue {
+  readonly key: Uint8Array
+  /** Empty: the key is deleted (in writes), or only keys were asked for (in scans). */
+  readonly value: Uint8Array
+}
+
+export interface ScanOptions {
+  /** Only keys that start with these bytes. */
+  readonly prefix?: Uint8Array
+  /** Only keys of `[start, end)`, compared as unsigned bytes. */
+  readonly start?: Uint8Array
+  readonly end?: Uint8Array
+  /** Leaves the values empty. */
+  readonly keysOnly?: boolean
+}
+
+export interface SnapshotOptions {
+  /** 1 to 2^53 - 1, above every version on the current timeline's line since the restored one; gaps allowed. */
+  readonly version: number
+  /** Up to 1 MiB, stored inside the version and given back at restore. */
+  readonly metadata?: Uint8Array
+}
+
+/** What a committed version cost. */
+export interface SnapshotResult {
+  readonly version: number
+  readonly timeline: string
+  /** Bytes of chunks, recipes and indexes stored for this version, and bytes that the repository held already. */
+  readonly bytesNew: number
+  readonly bytesReused: number
+  readonly chunksNew: number
+  readonly chunksReused: number
+  /** How long the caller's thread was held to fix the content, in milliseconds. */
+  readonly sealMs: number
+  /** From the call to the committed manifest, in milliseconds. */
+  readonly totalMs: number
+}
+
+/** Which state to put back: a version, the newest one, a replaced state, or none at all. */
+export type RestoreTarget =
+  | { readonly version: number; readonly timeline?: string }
+  | { readonly newest: true }
+  | { readonly replaced: string }
+  | { readonly empty: true }
+
+/** `newTimeline` names the timeline that the next version starts; partitions of one store share it. */
+export type RestoreOptions = RestoreTarget & { readonly newTimeline?: string }
+
+export interface RestoreResult {
+  /** Zero when the state put back belongs to no version. */
+  readonly version: number
+  readonly timeline: string
+  readonly metadata: Uint8Array
+  /** Handle of the state that was replaced: `restore({ replaced })` puts it back. */
+  readonly replaced: string
+  readonly totalMs: number
+}
+
+/** How the state came up when the engine was opened. */
+export type Recovery = "new" | "continued" | "crashed"
+
+export interface EngineStatistics {
+  /** Keys that have a value. */
+  readonly recordCount: number
+  readonly memoryBytes: number
+  readonly indexBytes: number
+  readonly diskBytes: number
+  readonly runsByLevel: readonly number[]
+  readonly flushCount: number
+  readonly mergeCount: number
+  /** Bytes written by flushes and merges since the engine was opened. */
+  readonly bytesFlushed: number
+  readonly bytesMerged: number
+  /** Reads that asked the disk. */
+  readonly diskReadCount: number
+  /** Writes that had to wait. */
+  readonly stallCount: number
+}
+
+export interface Engine {
+  readonly name: EngineName
+  readonly recovery: Recovery
+  /**
+   * Changes whenever the state was replaced by another: a restore, or a crash that lost writes. It survives a
+   * clean stop. A worker that remembers it knows whether the state is still the one it wrote to.
+   */
+  readonly lineage: string
+  /** The newest version on the current line: number (0: none), its timeline and metadata. */
+  readonly position: { readonly version: number; readonly timeline: string; readonly metadata: Uint8Array }
+
+  /**
+   * The value of `key`, owned by the caller; `undefined` when there is none.
+   * @throws EngineError `KEY_EMPTY`, `KEY_TOO_LARGE`; rejects with `DATA_LOSS`
+   */
+  get(key: Uint8Array): Uint8Array | undefined | Promise<Uint8Array | undefined>
+  /** Values in the order of `keys`; one promise for all when any needs the disk. */
+  getMany(
+    keys: readonly Uint8Array[],
+  ): (Uint8Array | undefined)[] | Promise<(Uint8Array | undefined)[]>
+  /**
+   * Sets one key; an empty value deletes it.
+   * @throws EngineError `KEY_EMPTY`, `KEY_TOO_LARGE`, `VALUE_TOO_LARGE`, `WRITES_STALLED`, `STORAGE_FULL`,
+   * `ENGINE_POISONED`; nothing was then applied
+   */
+  set(key: Uint8Array, value: Uint8Array): Promise<void> | undefined
+  delete(key: Uint8Array): Promise<void> | undefined
+  /** Applies records in order, all or none. Errors as `set`. */
+  write(records: readonly KeyValue[]): Promise<void> | undefined
+  /**
+   * The same for records in the encoding of `base/record.ts`, one behind the other. Returns how many there were
+   * in `recordCount`; `pending` as for `set`.
+   * @throws also `RECORD_MALFORMED`, `RECORD_FLAGS_UNSUPPORTED`
+   */
+  writeEncoded(batch: Uint8Array): { recordCount: number; pending: Promise<void> | undefined }
+  /**
+   * Records in pages of bounded size. A key that is there from the first page to the last comes exactly once,
+   * with the value of the moment its page was read. Ordered by key on `memory` (and `lsm-tree`).
+   */
+  scan(options?: ScanOptions): AsyncIterable<KeyValue[]>
+
+  /**
+   * Makes the present state a version. The state is fixed when the call returns; the promise resolves when the
+   * version is committed. Calls may overlap; versions commit in the order of the calls.
+   * @throws (rejects) EngineError `VERSION_INVALID`, `VERSION_NOT_ASCENDING`, `METADATA_TOO_LARGE`,
+   * `RESTORE_IN_PROGRESS`, `VERSION_EXISTS`, `REPOSITORY_FAILED`, `STORAGE_FULL`
+   */
+  snapshot(options: SnapshotOptions): Promise<SnapshotResult>
+  /**
+   * Replaces the state. When it fails, the state is what it was. Writes made while it runs belong to the state
+   * that is replaced.
+   * @throws (rejects) EngineError `SNAPSHOT_NOT_FOUND`, `VERSION_AMBIGUOUS`, `REPLACED_STATE_NOT_FOUND`,
+   * `RESTORE_IN_PROGRESS`, `ENGINE_MISMATCH`, `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`
+   */
+  restore(target: RestoreOptions): Promise<RestoreResult>
+  /** Committed versions of this partition, on all timelines, oldest first. */
+  listVersions(): Promise<VersionSummary[]>
+  /** Removes a version. @throws (rejects) `SNAPSHOT_NOT_FOUND`, `VERSION_AMBIGUOUS`, `SNAPSHOT_PINNED` */
+  deleteVersion(version: number, timeline?: string): Promise<void>
+  /** Pins a version against removal, or takes the pin off. */
+  pinVersion(version: number, pinned: boolean, timeline?: string): Promise<void>
+
+  statistics(): EngineStatistics
+  /** Figures of the runs on disk, for `Describe`. */
+  runs(): RunFigures[]
+  /** Keeps everything: flushes, syncs and marks the state as complete. The engine cannot be used afterwards. */
+  close(): Promise<void>
+}

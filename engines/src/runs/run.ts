@@ -1,0 +1,38 @@
+// What a run is, apart from its bytes: its identity and its figures, as the state file and manifests list it.
+
+/** Identity and figures of a run. Plain data; survives JSON. */
+export interface RunFigures {
+  /** 32 hex digits, random: the same identity is the same content, everywhere and for ever. */
+  readonly id: string
+  readonly level: number
+  /** Unique and ascending within a partition. Newness: lower levels first, within a level higher runs first. */
+  readonly run: number
+  /** The newest version sealed before the run was written; with level and run it makes the file's name. */
+  readonly version: number
+  /** Length of the file, and of its records part. */
+  readonly bytes: number
+  readonly recordsBytes: number
+  /** Records, tombstones included. */
+  readonly recordCount: number
+  readonly tombstoneCount: number
+}
+
+const RUN_NAME = /^L(\d{1,3})\.(\d{1,16})\.(\d{1,16})\.run$/
+
+/** `L{level}.{run}.{version}.run` */
+export function runFileName(figures: Pick<RunFigures, "level" | "run" | "version">): string {
+  return `L${figures.level}.${figures.run}.${figures.version}.run`
+}
+
+/** True for names that `runFileName` makes. */
+export function isRunFileName(name: string): boolean {
+  return RUN_NAME.test(name)
+}
+
+/** Orders runs newest first: for a key that several of them hold, the first one has its value. */
+export function compareNewestFirst(
+  a: Pick<RunFigures, "level" | "run">,
+  b: Pick<RunFigures, "level" | "run">,
+): number {
+  return a.level - b.level || b.run - a.run
+}
