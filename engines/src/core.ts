@@ -9,11 +9,11 @@
 //                     │ publishes runs into
 //                   RunSet     ── open runs, newest first; merges
 
-import type { KeyHasher } from "./base/key-hash.ts"
 import type { EngineName, EngineStatistics, KeyValue, ScanOptions } from "./engine.ts"
 import type { Seams } from "./io/seams.ts"
-import type { OpenRun, RunSet } from "./runs/run-set.ts"
 import type { Relocations } from "./runs/merge-runs.ts"
+import type { RunDirectory } from "./runs/run-directory.ts"
+import type { OpenRun, RunSet } from "./runs/run-set.ts"
 
 /** The moment up to which a snapshot reaches; made by `seal`, consumed by `flush`. */
 export interface Seal {
@@ -26,9 +26,10 @@ export interface CoreHost<Settings> extends Seams {
   readonly settings: Settings
   readonly valueBytesMax: number
   readonly hashSeed: number
-  readonly hasher: KeyHasher
   /** The runs of this state. The core adds what it flushes; merges replace runs in it. */
   readonly runs: RunSet
+  /** Where the files of new runs go. */
+  readonly directory: RunDirectory
   /** Called when a background step fails in a way that loses the promise of durability: no later write is taken. */
   poison(error: unknown): void
 }
@@ -39,10 +40,10 @@ export interface EngineCore {
   getMany(keys: readonly Uint8Array[]): (Uint8Array | undefined)[] | Promise<(Uint8Array | undefined)[]>
   set(key: Uint8Array, value: Uint8Array): Promise<void> | undefined
   /** Applies a checked batch of encoded records, all of it, before it returns. */
-  write(batch: Uint8Array, recordCount: number): Promise<void> | undefined
+  write(batch: Uint8Array): Promise<void> | undefined
   /**
-   * Throws when `bytes` more of records cannot be taken now: `WRITES_STALLED`, `STORAGE_FULL`. Called by the
-   * shell before `set` and `write`, which then cannot fail.
+   * Throws when `bytes` more of records cannot be taken: `WRITES_STALLED` and `STORAGE_FULL` now,
+   * `BATCH_TOO_LARGE` ever. Called by the shell before `set` and `write`, which then cannot fail.
    */
   admit(bytes: number): void
   scan(options: ScanOptions): AsyncIterable<KeyValue[]>

@@ -17,7 +17,7 @@
 // bytes that come out belong to the caller.
 
 import type { RunFigures } from "./runs/run.ts"
-import type { VersionSummary } from "./snapshots/manifest.ts"
+import type { VersionName, VersionSummary } from "./snapshots/manifest.ts"
 
 export const engineNames = ["memory", "hybrid-log"] as const
 export type EngineName = (typeof engineNames)[number]
@@ -111,6 +111,11 @@ export interface Engine {
   readonly lineage: string
   /** The newest version on the current line: number (0: none), its timeline and metadata. */
   readonly position: { readonly version: number; readonly timeline: string; readonly metadata: Uint8Array }
+  /**
+   * The line that the state stands on, open at its end: a version is on it when it is on one of these timelines and
+   * not above the number there. After a crash: the line that the lost state stood on.
+   */
+  readonly line: readonly VersionName[]
 
   /**
    * The value of `key`, owned by the caller; `undefined` when there is none.

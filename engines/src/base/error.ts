@@ -22,6 +22,7 @@ export const errorReasons = {
   VALUE_TOO_LARGE: "invalid",
   RECORD_MALFORMED: "invalid",
   RECORD_FLAGS_UNSUPPORTED: "invalid",
+  BATCH_TOO_LARGE: "invalid",
   METADATA_TOO_LARGE: "invalid",
   SETTING_INVALID: "invalid",
   ENGINE_UNKNOWN: "invalid",

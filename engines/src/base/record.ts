@@ -127,6 +127,23 @@ export function decodeRecord(source: Uint8Array, offset: number, end: number, cu
   return true
 }
 
+/**
+ * Bytes of the record that starts at `offset`, from its lengths and flags alone: the key and value need not be
+ * there. -1 when the bytes `[offset, end)` begin no well-formed record, or end before its flags.
+ */
+export function peekRecordBytes(source: Uint8Array, offset: number, end: number): number {
+  const keyBytes = decodeUvarint(source, offset, end)
+  if (keyBytes < 1 || keyBytes > KEY_BYTES_MAX) return -1
+  const valueOffset = offset + uvarintBytes(keyBytes)
+  const valueBytes = decodeUvarint(source, valueOffset, end)
+  if (valueBytes < 0 || valueBytes > VALUE_BYTES_MAX) return -1
+  const flagsOffset = valueOffset + uvarintBytes(valueBytes)
+  const flags = flagsOffset < end ? source[flagsOffset]! : FLAGS_KNOWN + 1
+  if ((flags & ~FLAGS_KNOWN) !== 0) return -1
+  const expiryBytes = (flags & FLAG_EXPIRY) === 0 ? 0 : EXPIRY_BYTES
+  return flagsOffset + 1 + expiryBytes + keyBytes + valueBytes - offset
+}
+
 /** The offset of the first byte at or behind `offset` that is not padding; `end` when there is none. */
 export function skipPadding(source: Uint8Array, offset: number, end: number): number {
   let at = offset
@@ -174,7 +191,10 @@ export function checkBatch(batch: Uint8Array, valueBytesMax: number): BatchFigur
 export function checkKeyBytes(keyBytes: number): void {
   if (keyBytes === 0) throw new EngineError("KEY_EMPTY", "a key has at least 1 byte")
   if (keyBytes > KEY_BYTES_MAX) {
-    throw new EngineError("KEY_TOO_LARGE", `the key has ${keyBytes} bytes; at most ${KEY_BYTES_MAX} are allowed`)
+    throw new EngineError(
+      "KEY_TOO_LARGE",
+      `the key has ${keyBytes} bytes; at most ${KEY_BYTES_MAX} are allowed`,
+    )
   }
 }
 
@@ -197,6 +217,17 @@ function encodeUvarint(target: Uint8Array, offset: number, value: number): numbe
   }
   target[at] = rest
   return at + 1
+}
+
+/** A uvarint of up to four bytes in shortest form, or -1. */
+function decodeUvarint(source: Uint8Array, offset: number, end: number): number {
+  let value = 0
+  for (let at = offset, shift = 0; at < end && shift <= 21; at++, shift += 7) {
+    const byte = source[at]!
+    value |= (byte & 0x7f) << shift
+    if (byte < 0x80) return byte === 0 && shift > 0 ? -1 : value
+  }
+  return -1
 }
 
 function uvarintBytes(value: number): number {

@@ -17,16 +17,31 @@ export interface RunFigures {
   readonly tombstoneCount: number
 }
 
-const RUN_NAME = /^L(\d{1,3})\.(\d{1,16})\.(\d{1,16})\.run$/
+/** Levels grow with the logarithm of the runs written: this is never reached. */
+export const RUN_LEVEL_MAX = 255
 
-/** `L{level}.{run}.{version}.run` */
-export function runFileName(figures: Pick<RunFigures, "level" | "run" | "version">): string {
-  return `L${figures.level}.${figures.run}.${figures.version}.run`
+const RUN_NAME = /^L(\d{1,3})\.(\d{1,16})\.(\d{1,16})(\.\d{1,16})?\.run$/
+const UNFINISHED_RUN_NAME = /^L\d{1,3}\.\d{1,16}\.\d{1,16}(\.\d{1,16})?\.run\..+$/
+
+/** `L{level}.{run}.{version}.run`; with `copy` above 0, for a second run of these numbers, `….{copy}.run`. */
+export function runFileName(figures: Pick<RunFigures, "level" | "run" | "version">, copy = 0): string {
+  const numbers = `L${figures.level}.${figures.run}.${figures.version}`
+  return copy === 0 ? `${numbers}.run` : `${numbers}.${copy}.run`
 }
 
 /** True for names that `runFileName` makes. */
 export function isRunFileName(name: string): boolean {
   return RUN_NAME.test(name)
+}
+
+/** True for names of files that become a run when they are whole: a run's name with more behind it. */
+export function isUnfinishedRunFileName(name: string): boolean {
+  return UNFINISHED_RUN_NAME.test(name)
+}
+
+/** The number of the run in a name that `runFileName` made. */
+export function runNumberOfFileName(name: string): number {
+  return Number(RUN_NAME.exec(name)?.[2])
 }
 
 /** Orders runs newest first: for a key that several of them hold, the first one has its value. */

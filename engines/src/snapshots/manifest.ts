@@ -6,7 +6,14 @@
 // JSON, because at three in the morning somebody reads it with `head -1`; a hash, because a cut or damaged one
 // must never be half believed. Its size follows the number of runs, never the number of records.
 
-import type { RunFigures } from "../runs/run.ts"
+import { createHash } from "node:crypto"
+import { z } from "zod"
+import { assert } from "../base/assert.ts"
+import { EngineError } from "../base/error.ts"
+import { compareNewestFirst, type RunFigures } from "../runs/run.ts"
+import { checkStoreName, isTimelineName, PARTITION_COUNT_MAX, parseVersionKey } from "./repository-keys.ts"
+import { damaged, tooNew } from "./stored-bytes.ts"
+import { isOnLine, isSameVersion } from "./timeline.ts"
 
 export const MANIFEST_FORMAT = 1
 
@@ -72,4 +79,158 @@ export interface VersionSummary {
   readonly bytesNew: number
   readonly metadata: Uint8Array
   readonly pinned: boolean
+}
+
+/** Metadata of a version at most. */
+export const METADATA_BYTES_MAX = 1024 * 1024
+/** Metadata, and room for more than ten thousand runs and timelines. */
+export const MANIFEST_BYTES_MAX = 16 * 1024 * 1024
+
+const HASH_LINE_BYTES = 65
+const NEWLINE = 0x0a
+
+const hexDigits = (count: number) => z.string().regex(new RegExp(`^[0-9a-f]{${count}}$`))
+const count = z.int().min(0)
+const positive = z.int().min(1)
+const versionName = z.strictObject({ timeline: z.string().refine(isTimelineName), version: positive })
+const storedRun = z
+  .strictObject({
+    id: hexDigits(32),
+    level: count,
+    run: count,
+    version: count,
+    bytes: positive,
+    recordsBytes: count,
+    recordCount: count,
+    tombstoneCount: count,
+    recipe: z.strictObject({ pack: hexDigits(32), offset: count, bytes: positive, hash: hexDigits(64) }),
+  })
+  .refine((run) => run.recordsBytes <= run.bytes, "records longer than the run")
+  .refine((run) => run.tombstoneCount <= run.recordCount, "more tombstones than records")
+
+const manifestSchema = z
+  .strictObject({
+    format: z.literal(MANIFEST_FORMAT),
+    store: z.string(),
+    partition: count,
+    partitionCount: positive.max(PARTITION_COUNT_MAX),
+    timeline: z.string().refine(isTimelineName),
+    version: positive,
+    parent: versionName.nullable(),
+    line: z.array(versionName).min(1),
+    createdMs: z.number().min(0),
+    engine: z.string().min(1),
+    hashSeed: z.int().min(0).max(0xffff_ffff),
+    runs: z.array(storedRun),
+    engineState: z.unknown(),
+    metadata: z.string().refine(isMetadata, "metadata that is not base64, or too long"),
+    recordCount: count,
+    bytesNew: count,
+    bytesReused: count,
+  })
+  .refine((manifest) => manifest.partition < manifest.partitionCount, "partition out of bounds")
+  .refine((manifest) => isWholeLine(manifest.line, manifest), "line that does not end in this version")
+  .refine(
+    ({ parent, line, version }) => parent === null || (parent.version < version && isOnLine(parent, line)),
+    "parent that is not on the line",
+  )
+  .refine((manifest) => areNewestFirst(manifest.runs), "runs out of order")
+
+/**
+ * The object of `manifest`.
+ * @throws EngineError `METADATA_TOO_LARGE` when the object would exceed MANIFEST_BYTES_MAX
+ */
+export function encodeManifest(manifest: Manifest): Uint8Array {
+  checkStoreName(manifest.store)
+  const text = JSON.stringify(manifest)
+  assert(manifestSchema.safeParse(JSON.parse(text)).success, "a manifest that is written can be read")
+  const line = Buffer.from(text)
+  const bytes = line.length + 1 + HASH_LINE_BYTES
+  if (bytes > MANIFEST_BYTES_MAX) {
+    throw new EngineError(
+      "METADATA_TOO_LARGE",
+      `the manifest has ${bytes} bytes; at most ${MANIFEST_BYTES_MAX} are allowed`,
+    )
+  }
+  return Buffer.concat([line, Buffer.from(`\n${sha256(line)}\n`)])
+}
+
+/**
+ * The manifest in `source`, checked whole, which must be the one of `key`.
+ * @throws EngineError `DATA_LOSS`, `FORMAT_NEWER`, naming `key`
+ */
+export function decodeManifest(source: Uint8Array, key: string): Manifest {
+  const lineEnd = source.length - HASH_LINE_BYTES - 1
+  if (lineEnd < 0 || source.length > MANIFEST_BYTES_MAX) throw damaged(key, `it has ${source.length} bytes`)
+  const line = source.subarray(0, lineEnd)
+  const seal = Buffer.from(`\n${sha256(line)}\n`)
+  if (Buffer.compare(seal, source.subarray(lineEnd)) !== 0) throw damaged(key, "hash of the manifest")
+  if (line.includes(NEWLINE)) throw damaged(key, "more than one line")
+  const json = parseJson(line, key)
+  const { format } = z.looseObject({ format: z.int().optional() }).safeParse(json).data ?? {}
+  if (format !== undefined && format > MANIFEST_FORMAT) throw tooNew(key, format, MANIFEST_FORMAT)
+  const parsed = manifestSchema.safeParse(json)
+  if (!parsed.success) throw damaged(key, z.prettifyError(parsed.error))
+  const { store, partition, timeline, version } = parsed.data
+  const name = parseVersionKey(key)
+  assert(name?.what === "manifest", "a manifest is read under its key")
+  if (store !== name.store || partition !== name.partition || !isSameVersion(name, parsed.data)) {
+    throw damaged(key, `it is the manifest of ${store}/${partition}/${timeline}/${version}`)
+  }
+  return parsed.data
+}
+
+/** What lists show of `manifest`. */
+export function summarizeManifest(manifest: Manifest, pinned: boolean): VersionSummary {
+  const { version, timeline, parent, line, createdMs, engine, partitionCount, recordCount, bytesNew } =
+    manifest
+  return {
+    version,
+    timeline,
+    parent,
+    line,
+    createdMs,
+    engine,
+    partitionCount,
+    recordCount,
+    bytes: manifest.runs.reduce((sum, run) => sum + run.bytes, 0),
+    bytesNew,
+    metadata: Buffer.from(manifest.metadata, "base64"),
+    pinned,
+  }
+}
+
+function isMetadata(text: string): boolean {
+  const bytes = Buffer.from(text, "base64")
+  return bytes.length <= METADATA_BYTES_MAX && bytes.toString("base64") === text
+}
+
+/** Ends in `last`, ascends, and is on each timeline once. */
+function isWholeLine(line: readonly VersionName[], last: VersionName): boolean {
+  const end = line.at(-1)
+  return (
+    end !== undefined &&
+    isSameVersion(end, last) &&
+    line.every(({ version }, i) => i === 0 || version > line[i - 1]!.version) &&
+    new Set(line.map(({ timeline }) => timeline)).size === line.length
+  )
+}
+
+function areNewestFirst(runs: readonly StoredRun[]): boolean {
+  return (
+    runs.every((run, i) => i === 0 || compareNewestFirst(runs[i - 1]!, run) < 0) &&
+    new Set(runs.map(({ id }) => id)).size === runs.length
+  )
+}
+
+function parseJson(line: Uint8Array, key: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(line))
+  } catch (error) {
+    throw new EngineError("DATA_LOSS", `${key} is damaged: it is no JSON`, { cause: error })
+  }
+}
+
+function sha256(line: Uint8Array): string {
+  return createHash("sha256").update(line).digest("hex")
 }

@@ -1,0 +1,16 @@
+// What the rest of the package knows of the hybrid log.
+
+import type { EngineDefinition } from "../../core.ts"
+import { HybridLog } from "./hybrid-log.ts"
+import { loadIndex } from "./load-index.ts"
+import { type HybridLogSettings, parseHybridLogSettings } from "./settings.ts"
+
+export const hybridLogDefinition: EngineDefinition<HybridLogSettings> = {
+  name: "hybrid-log",
+  parseSettings: parseHybridLogSettings,
+  async open(host, engineState) {
+    return new HybridLog(host, await loadIndex(host.runs, engineState))
+  },
+  mergePolicy: ({ compactionEnabled, maxRunsPerLevel }) =>
+    compactionEnabled ? { maxRunsPerLevel } : undefined,
+}

@@ -1,0 +1,54 @@
+// What a thread of the ThreadExecutor runs: finds the job, runs it on the real world, answers.
+
+import { move, transferableSymbol, valueSymbol } from "piscina"
+import type { Job } from "./executor.ts"
+import { makeJobContext } from "./job-context.ts"
+import { encodeError, type JobAnswer, type JobRequest } from "./job-message.ts"
+import { movableBuffers } from "./movable-buffers.ts"
+import { NodeFileSystem } from "./node-file-system.ts"
+import { SystemClock } from "./system-clock.ts"
+import { SystemRandom } from "./system-random.ts"
+
+const context = makeJobContext({
+  fileSystem: new NodeFileSystem(),
+  clock: new SystemClock(),
+  random: new SystemRandom(),
+})
+
+const jobs = new Map<string, Job<unknown, unknown>>()
+
+/** Called by the pool for each job. Never rejects: what the job throws is part of the answer. */
+export async function runJob(request: JobRequest): Promise<unknown> {
+  const answer = await answerTo(request)
+  // The pool moves the buffers that stand under the one symbol, and answers with what stands under the other.
+  return move({ [transferableSymbol]: movableBuffers(answer), [valueSymbol]: answer })
+}
+
+async function answerTo({ module, name, input }: JobRequest): Promise<JobAnswer> {
+  try {
+    const job = await findJob(module, name)
+    return { output: await job.run(context, input) }
+  } catch (error) {
+    return { failure: encodeError(error) }
+  }
+}
+
+async function findJob(module: string, name: string): Promise<Job<unknown, unknown>> {
+  const place = `${module}#${name}`
+  const known = jobs.get(place)
+  if (known !== undefined) return known
+  const exported: unknown = (await import(module))[name]
+  if (!isJob(exported)) throw new Error(`${module} exports no job named ${name}`)
+  jobs.set(place, exported)
+  return exported
+}
+
+function isJob(value: unknown): value is Job<unknown, unknown> {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "run" in value &&
+    typeof value.run === "function" &&
+    "name" in value
+  )
+}

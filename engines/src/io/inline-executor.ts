@@ -1,0 +1,50 @@
+// Runs jobs on the caller's own thread: for tests on a simulated disk, and for programs that want no threads.
+// Input and output are cloned and moved as between threads, so that a job that shares memory with its caller
+// by mistake fails here too.
+
+import { EngineError } from "../base/error.ts"
+import type { Executor, Job, JobContext } from "./executor.ts"
+import { makeJobContext } from "./job-context.ts"
+import { movableBuffers } from "./movable-buffers.ts"
+
+/** An Executor without threads. Jobs begin after the call has returned, and overlap where they wait. */
+export class InlineExecutor implements Executor {
+  readonly #context: JobContext
+  readonly #running = new Set<Promise<unknown>>()
+  #closed = false
+
+  /** @param seams what jobs reach */
+  constructor(seams: Pick<JobContext, "fileSystem" | "clock" | "random">) {
+    this.#context = makeJobContext(seams)
+  }
+
+  async run<Input, Output>(
+    job: Job<Input, Output>,
+    input: Input,
+    transfer: readonly ArrayBuffer[] = [],
+  ): Promise<Output> {
+    if (this.#closed) {
+      throw new EngineError("ENGINE_CLOSED", `job ${job.name} was not run: the executor is closed`)
+    }
+    // Synchronous, as when a message is posted: the caller may change its input as soon as the call returns.
+    const moved = structuredClone(input, { transfer: [...transfer] })
+    const running = this.#runLater(job, moved)
+    this.#running.add(running)
+    try {
+      return await running
+    } finally {
+      this.#running.delete(running)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.allSettled(this.#running)
+  }
+
+  async #runLater<Input, Output>(job: Job<Input, Output>, input: Input): Promise<Output> {
+    await Promise.resolve()
+    const output = await job.run(this.#context, input)
+    return structuredClone(output, { transfer: movableBuffers(output) })
+  }
+}

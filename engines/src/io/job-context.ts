@@ -1,0 +1,24 @@
+// What jobs reach, made from the seams of the thread they run in.
+
+import type { JobContext } from "./executor.ts"
+import type { ObjectStore } from "./object-store.ts"
+import { openObjectStore } from "./object-store-url.ts"
+
+/** A context over the given seams, which opens each object store once. */
+export function makeJobContext(seams: Pick<JobContext, "fileSystem" | "clock" | "random">): JobContext {
+  const stores = new Map<string, Promise<ObjectStore>>()
+  return {
+    fileSystem: seams.fileSystem,
+    clock: seams.clock,
+    random: seams.random,
+    objectStore: (url) => {
+      const known = stores.get(url)
+      if (known !== undefined) return known
+      const opened = openObjectStore(url, seams.fileSystem)
+      stores.set(url, opened)
+      // One that could not be opened is tried again by the next job that asks for it.
+      opened.catch(() => stores.delete(url))
+      return opened
+    },
+  }
+}

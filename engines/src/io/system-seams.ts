@@ -1,0 +1,25 @@
+// The real outside world, as one argument.
+
+import { NodeFileSystem } from "./node-file-system.ts"
+import type { Seams } from "./seams.ts"
+import { SystemClock } from "./system-clock.ts"
+import { SystemRandom } from "./system-random.ts"
+import { ThreadExecutor, type ThreadExecutorOptions } from "./thread-executor.ts"
+
+/** Seams of this process, and what frees their threads. */
+export interface SystemSeams extends Seams {
+  /** Refuses new jobs, waits for running ones and frees the threads. */
+  close(): Promise<void>
+}
+
+/** Disk, clock and chance of the machine, and threads for jobs; the caller closes them. */
+export function systemSeams(options: ThreadExecutorOptions): SystemSeams {
+  const executor = new ThreadExecutor(options)
+  return {
+    fileSystem: new NodeFileSystem(),
+    clock: new SystemClock(),
+    random: new SystemRandom(),
+    executor,
+    close: () => executor.close(),
+  }
+}

@@ -1,0 +1,112 @@
+// Runs jobs in threads, by a piscina pool. The pool starts its first thread with the first job; a thread that
+// was idle for a while ends, all but one; idle threads keep no process alive.
+//
+// A thread that dies (out of memory, `process.exit`, an error in a callback that nobody awaits) fails the job
+// that it ran, and no other: the pool starts a new one.
+
+import { Piscina } from "piscina"
+import { assert } from "../base/assert.ts"
+import { EngineError } from "../base/error.ts"
+import type { Executor, Job } from "./executor.ts"
+import { decodeError, type JobAnswer, type JobRequest } from "./job-message.ts"
+import { movableBuffers } from "./movable-buffers.ts"
+
+/** Jobs that wait for a thread. Merges, snapshots and restores come by ones and tens: more is a runaway. */
+const JOBS_WAITING_MAX = 10_000
+const IDLE_THREAD_MS = 10_000
+const TIMER_MS_MAX = 2 ** 31 - 1
+
+/** Threads load the built package, and jobs from built modules: loaders of TypeScript do not reach into threads. */
+const THREAD_MODULE = new URL("./executor-thread.js", import.meta.url).href
+
+type Pool = Piscina<JobRequest, JobAnswer>
+
+export interface ThreadExecutorOptions {
+  /** Threads at most, at least 1. */
+  readonly threads: number
+}
+
+/** An Executor over threads of this process. */
+export class ThreadExecutor implements Executor {
+  readonly #threads: number
+  readonly #running = new Set<Promise<unknown>>()
+  #pool: Pool | undefined
+  #closing: Promise<void> | undefined
+
+  constructor(options: ThreadExecutorOptions) {
+    assert(Number.isInteger(options.threads) && options.threads >= 1, "there is at least one thread")
+    this.#threads = options.threads
+  }
+
+  async run<Input, Output>(
+    job: Job<Input, Output>,
+    input: Input,
+    transfer: readonly ArrayBuffer[] = [],
+  ): Promise<Output> {
+    if (this.#closing !== undefined) {
+      throw new EngineError("ENGINE_CLOSED", `job ${job.name} was not run: the executor is closed`)
+    }
+    // Cloned now and not when a thread is free: the caller may change its input as soon as the call returns.
+    const moved = structuredClone(input, { transfer: [...transfer] })
+    const running = this.#post(job, moved)
+    this.#running.add(running)
+    // The pool does not hold the process while the first thread is still starting.
+    const holdProcess = setInterval(() => undefined, TIMER_MS_MAX)
+    try {
+      const answer = await running
+      if ("failure" in answer) throw decodeError(answer.failure)
+      return answer.output as Output
+    } finally {
+      clearInterval(holdProcess)
+      this.#running.delete(running)
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#closeWhenIdle()
+    return this.#closing
+  }
+
+  async #closeWhenIdle(): Promise<void> {
+    await Promise.allSettled(this.#running)
+    await this.#pool?.destroy()
+  }
+
+  async #post<Input, Output>(job: Job<Input, Output>, input: Input): Promise<JobAnswer> {
+    this.#pool ??= this.#startPool()
+    const request = { module: job.module, name: job.name, input }
+    try {
+      return await this.#pool.run(request, {
+        filename: THREAD_MODULE,
+        name: "runJob",
+        transferList: movableBuffers(input),
+      })
+    } catch (error) {
+      // A job's own failure is an answer; what is thrown here comes from the thread itself.
+      const why = error instanceof Error ? error.message : String(error)
+      throw new EngineError("STORAGE_FAILED", `the thread of job ${job.name} failed: ${why}`, {
+        cause: error,
+      })
+    }
+  }
+
+  #startPool(): Pool {
+    const pool: Pool = new Piscina<JobRequest, JobAnswer>({
+      // One stays, or jobs that wait would wait for ever when the last thread dies.
+      minThreads: 1,
+      maxThreads: this.#threads,
+      idleTimeout: IDLE_THREAD_MS,
+      maxQueue: JOBS_WAITING_MAX,
+      // A thread that waits in Atomics.wait gets nothing else done, such as closing files.
+      atomics: "disabled",
+    })
+    // A thread died that had no job. The pool has replaced it, unless threads cannot even start: then whoever
+    // waits is told, and the next job begins with a new pool.
+    pool.on("error", () => {
+      if (pool.threads.length > 0 || this.#pool !== pool) return
+      this.#pool = undefined
+      void pool.destroy()
+    })
+    return pool
+  }
+}

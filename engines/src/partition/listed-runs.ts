@@ -1,0 +1,113 @@
+// What a manifest lists for each run of a state. Usually the run itself, as the repository holds it. But a merged
+// run holds nothing that its inputs do not, so until it has been uploaded (behind the snapshots, which never wait
+// for it) manifests list its inputs in its place; inputs that the repository does not hold yet are kept until it
+// does.
+//
+//     merge of a, b -> m        manifests list   a, b
+//     m uploaded                manifests list   m          a and b may go
+//
+// Holds: a leaf that is not stored holds its run, so that its file stays; the hold ends when it is stored.
+
+import type { OpenRun } from "../runs/run-set.ts"
+import type { StoredRun } from "../snapshots/manifest.ts"
+import type { Repository, StoreResult } from "../snapshots/repository.ts"
+
+/** One run that manifests list. Either it is stored, or its file is held until it is. */
+interface Leaf {
+  readonly id: string
+  stored: StoredRun | undefined
+  held: OpenRun | undefined
+}
+
+export class ListedRuns {
+  readonly #repository: Repository
+  readonly #leaves = new Map<string, readonly Leaf[]>()
+  /** Leaves that hold their run, or did. */
+  readonly #held = new Set<Leaf>()
+
+  /** @param stored what the state file or a manifest says is stored, by the identity of the run it stands for. */
+  constructor(repository: Repository, stored: Readonly<Record<string, readonly StoredRun[]>>) {
+    this.#repository = repository
+    for (const [id, runs] of Object.entries(stored)) {
+      this.#leaves.set(
+        id,
+        runs.map((run) => ({ id: run.id, stored: run, held: undefined })),
+      )
+    }
+  }
+
+  /** Stores what the repository lacks of `runs`. @returns what manifests list for them, and what it cost. */
+  async store(runs: readonly OpenRun[]): Promise<Omit<StoreResult, "runs"> & { runs: StoredRun[] }> {
+    const leaves = runs.flatMap((run) => this.#leavesOf(run))
+    const missing = leaves.filter((leaf) => leaf.stored === undefined)
+    const result = await this.#repository.storeRuns(
+      missing.map(({ held }) => ({ figures: held!.figures, path: held!.path })),
+    )
+    missing.forEach((leaf, i) => {
+      leaf.stored = result.runs[i]!
+      leaf.held?.release()
+      leaf.held = undefined
+    })
+    return { ...result, runs: leaves.map(({ stored }) => stored!) }
+  }
+
+  /** From now on manifests list the inputs' leaves for `output`. Called while the inputs are held by the caller. */
+  merged(inputs: readonly OpenRun[], output: OpenRun): void {
+    const leaves = inputs.flatMap((run) => this.#leavesOf(run))
+    this.#leaves.set(output.figures.id, leaves)
+  }
+
+  /** Uploads a merged run; afterwards manifests list it alone. */
+  async storeMerged(output: OpenRun): Promise<void> {
+    const { runs } = await this.#repository.storeRuns([{ figures: output.figures, path: output.path }])
+    const { id } = output.figures
+    this.#leaves.set(id, [{ id, stored: runs[0]!, held: undefined }])
+    this.#dropHolds()
+  }
+
+  /** Forgets everything about runs other than these. */
+  keepOnly(runs: readonly OpenRun[]): void {
+    const ids = new Set(runs.map(({ figures }) => figures.id))
+    for (const id of this.#leaves.keys()) if (!ids.has(id)) this.#leaves.delete(id)
+    this.#dropHolds()
+  }
+
+  /** What is stored, for the state file. Runs with a leaf that is not stored are left out. */
+  describe(runs: readonly OpenRun[]): Record<string, StoredRun[]> {
+    const stored: Record<string, StoredRun[]> = {}
+    for (const { figures } of runs) {
+      const leaves = this.#leaves.get(figures.id)
+      if (leaves === undefined || leaves.some((leaf) => leaf.stored === undefined)) continue
+      stored[figures.id] = leaves.map((leaf) => leaf.stored!)
+    }
+    return stored
+  }
+
+  /** Ends all holds. */
+  close(): void {
+    this.#leaves.clear()
+    this.#dropHolds()
+  }
+
+  #leavesOf(run: OpenRun): readonly Leaf[] {
+    const known = this.#leaves.get(run.figures.id)
+    if (known !== undefined) return known
+    run.retain()
+    const leaf = { id: run.figures.id, stored: undefined, held: run }
+    this.#held.add(leaf)
+    this.#leaves.set(leaf.id, [leaf])
+    return [leaf]
+  }
+
+  /** Releases the files of leaves that nothing lists any more. */
+  #dropHolds(): void {
+    const listed = new Set<Leaf>()
+    for (const leaves of this.#leaves.values()) for (const leaf of leaves) listed.add(leaf)
+    for (const leaf of this.#held) {
+      if (leaf.held !== undefined && listed.has(leaf)) continue
+      leaf.held?.release()
+      leaf.held = undefined
+      this.#held.delete(leaf)
+    }
+  }
+}

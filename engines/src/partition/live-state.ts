@@ -1,0 +1,146 @@
+// A state that is served: an engine's core over its runs, the merges among them, and where it stands among the
+// versions. A partition has one; during a restore a second one is built beside it, and then they change places.
+
+import { assert } from "../base/assert.ts"
+import type { CoreHost, EngineCore, EngineDefinition } from "../core.ts"
+import type { Seams } from "../io/seams.ts"
+import { Merger } from "../runs/merger.ts"
+import type { RunDirectory } from "../runs/run-directory.ts"
+import { type OpenRun, RunSet } from "../runs/run-set.ts"
+import type { VersionName } from "../snapshots/manifest.ts"
+import type { Repository } from "../snapshots/repository.ts"
+import { ListedRuns } from "./listed-runs.ts"
+import type { StateDescription } from "./state-file.ts"
+
+/** What does not change between the states of one partition. */
+export interface PartitionParts {
+  readonly seams: Seams
+  readonly directory: RunDirectory
+  readonly repository: Repository
+  readonly valueBytesMax: number
+  /** A background step lost the promise of durability. */
+  poison(error: unknown): void
+  /** Something went wrong that is tried again by itself. */
+  warn(message: string, error: unknown): void
+}
+
+export class LiveState {
+  readonly core: EngineCore
+  readonly runs: RunSet
+  readonly listed: ListedRuns
+  readonly hashSeed: number
+  /** Undefined when the engine's runs never merge. */
+  readonly merger: Merger | undefined
+  line: readonly VersionName[]
+  timeline: string
+  metadata: Uint8Array
+  readonly #parts: PartitionParts
+  #uploads: Promise<void> = Promise.resolve()
+
+  private constructor(
+    parts: PartitionParts,
+    description: StateDescription,
+    opened: { core: EngineCore; runs: RunSet; listed: ListedRuns; maxRunsPerLevel: number | undefined },
+  ) {
+    this.#parts = parts
+    this.core = opened.core
+    this.runs = opened.runs
+    this.listed = opened.listed
+    this.hashSeed = description.hashSeed
+    this.line = description.line
+    this.timeline = description.timeline
+    this.metadata = Buffer.from(description.metadata, "base64")
+    this.merger =
+      opened.maxRunsPerLevel === undefined
+        ? undefined
+        : new Merger({
+            runs: this.runs,
+            directory: parts.directory,
+            executor: parts.seams.executor,
+            random: parts.seams.random,
+            hashSeed: this.hashSeed,
+            policy: { maxRunsPerLevel: opened.maxRunsPerLevel },
+            relocate: async (inputs, output, relocations) => {
+              await this.core.relocate(inputs, output, relocations)
+              this.#follow(inputs, output)
+            },
+            onError: (error) => parts.warn("a merge failed", error),
+          })
+  }
+
+  /**
+   * Builds a state from runs that are open; takes over the caller's holds on them, also when it fails.
+   * @throws (rejects) EngineError `DATA_LOSS`
+   */
+  static async open<Settings>(
+    parts: PartitionParts,
+    engine: { readonly definition: EngineDefinition<Settings>; readonly settings: Settings },
+    description: StateDescription,
+    openRuns: readonly OpenRun[],
+  ): Promise<LiveState> {
+    const runs = new RunSet()
+    for (const run of openRuns) runs.add(run)
+    runs.version = description.line.at(-1)?.version ?? 0
+    const host: CoreHost<Settings> = {
+      ...parts.seams,
+      settings: engine.settings,
+      valueBytesMax: parts.valueBytesMax,
+      hashSeed: description.hashSeed,
+      runs,
+      directory: parts.directory,
+      poison: (error) => parts.poison(error),
+    }
+    try {
+      const core = await engine.definition.open(host, description.engineState)
+      const listed = new ListedRuns(parts.repository, description.stored)
+      const maxRunsPerLevel = engine.definition.mergePolicy(engine.settings)?.maxRunsPerLevel
+      return new LiveState(parts, description, { core, runs, listed, maxRunsPerLevel })
+    } catch (error) {
+      runs.close()
+      throw error
+    }
+  }
+
+  /** The version that the state stands on: the newest on its line. */
+  get version(): number {
+    return this.line.at(-1)?.version ?? 0
+  }
+
+  /**
+   * Writes everything to disk and describes it. The caller holds the runs.
+   * @throws (rejects) EngineError `STORAGE_FULL`, `STORAGE_FAILED`
+   */
+  async settle(): Promise<{ description: StateDescription; runs: readonly OpenRun[] }> {
+    const runs = await this.core.flush(this.core.seal())
+    const description: StateDescription = {
+      line: [...this.line],
+      timeline: this.timeline,
+      metadata: Buffer.from(this.metadata).toString("base64"),
+      hashSeed: this.hashSeed,
+      runs: runs.map(({ figures }) => figures),
+      stored: this.listed.describe(runs),
+      engineState: this.core.engineState(),
+    }
+    return { description, runs }
+  }
+
+  /** Stops its work and gives up its runs. Does not flush. */
+  async close(): Promise<void> {
+    await this.merger?.close()
+    await this.#uploads
+    await this.core.close()
+    this.listed.close()
+    this.runs.close()
+  }
+
+  /** A merge took place: manifests list the inputs until the output, uploaded behind everything else, is stored. */
+  #follow(inputs: readonly OpenRun[], output: OpenRun): void {
+    assert(inputs.length > 0, "a merge has inputs")
+    this.listed.merged(inputs, output)
+    output.retain()
+    this.#uploads = this.#uploads
+      .then(() => (this.runs.newestFirst.includes(output) ? this.listed.storeMerged(output) : undefined))
+      .catch((error: unknown) => this.#parts.warn("a merged run could not be uploaded", error))
+      .finally(() => output.release())
+  }
+}

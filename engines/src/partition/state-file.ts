@@ -1,0 +1,103 @@
+// The file `state` of a partition's directory: which state the partition is in, as far as it is on disk.
+//
+//   file := JSON (one line, UTF-8) "\n" sha256 of that line without its newline (64 hex digits) "\n"
+//
+// It is marked clean only by a clean stop; while the engine is open it is not, and then what it says of the present
+// state is not believed after a crash: a version is restored. What it says of replaced states holds always.
+// Published by: write `state.new`, sync it, rename it to `state`, sync the directory.
+
+import { join } from "node:path"
+import { z } from "zod"
+import { EngineError } from "../base/error.ts"
+import { decodeSealedJson, encodeSealedJson } from "../base/sealed-json.ts"
+import type { FileSystem } from "../io/file-system.ts"
+
+export const STATE_FORMAT = 1
+/** A state lists runs, not records; this is far above what any has. */
+const STATE_BYTES_MAX = 64 * 1024 * 1024
+
+const count = z.int().min(0)
+const versionName = z.object({ timeline: z.string(), version: z.int().min(1) })
+const runFigures = z.object({
+  id: z.string().regex(/^[0-9a-f]{32}$/),
+  level: count,
+  run: count,
+  version: count,
+  bytes: count,
+  recordsBytes: count,
+  recordCount: count,
+  tombstoneCount: count,
+})
+const storedRun = runFigures.extend({
+  recipe: z.object({ pack: z.string(), offset: count, bytes: count, hash: z.string() }),
+})
+
+const description = z.object({
+  /** The line of versions that the state descends from; its last entry is the newest version. */
+  line: z.array(versionName),
+  /** Where the next version goes. */
+  timeline: z.string(),
+  /** Of the newest version; base64. */
+  metadata: z.string(),
+  hashSeed: count,
+  /** Newest first. */
+  runs: z.array(runFigures),
+  /** By the identity of a run: the runs that the repository holds and that have the same records. */
+  stored: z.record(z.string(), z.array(storedRun)),
+  engineState: z.unknown(),
+})
+
+const stateFile = z.object({
+  format: z.literal(STATE_FORMAT),
+  engine: z.string(),
+  store: z.string(),
+  partition: count,
+  isClean: z.boolean(),
+  lineage: z.string(),
+  present: description,
+  replaced: z.array(z.object({ handle: z.string(), replacedMs: z.number(), state: description })),
+})
+
+/** A state as far as it is on disk. */
+export type StateDescription = z.infer<typeof description>
+export type StateFile = z.infer<typeof stateFile>
+export type ReplacedState = StateFile["replaced"][number]
+
+/** The state file of `directory`; undefined when there is none. @throws (rejects) `DATA_LOSS`, `FORMAT_NEWER` */
+export async function readStateFile(
+  fileSystem: FileSystem,
+  directory: string,
+): Promise<StateFile | undefined> {
+  const path = join(directory, "state")
+  const file = await fileSystem.open(path, "read")
+  if (file === undefined) return undefined
+  try {
+    const bytes = await file.size()
+    if (bytes > STATE_BYTES_MAX) throw new EngineError("DATA_LOSS", `${path}: ${bytes} bytes are too many`)
+    const content = new Uint8Array(bytes)
+    await file.read(content, 0)
+    return decodeSealedJson(content, { name: path, format: STATE_FORMAT, schema: stateFile })
+  } finally {
+    await file.close()
+  }
+}
+
+/** Puts `state` in the place of the state file; durable when it resolves. */
+export async function publishStateFile(
+  fileSystem: FileSystem,
+  directory: string,
+  state: StateFile,
+): Promise<void> {
+  const path = join(directory, "state")
+  const temporary = `${path}.new`
+  await fileSystem.remove(temporary)
+  const file = await fileSystem.open(temporary, "create")
+  try {
+    await file.write(encodeSealedJson(state), 0)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await fileSystem.rename(temporary, path)
+  await fileSystem.syncDirectory(directory)
+}

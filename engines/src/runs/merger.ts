@@ -1,0 +1,119 @@
+// Keeps the levels of a run set short: watches it, and merges off the caller's thread, one merge at a time, while
+// reads and writes go on.
+//
+//   plan -> job writes the output -> output opened and put in the place of its inputs -> references moved over
+//        -> inputs let go; plan again
+//
+// A merge that fails leaves the set as it was and is tried again when the next run is added. When moving the
+// references fails, both stay: the output stands for its inputs, whose addresses stay readable.
+
+import type { Executor } from "../io/executor.ts"
+import type { Random } from "../io/random.ts"
+import { type MergePolicy, planMerge } from "./merge-policy.ts"
+import { mergeRuns, type Relocations } from "./merge-runs.ts"
+import { newRunOrigin } from "./new-run-origin.ts"
+import type { OpenRun } from "./open-run.ts"
+import type { RunDirectory } from "./run-directory.ts"
+import type { RunSet } from "./run-set.ts"
+
+export interface MergerParts {
+  readonly runs: RunSet
+  readonly directory: RunDirectory
+  readonly executor: Executor
+  readonly random: Random
+  readonly hashSeed: number
+  readonly policy: MergePolicy
+  /** Moves references over; see EngineCore. The inputs are let go when it resolves. */
+  readonly relocate: (inputs: readonly OpenRun[], output: OpenRun, relocations: Relocations) => Promise<void>
+  /** Hears of a merge that failed. */
+  readonly onError: (error: unknown) => void
+}
+
+/** Merges runs of a set from its construction until it is closed. Takes over `onAdded` of the set. */
+export class Merger {
+  readonly #parts: MergerParts
+  #loop: Promise<void> | undefined
+  #isClosed = false
+  #addedCount = 0
+  #mergeCount = 0
+  #bytesMerged = 0
+
+  constructor(parts: MergerParts) {
+    this.#parts = parts
+    parts.runs.onAdded = () => {
+      this.#addedCount++
+      this.#start()
+    }
+    this.#start()
+  }
+
+  /** Merges that were completed. */
+  get mergeCount(): number {
+    return this.#mergeCount
+  }
+
+  /** Bytes of the files that merges have written. */
+  get bytesMerged(): number {
+    return this.#bytesMerged
+  }
+
+  /** Resolves when no merge runs and none is due, or the last one failed. Never rejects. */
+  async idle(): Promise<void> {
+    while (this.#loop !== undefined) await this.#loop
+  }
+
+  /** Starts no more merges and waits for the running one. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#parts.runs.onAdded = undefined
+    await this.idle()
+  }
+
+  #start(): void {
+    if (this.#loop !== undefined || this.#isClosed) return
+    this.#loop = this.#run().finally(() => {
+      this.#loop = undefined
+    })
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isClosed) {
+      const addedBefore = this.#addedCount
+      try {
+        if (!(await this.#mergeOnce())) return
+      } catch (error) {
+        this.#parts.onError(error)
+        // Again only when a run came meanwhile: the same merge would fail the same way.
+        if (addedBefore === this.#addedCount) return
+      }
+    }
+  }
+
+  /** False when no merge is due. */
+  async #mergeOnce(): Promise<boolean> {
+    const { runs, directory, executor, random, hashSeed, policy } = this.#parts
+    const candidates = runs.newestFirst.map((open) => ({ ...open.figures, open }))
+    const plan = planMerge(candidates, policy)
+    if (plan === undefined) return false
+    const inputs = plan.inputs.map((candidate) => candidate.open)
+    for (const input of inputs) input.retain()
+    try {
+      const origin = newRunOrigin(directory, random, { level: plan.outputLevel, version: runs.version })
+      const { figures, relocations } = await executor.run(mergeRuns, {
+        inputs: inputs.map((run) => run.path),
+        output: { ...origin, hashSeed },
+        outputPath: directory.pathFor(origin),
+        dropsTombstones: plan.dropsTombstones,
+      })
+      const output = await directory.adopt(figures)
+      runs.replace(inputs, output)
+      this.#mergeCount++
+      this.#bytesMerged += figures.bytes
+      await this.#parts.relocate(inputs, output, relocations)
+      runs.retire(inputs)
+    } finally {
+      for (const input of inputs) input.release()
+    }
+    return true
+  }
+}

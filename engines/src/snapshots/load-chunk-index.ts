@@ -1,0 +1,97 @@
+// Fills a chunk index from the packs of a repository, newest first, until it has taken what it can keep.
+
+import { isEngineError } from "../base/error.ts"
+import type { Clock } from "../io/clock.ts"
+import type { ObjectStore, ObjectSummary } from "../io/object-store.ts"
+import type { ChunkIndex } from "./chunk-index.ts"
+import { HASH_BYTES } from "./chunk-list.ts"
+import {
+  decodePackEntries,
+  decodePackTrailer,
+  PACK_ENTRY_BYTES,
+  PACK_TRAILER_BYTES,
+  type PackEntries,
+} from "./pack.ts"
+import { PACKS_PREFIX, parsePackKey } from "./repository-keys.ts"
+import { damaged } from "./stored-bytes.ts"
+
+/** Packs read at most; older ones only cost deduplication. */
+const PACKS_READ_MAX = 4096
+const PACKS_READ_AT_ONCE = 16
+/** What is read of a pack's end at first; holds the entries of most packs. */
+const TAIL_BYTES = 16 * 1024
+/** Entries taken over before other work gets its turn. */
+const ENTRIES_A_TURN = 1024
+
+/**
+ * Adds the chunks of the newest packs to `index`, `countMax` of them or slightly more. A pack that is damaged or
+ * of a newer format is left out and told to `onDamage`; what refers to it finds out by itself.
+ * @throws (rejects) EngineError `REPOSITORY_FAILED`
+ */
+export async function loadChunkIndex(
+  objectStore: ObjectStore,
+  index: ChunkIndex,
+  options: { countMax: number; clock: Clock; onDamage: (key: string, error: Error) => void },
+): Promise<void> {
+  const packs = (await objectStore.list(PACKS_PREFIX)).filter(({ key }) => parsePackKey(key) !== undefined)
+  // Identities begin with their time.
+  const newest = packs.reverse().slice(0, PACKS_READ_MAX)
+  for (let first = 0; first < newest.length; first += PACKS_READ_AT_ONCE) {
+    if (index.count >= options.countMax) return
+    const batch = newest.slice(first, first + PACKS_READ_AT_ONCE)
+    const read = await Promise.all(batch.map((pack) => readEntries(objectStore, pack, options.onDamage)))
+    for (const [i, entries] of read.entries()) {
+      if (entries !== undefined) await addEntries(index, parsePackKey(batch[i]!.key)!, entries, options.clock)
+    }
+  }
+}
+
+async function addEntries(
+  index: ChunkIndex,
+  pack: string,
+  entries: PackEntries,
+  clock: Clock,
+): Promise<void> {
+  for (let i = 0; i < entries.count; i++) {
+    if (i % ENTRIES_A_TURN === ENTRIES_A_TURN - 1) await clock.nextTurn()
+    const place = { pack, offset: entries.offsets[i]!, length: entries.lengths[i]! }
+    index.add(entries.kinds[i]!, entries.hashes, i * HASH_BYTES, place)
+  }
+}
+
+/** The entries of a pack; undefined when it has been removed meanwhile or cannot be believed. */
+async function readEntries(
+  objectStore: ObjectStore,
+  pack: ObjectSummary,
+  onDamage: (key: string, error: Error) => void,
+): Promise<PackEntries | undefined> {
+  try {
+    return await readPackEntries(objectStore, pack)
+  } catch (error) {
+    if (!isEngineError(error, "DATA_LOSS") && !isEngineError(error, "FORMAT_NEWER")) throw error
+    onDamage(pack.key, error)
+    return undefined
+  }
+}
+
+/**
+ * Reads and checks the entries of a pack; undefined when there is none.
+ * @throws (rejects) EngineError `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`
+ */
+export async function readPackEntries(
+  objectStore: ObjectStore,
+  pack: Pick<ObjectSummary, "key" | "bytes">,
+): Promise<PackEntries | undefined> {
+  const tailBytes = Math.min(pack.bytes, TAIL_BYTES)
+  const tail = await objectStore.get(pack.key, { offset: pack.bytes - tailBytes, bytes: tailBytes })
+  if (tail === undefined) return undefined
+  if (tail.length !== tailBytes) throw damaged(pack.key, `it has not ${pack.bytes} bytes`)
+  const trailer = decodePackTrailer(tail, pack.bytes, pack.key)
+  if (trailer.id !== parsePackKey(pack.key)) throw damaged(pack.key, `it is the pack ${trailer.id}`)
+  const entriesBytes = trailer.count * PACK_ENTRY_BYTES
+  const start = tailBytes - PACK_TRAILER_BYTES - entriesBytes
+  if (start >= 0) return decodePackEntries(tail.subarray(start, start + entriesBytes), trailer, pack.key)
+  const range = { offset: trailer.entriesOffset, bytes: entriesBytes }
+  const source = await objectStore.get(pack.key, range)
+  return source === undefined ? undefined : decodePackEntries(source, trailer, pack.key)
+}

@@ -1,0 +1,110 @@
+// Keys: what is built can be parsed, what was not built cannot, and bad names never become a part of one.
+
+import { describe, expect, test } from "vitest"
+import { isEngineError } from "../base/error.ts"
+import {
+  checkStoreName,
+  checkVersionName,
+  manifestKey,
+  newPackId,
+  packKey,
+  parsePackKey,
+  parseVersionKey,
+  partitionPrefix,
+  pinKey,
+} from "./repository-keys.ts"
+
+function reasonOf(act: () => unknown): string {
+  try {
+    act()
+    return "none"
+  } catch (error) {
+    if (isEngineError(error)) return error.reason
+    throw error
+  }
+}
+
+const name = { timeline: "0m-a", version: 7 }
+
+describe("repository keys", () => {
+  test("of versions are pinned and come back", () => {
+    expect(manifestKey("default", 12, name)).toBe("stores/default/12/0m-a/0000000000000007.manifest")
+    expect(pinKey("default", 12, name)).toBe("stores/default/12/0m-a/0000000000000007.pin")
+    const parsed = { store: "default", partition: 12, ...name }
+    expect(parseVersionKey(manifestKey("default", 12, name))).toEqual({ ...parsed, what: "manifest" })
+    expect(parseVersionKey(pinKey("default", 12, name))).toEqual({ ...parsed, what: "pin" })
+  })
+
+  test("of versions sort by number within a timeline", () => {
+    const numbers = [1, 9, 10, 99, 1_000_000, Number.MAX_SAFE_INTEGER]
+    const keys = numbers.map((version) => manifestKey("a", 0, { timeline: "t", version }))
+    expect([...keys].sort()).toEqual(keys)
+    expect(keys.map((key) => parseVersionKey(key)?.version)).toEqual(numbers)
+  })
+
+  test.each([
+    "stores/default/0/t/7.manifest",
+    "stores/default/0/t/0000000000000000.manifest",
+    "stores/default/0/t/9999999999999999.manifest",
+    "stores/default/00/t/0000000000000007.manifest",
+    "stores/default/16384/t/0000000000000007.manifest",
+    "stores/default/0/T/0000000000000007.manifest",
+    "stores/-default/0/t/0000000000000007.manifest",
+    "stores/default/0/t/0000000000000007.manifest.tmp",
+    "stores/default/0/t/x/0000000000000007.manifest",
+    "stores/default/0/owner",
+  ])("%s is no version", (key) => {
+    expect(parseVersionKey(key)).toBeUndefined()
+  })
+
+  test.each(["", "-a", "A", "a.b", "a/b", "..", "a".repeat(64), "a\n", "ü"])(
+    "%o is no name for a store",
+    (store) => {
+      expect(reasonOf(() => checkStoreName(store))).toBe("STORE_NAME_INVALID")
+      expect(reasonOf(() => partitionPrefix(store, 0))).toBe("STORE_NAME_INVALID")
+    },
+  )
+
+  test.each(["a", "0", "a-", "default-2", "a".repeat(63)])("%o is a name for a store", (store) => {
+    expect(reasonOf(() => checkStoreName(store))).toBe("none")
+  })
+
+  test.each([
+    ["t", 0],
+    ["t", -1],
+    ["t", 1.5],
+    ["t", 2 ** 53],
+    ["t", Number.NaN],
+    ["", 1],
+    ["T", 1],
+    ["..", 1],
+    ["a/b", 1],
+    ["a\n", 1],
+    ["a".repeat(41), 1],
+  ])("timeline %o, version %d is no name", (timeline, version) => {
+    expect(reasonOf(() => checkVersionName({ timeline, version }))).toBe("VERSION_INVALID")
+    expect(reasonOf(() => manifestKey("a", 0, { timeline, version }))).toBe("VERSION_INVALID")
+  })
+
+  test("a partition out of bounds is a bug", () => {
+    for (const partition of [-1, 16_384, 0.5])
+      expect(() => partitionPrefix("a", partition)).toThrow("invariant")
+  })
+
+  test("of packs come back, and others do not", () => {
+    const id = "0123456789abcdef0123456789abcdef"
+    expect(packKey(id)).toBe(`packs/records/${id}.pack`)
+    expect(parsePackKey(packKey(id))).toBe(id)
+    for (const key of [`packs/records/${id}`, `packs/code/${id}.pack`, `packs/records/${id.slice(1)}.pack`]) {
+      expect(parsePackKey(key), key).toBeUndefined()
+    }
+  })
+
+  test("identities of packs sort by their time", () => {
+    const random = { bytes: (count: number) => new Uint8Array(count).fill(0xab) }
+    const at = (ms: number) => newPackId({ nowMs: () => ms } as Parameters<typeof newPackId>[0], random)
+    expect(at(1_790_000_000_000)).toBe(`01a0c4506c00${"ab".repeat(10)}`)
+    const ids = [at(0), at(255), at(1_790_000_000_000), at(2 ** 48 - 1)]
+    expect([...ids].sort()).toEqual(ids)
+  })
+})

@@ -1,0 +1,70 @@
+// An engine on a simulated disk, small enough that a few hundred records reach every region, and what tests say
+// about it.
+
+import { type Engine, type EngineName, openEngine } from "@varve/engines"
+import { SimulatedFileSystem, type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
+
+/** Settings with which a few kilobytes fill the memory regions. Records of up to 2 KiB. */
+export const tinySettings: Record<EngineName, unknown> = {
+  memory: {},
+  "hybrid-log": { memSegmentLength: 4096, roLagInterval: 8192, flushInterval: 8192, maxRunsPerLevel: 2 },
+}
+export const TINY_VALUE_BYTES_MAX = 2048
+
+export interface EngineFixture {
+  readonly seams: SimulatedSeams
+  readonly engine: Engine
+}
+
+/** Opens the engine on the disk of `seams`, in a fixed directory, with a repository on the same disk. */
+export function openTiny(name: EngineName, seams: SimulatedSeams, settings?: unknown): Promise<Engine> {
+  return openEngine({
+    engine: name,
+    directory: "/partition",
+    repository: "file:/repository",
+    settings: settings ?? tinySettings[name],
+    valueBytesMax: TINY_VALUE_BYTES_MAX,
+    seams,
+  })
+}
+
+/** A fresh disk with an engine on it. */
+export async function tinyEngine(name: EngineName, seed = 1): Promise<EngineFixture> {
+  const seams = simulatedSeams(seed)
+  return { seams, engine: await openTiny(name, seams) }
+}
+
+/** The world after power loss: what was not synced may be gone. */
+export function afterPowerLoss(seams: SimulatedSeams, seed = 1): SimulatedSeams {
+  return simulatedSeams(seed, { fileSystem: seams.fileSystem.restart() })
+}
+
+/** The world after a process ended: files are as it left them. */
+export function afterKill(seams: SimulatedSeams, seed = 1): SimulatedSeams {
+  return simulatedSeams(seed, { fileSystem: seams.fileSystem.restartProcess() })
+}
+
+export { SimulatedFileSystem }
+
+export function bytes(text: string): Uint8Array {
+  return Buffer.from(text)
+}
+
+/** Reads a key as text; undefined when it has no value. */
+export async function read(engine: Engine, key: string): Promise<string | undefined> {
+  const value = await engine.get(bytes(key))
+  return value === undefined ? undefined : Buffer.from(value).toString()
+}
+
+/** Everything in the engine, by a scan, as text; fails when a key comes twice. */
+export async function contents(engine: Engine): Promise<Map<string, string>> {
+  const all = new Map<string, string>()
+  for await (const page of engine.scan()) {
+    for (const { key, value } of page) {
+      const name = Buffer.from(key).toString("latin1")
+      if (all.has(name)) throw new Error(`the scan gave the key ${name} twice`)
+      all.set(name, Buffer.from(value).toString("latin1"))
+    }
+  }
+  return all
+}

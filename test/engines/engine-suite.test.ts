@@ -1,0 +1,446 @@
+// What every engine does, the same for all of them. A caller cannot tell engines apart by anything in here.
+
+import { type Engine, EngineError, type EngineName, engineNames } from "@varve/engines"
+import { encodeRecord } from "@varve/engines/internal"
+import { describe, expect, test } from "vitest"
+import { simulatedSeams } from "../simulation/index.ts"
+import { afterKill, afterPowerLoss, bytes, contents, openTiny, read, tinyEngine } from "./engine-fixture.ts"
+
+/** Engines whose scans come in the order of keys. */
+const orderedEngines: readonly EngineName[] = ["memory"]
+
+/** The reason of the EngineError that `action` throws or rejects with. */
+async function reasonOf(action: () => unknown): Promise<string> {
+  try {
+    await action()
+  } catch (error) {
+    if (error instanceof EngineError) return error.reason
+    throw error
+  }
+  return "no error"
+}
+
+/** Enough records to push the first ones out of memory. */
+async function fill(engine: Engine, count: number, prefix = "filler"): Promise<void> {
+  for (let i = 0; i < count; i++) await engine.set(bytes(`${prefix}:${i}`), bytes(`value ${i} `.repeat(10)))
+}
+
+describe.each(engineNames)("%s", (name) => {
+  describe("reads and writes", () => {
+    test("a key that was never written has no value", async () => {
+      const { engine } = await tinyEngine(name)
+      expect(await read(engine, "a")).toBeUndefined()
+    })
+
+    test("a write can be read as soon as the call returns", async () => {
+      const { engine } = await tinyEngine(name)
+      const pending = engine.set(bytes("a"), bytes("1"))
+      expect(await read(engine, "a")).toBe("1")
+      await pending
+    })
+
+    test("a new value replaces the old one, shorter, as long and longer", async () => {
+      const { engine } = await tinyEngine(name)
+      for (const value of ["middle", "min", "max", "much longer than before", "m", "middle"]) {
+        await engine.set(bytes("a"), bytes(value))
+        expect(await read(engine, "a")).toBe(value)
+      }
+      expect(engine.statistics().recordCount).toBe(1)
+    })
+
+    test("an empty value deletes the key", async () => {
+      const { engine } = await tinyEngine(name)
+      await engine.set(bytes("a"), bytes("1"))
+      await engine.set(bytes("a"), bytes(""))
+      expect(await read(engine, "a")).toBeUndefined()
+      expect(engine.statistics().recordCount).toBe(0)
+      await engine.set(bytes("a"), bytes("2"))
+      expect(await read(engine, "a")).toBe("2")
+      expect(engine.statistics().recordCount).toBe(1)
+    })
+
+    test("deleting what is not there is no error", async () => {
+      const { engine } = await tinyEngine(name)
+      await engine.delete(bytes("a"))
+      expect(engine.statistics().recordCount).toBe(0)
+    })
+
+    test("keys of any bytes are kept apart: all single bytes, __proto__, constructor, prefixes of one another", async () => {
+      const { engine } = await tinyEngine(name)
+      const keys = [
+        ...Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte)),
+        ...["__proto__", "constructor", "toString", "a", "ab", "abc", "é", "e\u0301"].map(bytes),
+        new Uint8Array(2),
+        new Uint8Array(3),
+        new Uint8Array(65_535).fill(7),
+      ].filter((key, i, all) => all.findIndex((other) => Buffer.compare(key, other) === 0) === i)
+      for (const [i, key] of keys.entries()) await engine.set(key, bytes(`${i}`))
+      for (const [i, key] of keys.entries()) {
+        expect(Buffer.from((await engine.get(key))!).toString()).toBe(`${i}`)
+      }
+      expect(engine.statistics().recordCount).toBe(keys.length)
+    })
+
+    test("bytes that come out belong to the caller, bytes that go in too", async () => {
+      const { engine } = await tinyEngine(name)
+      const key = bytes("key")
+      const value = bytes("value")
+      await engine.set(key, value)
+      key.fill(0)
+      value.fill(0)
+      const first = (await engine.get(bytes("key")))!
+      first.fill(0)
+      expect(await read(engine, "key")).toBe("value")
+    })
+
+    test("getMany answers in the order of the keys", async () => {
+      const { engine } = await tinyEngine(name)
+      await engine.set(bytes("a"), bytes("1"))
+      await engine.set(bytes("c"), bytes("3"))
+      const values = await engine.getMany(["c", "b", "a", "c"].map(bytes))
+      expect(values.map((value) => value && Buffer.from(value).toString())).toEqual(["3", undefined, "1", "3"])
+    })
+
+    test("a batch is applied in order", async () => {
+      const { engine } = await tinyEngine(name)
+      const records: [string, string][] = [
+        ["a", "1"],
+        ["b", "2"],
+        ["a", ""],
+        ["b", "3"],
+      ]
+      await engine.write(records.map(([key, value]) => ({ key: bytes(key), value: bytes(value) })))
+      expect(await contents(engine)).toEqual(new Map([["b", "3"]]))
+    })
+
+    test("a batch with one bad record is refused whole", async () => {
+      const { engine } = await tinyEngine(name)
+      const good = { key: bytes("a"), value: bytes("1") }
+      const records = [good, { key: bytes(""), value: bytes("1") }]
+      expect(await reasonOf(() => engine.write(records))).toBe("KEY_EMPTY")
+      const cut = Buffer.concat([encodeRecord(bytes("a"), bytes("1")), encodeRecord(bytes("b"), bytes("2"))])
+      expect(await reasonOf(() => engine.writeEncoded(cut.subarray(0, -1)))).toBe("RECORD_MALFORMED")
+      expect(await contents(engine)).toEqual(new Map())
+    })
+
+    test("bad keys and values are refused with a reason", async () => {
+      const { engine } = await tinyEngine(name)
+      expect(await reasonOf(() => engine.get(bytes("")))).toBe("KEY_EMPTY")
+      expect(await reasonOf(() => engine.set(bytes(""), bytes("1")))).toBe("KEY_EMPTY")
+      expect(await reasonOf(() => engine.set(new Uint8Array(65_536), bytes("1")))).toBe("KEY_TOO_LARGE")
+      expect(await reasonOf(() => engine.getMany([bytes("a"), bytes("")]))).toBe("KEY_EMPTY")
+      expect(await reasonOf(() => engine.set(bytes("a"), new Uint8Array(2049)))).toBe("VALUE_TOO_LARGE")
+      await engine.set(bytes("a"), new Uint8Array(2048).fill(1))
+      expect((await engine.get(bytes("a")))?.length).toBe(2048)
+    })
+  })
+
+  describe("more data than memory", () => {
+    test("records that left memory are read, overwritten and deleted like others", async () => {
+      const { engine } = await tinyEngine(name)
+      for (let i = 0; i < 100; i++) await engine.set(bytes(`key:${i}`), bytes(`first ${i}`))
+      await fill(engine, 2000)
+      for (let i = 0; i < 100; i += 2) await engine.set(bytes(`key:${i}`), bytes(`second ${i}`))
+      for (let i = 0; i < 100; i += 3) await engine.delete(bytes(`key:${i}`))
+      const values = await engine.getMany(Array.from({ length: 100 }, (_, i) => bytes(`key:${i}`)))
+      for (let i = 0; i < 100; i++) {
+        const expected = i % 3 === 0 ? undefined : i % 2 === 0 ? `second ${i}` : `first ${i}`
+        expect(values[i] && Buffer.from(values[i]!).toString()).toBe(expected)
+      }
+      expect(engine.statistics().recordCount).toBe(2000 + 66)
+      expect((await contents(engine)).size).toBe(2066)
+    })
+
+    test("a read answers the state of the moment of the call", async () => {
+      const { engine } = await tinyEngine(name)
+      await engine.set(bytes("a"), bytes("before"))
+      await fill(engine, 2000)
+      const pending = engine.get(bytes("a"))
+      const written = engine.set(bytes("a"), bytes("after"))
+      expect(Buffer.from((await pending)!).toString()).toBe("before")
+      await written
+      expect(await read(engine, "a")).toBe("after")
+    })
+
+    test("no descriptor stays open after close", async () => {
+      const { engine, seams } = await tinyEngine(name)
+      await fill(engine, 2000)
+      await engine.snapshot({ version: 1 })
+      await engine.restore({ version: 1 })
+      await engine.close()
+      expect(seams.fileSystem.openPaths).toEqual([])
+    })
+  })
+
+  describe("scans", () => {
+    test("prefix, range and keys only", async () => {
+      const { engine } = await tinyEngine(name)
+      for (const key of ["a", "ab", "abc", "b", "ba", "c"]) await engine.set(bytes(key), bytes(`<${key}>`))
+      const keysOf = async (options: Parameters<Engine["scan"]>[0]): Promise<string[]> => {
+        const keys: string[] = []
+        for await (const page of engine.scan(options)) for (const { key } of page) keys.push(key.toString())
+        return keys.sort()
+      }
+      expect(await keysOf({ prefix: bytes("ab") })).toEqual(["ab", "abc"])
+      expect(await keysOf({ start: bytes("ab"), end: bytes("ba") })).toEqual(["ab", "abc", "b"])
+      expect(await keysOf({ prefix: bytes("b"), end: bytes("ba") })).toEqual(["b"])
+      for await (const page of engine.scan({ keysOnly: true })) {
+        for (const { value } of page) expect(value.length).toBe(0)
+      }
+    })
+
+    test("a key that is there all the time comes exactly once, whatever is written meanwhile", async () => {
+      const { engine } = await tinyEngine(name)
+      for (let i = 0; i < 500; i++) await engine.set(bytes(`stays:${i}`), bytes("x"))
+      const met = new Map<string, number>()
+      let round = 0
+      for await (const page of engine.scan()) {
+        for (const { key } of page) met.set(key.toString(), (met.get(key.toString()) ?? 0) + 1)
+        for (let i = 0; i < 20; i++) {
+          await engine.set(bytes(`comes:${round}:${i}`), bytes("y".repeat(50)))
+          await engine.set(bytes(`stays:${(round * 20 + i) % 500}`), bytes("longer than before"))
+        }
+        round++
+      }
+      for (let i = 0; i < 500; i++) expect(met.get(`stays:${i}`)).toBe(1)
+    })
+
+    test.runIf(orderedEngines.includes(name))("come in the order of keys", async () => {
+      const { engine } = await tinyEngine(name)
+      await fill(engine, 1000)
+      const keys = [...(await contents(engine)).keys()]
+      expect(keys).toEqual([...keys].sort())
+    })
+  })
+
+  describe("versions", () => {
+    test("a version is the state of the moment of the call, whatever is written afterwards", async () => {
+      const { engine } = await tinyEngine(name)
+      await engine.set(bytes("a"), bytes("1"))
+      await engine.set(bytes("b"), bytes("1"))
+      const snapshot = engine.snapshot({ version: 1 })
+      const written = [engine.set(bytes("a"), bytes("2")), engine.delete(bytes("b")), engine.set(bytes("c"), bytes("2"))]
+      await Promise.all(written)
+      expect((await snapshot).version).toBe(1)
+      expect(await contents(engine)).toEqual(new Map([["a", "2"], ["c", "2"]]))
+      await engine.restore({ version: 1 })
+      expect(await contents(engine)).toEqual(new Map([["a", "1"], ["b", "1"]]))
+    })
+
+    test("any version can be put back, and the newest by default; metadata comes with it", async () => {
+      const { engine } = await tinyEngine(name)
+      for (const version of [1, 5, 9]) {
+        await engine.set(bytes("a"), bytes(`${version}`))
+        await engine.set(bytes(`only ${version}`), bytes("x"))
+        await engine.snapshot({ version, metadata: bytes(`offset ${version}`) })
+      }
+      const restored = await engine.restore({ version: 5 })
+      expect(restored.version).toBe(5)
+      expect(Buffer.from(restored.metadata).toString()).toBe("offset 5")
+      expect([...(await contents(engine)).keys()].sort()).toEqual(["a", "only 1", "only 5"])
+      await engine.restore({ version: 9 })
+      expect(await read(engine, "a")).toBe("9")
+      expect((await engine.restore({ newest: true })).version).toBe(9)
+    })
+
+    test("versions ascend, gaps are allowed", async () => {
+      const { engine } = await tinyEngine(name)
+      await engine.snapshot({ version: 3 })
+      for (const version of [3, 2, 1]) {
+        expect(await reasonOf(() => engine.snapshot({ version }))).toBe("VERSION_NOT_ASCENDING")
+      }
+      for (const version of [0, -1, 1.5, Number.NaN, 2 ** 53]) {
+        expect(await reasonOf(() => engine.snapshot({ version }))).toBe("VERSION_INVALID")
+      }
+      await engine.snapshot({ version: 2 ** 53 - 1 })
+      expect((await engine.listVersions()).map(({ version }) => version)).toEqual([3, 2 ** 53 - 1])
+    })
+
+    test("snapshots that overlap commit in order, each with its own content", async () => {
+      const { engine } = await tinyEngine(name)
+      const snapshots: Promise<unknown>[] = []
+      for (let version = 1; version <= 5; version++) {
+        await engine.set(bytes("a"), bytes(`${version}`))
+        snapshots.push(engine.snapshot({ version }))
+      }
+      await Promise.all(snapshots)
+      for (let version = 1; version <= 5; version++) {
+        await engine.restore({ version, timeline: (await engine.listVersions())[0]!.timeline })
+        expect(await read(engine, "a")).toBe(`${version}`)
+      }
+    })
+
+    test("a restore starts a new timeline: the same number can be taken again, and both stay", async () => {
+      const { engine } = await tinyEngine(name)
+      for (let version = 1; version <= 3; version++) {
+        await engine.set(bytes("a"), bytes(`first ${version}`))
+        await engine.snapshot({ version })
+      }
+      await engine.restore({ version: 1 })
+      await engine.set(bytes("a"), bytes("second 2"))
+      await engine.snapshot({ version: 2 })
+      const versions = await engine.listVersions()
+      expect(versions.map(({ version }) => version).sort()).toEqual([1, 2, 2, 3])
+      expect(new Set(versions.map(({ timeline }) => timeline)).size).toBe(2)
+      await engine.restore({ version: 2 })
+      expect(await read(engine, "a")).toBe("second 2")
+      const first = versions.find(({ version }) => version === 3)!.timeline
+      await engine.restore({ version: 2, timeline: first })
+      expect(await read(engine, "a")).toBe("first 2")
+      await engine.restore({ version: 3 })
+      expect(await read(engine, "a")).toBe("first 3")
+    })
+
+    test("a version that is not there, or stands on several other timelines, is refused; the state stays", async () => {
+      const { engine } = await tinyEngine(name)
+      await engine.snapshot({ version: 1 })
+      for (const value of ["x", "y"]) {
+        await engine.set(bytes("a"), bytes(value))
+        await engine.snapshot({ version: 2 })
+        await engine.restore({ version: 1 })
+      }
+      await engine.set(bytes("a"), bytes("mine"))
+      expect(await reasonOf(() => engine.restore({ version: 7 }))).toBe("SNAPSHOT_NOT_FOUND")
+      expect(await reasonOf(() => engine.restore({ version: 2 }))).toBe("VERSION_AMBIGUOUS")
+      expect(await reasonOf(() => engine.restore({ replaced: "none" }))).toBe("REPLACED_STATE_NOT_FOUND")
+      expect(await read(engine, "a")).toBe("mine")
+    })
+
+    test("a restore can be taken back by its handle, with what was never in a version", async () => {
+      const { engine, seams } = await tinyEngine(name)
+      await engine.set(bytes("a"), bytes("1"))
+      await engine.snapshot({ version: 1 })
+      await engine.set(bytes("a"), bytes("never in a version"))
+      const { replaced } = await engine.restore({ version: 1 })
+      await engine.restore({ replaced })
+      expect(await read(engine, "a")).toBe("never in a version")
+      await engine.snapshot({ version: 2 })
+      await engine.close()
+      const again = await openTiny(name, simulatedSeams(1, { fileSystem: seams.fileSystem }))
+      await again.restore({ replaced })
+      expect(await read(again, "a")).toBe("never in a version")
+    })
+
+    test("one restore at a time, and no snapshot during it", async () => {
+      const { engine } = await tinyEngine(name)
+      await engine.snapshot({ version: 1 })
+      const restore = engine.restore({ version: 1 })
+      expect(await reasonOf(() => engine.restore({ version: 1 }))).toBe("RESTORE_IN_PROGRESS")
+      expect(await reasonOf(() => engine.snapshot({ version: 2 }))).toBe("RESTORE_IN_PROGRESS")
+      await restore
+      await engine.snapshot({ version: 2 })
+    })
+
+    test("the lineage changes with a restore, not with a snapshot or a clean stop", async () => {
+      const { engine, seams } = await tinyEngine(name)
+      const first = engine.lineage
+      await engine.snapshot({ version: 1 })
+      expect(engine.lineage).toBe(first)
+      await engine.restore({ version: 1 })
+      const second = engine.lineage
+      expect(second).not.toBe(first)
+      await engine.close()
+      const again = await openTiny(name, simulatedSeams(2, { fileSystem: seams.fileSystem }))
+      expect(again.lineage).toBe(second)
+    })
+
+    test("too much metadata is refused", async () => {
+      const { engine } = await tinyEngine(name)
+      const metadata = new Uint8Array(1024 * 1024 + 1)
+      expect(await reasonOf(() => engine.snapshot({ version: 1, metadata }))).toBe("METADATA_TOO_LARGE")
+      await engine.snapshot({ version: 1, metadata: metadata.subarray(1) })
+    })
+
+    test("versions are deleted, but not while they are pinned", async () => {
+      const { engine } = await tinyEngine(name)
+      await engine.snapshot({ version: 1 })
+      await engine.snapshot({ version: 2 })
+      await engine.pinVersion(1, true)
+      expect(await reasonOf(() => engine.deleteVersion(1))).toBe("SNAPSHOT_PINNED")
+      await engine.pinVersion(1, false)
+      await engine.deleteVersion(1)
+      expect((await engine.listVersions()).map(({ version }) => version)).toEqual([2])
+      expect(await reasonOf(() => engine.deleteVersion(1))).toBe("SNAPSHOT_NOT_FOUND")
+    })
+  })
+
+  describe("stops and crashes", () => {
+    test("a clean stop keeps everything", async () => {
+      const { engine, seams } = await tinyEngine(name)
+      await fill(engine, 300)
+      await engine.snapshot({ version: 4, metadata: bytes("m") })
+      await engine.set(bytes("a"), bytes("after the version"))
+      const before = await contents(engine)
+      await engine.close()
+      const again = await openTiny(name, afterPowerLoss(seams))
+      expect(again.recovery).toBe("continued")
+      expect(again.position.version).toBe(4)
+      expect(Buffer.from(again.position.metadata).toString()).toBe("m")
+      expect(await contents(again)).toEqual(before)
+      expect(await reasonOf(() => again.snapshot({ version: 4 }))).toBe("VERSION_NOT_ASCENDING")
+      await again.snapshot({ version: 5 })
+    })
+
+    test("after a kill the newest version is back, exactly", async () => {
+      const { engine, seams } = await tinyEngine(name)
+      await fill(engine, 300)
+      await engine.snapshot({ version: 1 })
+      const before = await contents(engine)
+      await fill(engine, 1500, "lost")
+      const again = await openTiny(name, afterKill(seams, 2))
+      expect(again.recovery).toBe("crashed")
+      expect(again.lineage).not.toBe(engine.lineage)
+      expect(again.position.version).toBe(1)
+      expect(await contents(again)).toEqual(before)
+    })
+
+    test("after a kill without any version the state is empty", async () => {
+      const { engine, seams } = await tinyEngine(name)
+      await fill(engine, 1500)
+      const again = await openTiny(name, afterKill(seams, 2))
+      expect(await contents(again)).toEqual(new Map())
+    })
+
+    test("after the directory is lost the repository gives the newest version", async () => {
+      const { engine, seams } = await tinyEngine(name)
+      await fill(engine, 300)
+      await engine.snapshot({ version: 1 })
+      const before = await contents(engine)
+      await engine.close()
+      await seams.fileSystem.removeDirectory("/partition")
+      const again = await openTiny(name, simulatedSeams(3, { fileSystem: seams.fileSystem }))
+      expect(again.recovery).toBe("new")
+      expect(await contents(again)).toEqual(before)
+    })
+
+    test("a directory has one owner at a time", async () => {
+      const { engine, seams } = await tinyEngine(name)
+      expect(await reasonOf(() => openTiny(name, seams))).toBe("DIRECTORY_LOCKED")
+      await engine.close()
+      await (await openTiny(name, seams)).close()
+    })
+
+    test("a closed engine refuses calls", async () => {
+      const { engine } = await tinyEngine(name)
+      await engine.close()
+      await engine.close()
+      expect(await reasonOf(() => engine.set(bytes("a"), bytes("1")))).toBe("ENGINE_CLOSED")
+      expect(await reasonOf(() => engine.get(bytes("a")))).toBe("ENGINE_CLOSED")
+      expect(await reasonOf(() => engine.snapshot({ version: 1 }))).toBe("ENGINE_CLOSED")
+    })
+
+    test("a full disk fails the snapshot, keeps reads, and is forgotten when there is space", async () => {
+      const { engine, seams } = await tinyEngine(name)
+      await engine.set(bytes("a"), bytes("1"))
+      seams.fileSystem.setFreeBytes(100)
+      expect(await reasonOf(() => engine.snapshot({ version: 1 }))).toBe("STORAGE_FULL")
+      expect(await read(engine, "a")).toBe("1")
+      expect(await engine.listVersions()).toEqual([])
+      seams.fileSystem.setFreeBytes(Number.POSITIVE_INFINITY)
+      await engine.set(bytes("a"), bytes("2"))
+      await engine.snapshot({ version: 1 })
+      await engine.restore({ version: 1 })
+      expect(await read(engine, "a")).toBe("2")
+    })
+  })
+})

@@ -1,0 +1,382 @@
+// The simulation itself: that it does lose, tear, forget and fail. A crash test on a disk that is too kind
+// proves nothing.
+
+import type { File } from "@varve/engines/internal"
+import { expect, test } from "vitest"
+import { expectReason } from "../io/expect-error.ts"
+import { SimulatedCrash, SimulatedFileSystem, untilCrash } from "./index.ts"
+
+const SEEDS = Array.from({ length: 200 }, (_, seed) => seed)
+const SECTOR = 512
+
+function filled(bytes: number, value: number): Uint8Array {
+  return new Uint8Array(bytes).fill(value)
+}
+
+/** A durable file `/a` of `bytes` bytes of 1, open for editing. */
+async function durableFile(disk: SimulatedFileSystem, bytes: number): Promise<File> {
+  const file = await disk.open("/a", "create")
+  await file.write(filled(bytes, 1), 0)
+  await file.sync()
+  await disk.syncDirectory("/")
+  return file
+}
+
+/** For every seed: does `act` to a new disk, then tells what power loss left of it. */
+async function outcomes(
+  act: (disk: SimulatedFileSystem) => Promise<void>,
+  describe: (after: SimulatedFileSystem) => string,
+): Promise<Map<string, number>> {
+  const counts = new Map<string, number>()
+  for (const seed of SEEDS) {
+    const disk = new SimulatedFileSystem({ seed })
+    await act(disk)
+    const outcome = describe(disk.restart())
+    counts.set(outcome, (counts.get(outcome) ?? 0) + 1)
+  }
+  return counts
+}
+
+function sortedKeys(counts: Map<string, number>): string[] {
+  return [...counts.keys()].sort()
+}
+
+test("what was synced, name and bytes, survives every power loss", async () => {
+  const counts = await outcomes(
+    async (disk) => void (await durableFile(disk, 1300)),
+    (after) => after.bytesOf("/a").join(""),
+  )
+  expect(sortedKeys(counts)).toEqual([filled(1300, 1).join("")])
+})
+
+test("each sector of an unsynced write may be old or new, whatever its neighbours are", async () => {
+  const counts = await outcomes(
+    async (disk) => {
+      const file = await durableFile(disk, 3 * SECTOR)
+      await file.write(filled(3 * SECTOR, 2), 0)
+    },
+    (after) => {
+      const bytes = after.bytesOf("/a")
+      const sectors = [0, 1, 2].map((sector) => bytes.subarray(sector * SECTOR, (sector + 1) * SECTOR))
+      for (const sector of sectors) expect(sector).toEqual(filled(SECTOR, sector[0]!))
+      return sectors.map((sector) => sector[0]).join("")
+    },
+  )
+  expect(sortedKeys(counts)).toEqual(["111", "112", "121", "122", "211", "212", "221", "222"])
+})
+
+test("of several unsynced writes to one sector a prefix survives, never a later one alone", async () => {
+  const counts = await outcomes(
+    async (disk) => {
+      const file = await durableFile(disk, 2)
+      await file.write(filled(1, 2), 0)
+      await file.write(filled(1, 3), 1)
+    },
+    (after) => after.bytesOf("/a").join(""),
+  )
+  expect(sortedKeys(counts)).toEqual(["11", "21", "23"])
+})
+
+test("an unsynced growth may leave the old length, the new one with the bytes, or with zeros", async () => {
+  const counts = await outcomes(
+    async (disk) => {
+      const file = await durableFile(disk, SECTOR)
+      await file.write(filled(SECTOR, 2), SECTOR)
+    },
+    (after) => {
+      const bytes = after.bytesOf("/a")
+      return `${bytes.length}: ${bytes[SECTOR] ?? "nothing"}`
+    },
+  )
+  expect(sortedKeys(counts)).toEqual(["1024: 0", "1024: 2", "512: nothing"])
+})
+
+test("of several unsynced growths the length is any that the file had, whatever bytes survive", async () => {
+  const counts = await outcomes(
+    async (disk) => {
+      const file = await durableFile(disk, SECTOR)
+      for (let sector = 1; sector < 4; sector++) await file.write(filled(SECTOR, 2), sector * SECTOR)
+    },
+    (after) => String(after.bytesOf("/a").length / SECTOR),
+  )
+  expect(sortedKeys(counts)).toEqual(["1", "2", "3", "4"])
+})
+
+test("an unsynced truncation may have happened or not; a synced one has", async () => {
+  const act = async (disk: SimulatedFileSystem): Promise<File> => {
+    const file = await durableFile(disk, 2 * SECTOR)
+    await file.truncate(SECTOR)
+    return file
+  }
+  const length = (after: SimulatedFileSystem): string => String(after.bytesOf("/a").length)
+  expect(sortedKeys(await outcomes(async (disk) => void (await act(disk)), length))).toEqual(["1024", "512"])
+  const synced = async (disk: SimulatedFileSystem): Promise<void> => (await act(disk)).sync()
+  expect(sortedKeys(await outcomes(synced, length))).toEqual(["512"])
+})
+
+test("names that were not synced are kept or forgotten, each on its own", async () => {
+  const counts = await outcomes(
+    async (disk) => {
+      for (const path of ["/a", "/b"]) await (await disk.open(path, "create")).sync()
+    },
+    (after) => after.paths().join(" "),
+  )
+  expect(sortedKeys(counts)).toEqual(["", "/a", "/a /b", "/b"])
+})
+
+test("an unsynced removal or link is kept or forgotten; a synced one is kept", async () => {
+  const act = async (disk: SimulatedFileSystem): Promise<void> => {
+    await durableFile(disk, 1)
+    await disk.link("/a", "/b")
+    await disk.syncDirectory("/")
+    await disk.remove("/a")
+    await disk.link("/b", "/c")
+  }
+  const paths = (after: SimulatedFileSystem): string => after.paths().join(" ")
+  expect(sortedKeys(await outcomes(act, paths))).toEqual(["/a /b", "/a /b /c", "/b", "/b /c"])
+  const synced = async (disk: SimulatedFileSystem): Promise<void> => {
+    await act(disk)
+    await disk.syncDirectory("/")
+  }
+  expect(sortedKeys(await outcomes(synced, paths))).toEqual(["/b /c"])
+})
+
+test("a rename is old or new, never both and never neither, within and across directories", async () => {
+  for (const target of ["/b", "/x/b"]) {
+    const counts = await outcomes(
+      async (disk) => {
+        await durableFile(disk, 1)
+        await disk.makeDirectory("/x")
+        const replaced = await disk.open(target, "create")
+        await replaced.write(filled(1, 9), 0)
+        await replaced.sync()
+        await disk.syncDirectory("/")
+        await disk.syncDirectory("/x")
+        await disk.rename("/a", target)
+      },
+      (after) =>
+        after
+          .paths()
+          .map((path) => `${path}=${after.bytesOf(path)[0]}`)
+          .join(" "),
+    )
+    expect(sortedKeys(counts)).toEqual([`/a=1 ${target}=9`, `${target}=1`])
+  }
+})
+
+test("of a rename across directories a half whose directory was synced alone is durable alone", async () => {
+  const renameAndSync =
+    (directory: string) =>
+    async (disk: SimulatedFileSystem): Promise<void> => {
+      await durableFile(disk, 1)
+      await disk.makeDirectory("/x")
+      await disk.rename("/a", "/x/a")
+      await disk.syncDirectory(directory)
+    }
+  const paths = (after: SimulatedFileSystem): string => after.paths().join(" ")
+  expect(sortedKeys(await outcomes(renameAndSync("/x"), paths))).toEqual(["/a /x/a", "/x/a"])
+  expect(sortedKeys(await outcomes(renameAndSync("/"), paths))).toEqual(["", "/x/a"])
+})
+
+test("two names of one file are two names of one file after power loss", async () => {
+  const disk = new SimulatedFileSystem({ seed: 5 })
+  await durableFile(disk, 1)
+  await disk.link("/a", "/b")
+  await disk.syncDirectory("/")
+  const after = disk.restart()
+  const file = await after.open("/a", "edit")
+  await file!.write(filled(1, 7), 0)
+  expect(after.bytesOf("/b")).toEqual(filled(1, 7))
+})
+
+test("makeDirectory is durable when it has resolved, also for callers that overlap", async () => {
+  for (const seed of SEEDS) {
+    const disk = new SimulatedFileSystem({ seed })
+    const resolved: string[] = []
+    const make = async (path: string): Promise<void> => {
+      await disk.makeDirectory(path)
+      resolved.push(path)
+    }
+    disk.crashAt(1 + (seed % 16))
+    await Promise.all(["/x/y", "/x/z", "/x/y/w"].map((path) => untilCrash(make(path))))
+    const after = disk.restart()
+    for (const path of resolved) {
+      expect((await after.status(path))?.isDirectory, `seed ${seed}: ${path}`).toBe(true)
+    }
+  }
+})
+
+test("the end of the process loses nothing but its locks", async () => {
+  const disk = new SimulatedFileSystem({ seed: 6 })
+  const file = await disk.open("/a", "create")
+  await file.write(filled(1000, 3), 0)
+  await disk.lock("/")
+  const after = disk.restartProcess()
+  expect(after.bytesOf("/a")).toEqual(filled(1000, 3))
+  await after.lock("/")
+})
+
+test("a lock is lost with power", async () => {
+  const disk = new SimulatedFileSystem({ seed: 7 })
+  await disk.makeDirectory("/x")
+  await disk.lock("/x")
+  await disk.restart().lock("/x")
+})
+
+test("from the step of the crash on every call rejects, and what was under way never happens", async () => {
+  for (const seed of SEEDS) {
+    const disk = new SimulatedFileSystem({ seed })
+    const file = await durableFile(disk, 1)
+    disk.crashAt(disk.steps + 2)
+    const underWay = file.truncate(0)
+    const crashing = file.size()
+    const { length } = disk.bytesOf("/a")
+    await expect(crashing).rejects.toThrow(SimulatedCrash)
+    expect(disk.isCrashed).toBe(true)
+    await untilCrash(underWay)
+    expect(disk.bytesOf("/a").length, `seed ${seed}`).toBe(length)
+    for (const call of [
+      () => file.read(filled(1, 0), 0),
+      () => file.close(),
+      () => disk.open("/a", "read"),
+      () => disk.open("/b", "create"),
+      () => disk.makeDirectory("/x"),
+      () => disk.makeDirectory("/"),
+      () => disk.removeDirectory("/"),
+      () => disk.lock("/"),
+    ]) {
+      await expect(call()).rejects.toThrow(SimulatedCrash)
+    }
+    expect(disk.paths()).toEqual(["/a"])
+  }
+})
+
+test("the write that the crash hits is torn at a sector's end", async () => {
+  const lengths = new Set<number>()
+  for (const seed of SEEDS) {
+    const disk = new SimulatedFileSystem({ seed })
+    const file = await durableFile(disk, 100)
+    disk.crashAt(disk.steps + 1)
+    await expect(file.write(filled(2000, 2), 100)).rejects.toThrow(SimulatedCrash)
+    const { length } = disk.restartProcess().bytesOf("/a")
+    lengths.add(length)
+  }
+  expect([...lengths].sort((a, b) => a - b)).toEqual([100, 512, 1024, 1536, 2048, 2100])
+})
+
+test("a change of names that the crash hits has happened or not", async () => {
+  const results = new Set<string>()
+  for (const seed of SEEDS) {
+    const disk = new SimulatedFileSystem({ seed })
+    await durableFile(disk, 1)
+    disk.crashAt(disk.steps + 1)
+    await untilCrash(disk.rename("/a", "/b"))
+    results.add(disk.restartProcess().paths().join(" "))
+  }
+  expect([...results].sort()).toEqual(["/a", "/b"])
+})
+
+test("calls that overlap take effect in any order", async () => {
+  const orders = new Set<number>()
+  for (const seed of SEEDS) {
+    const disk = new SimulatedFileSystem({ seed })
+    const file = await durableFile(disk, 1)
+    await Promise.all([file.write(filled(1, 2), 0), file.write(filled(1, 3), 0)])
+    orders.add(disk.bytesOf("/a")[0]!)
+  }
+  expect([...orders].sort()).toEqual([2, 3])
+})
+
+test("the same seed and the same calls give the same disk", async () => {
+  const run = async (seed: number): Promise<string> => {
+    const disk = new SimulatedFileSystem({ seed })
+    const file = await durableFile(disk, 5000)
+    for (let at = 0; at < 5000; at += 700) await file.write(filled(700, at % 251), at)
+    const after = disk.restart()
+    return Buffer.from(after.bytesOf("/a")).toString("hex")
+  }
+  const runs = await Promise.all(SEEDS.slice(0, 20).map(run))
+  expect(await Promise.all(SEEDS.slice(0, 20).map(run))).toEqual(runs)
+  expect(new Set(runs).size).toBeGreaterThan(5)
+})
+
+test("one crash can be asked for several of its outcomes", async () => {
+  const disk = new SimulatedFileSystem({ seed: 8 })
+  await disk.open("/a", "create")
+  const outcomes = new Set(SEEDS.map((seed) => disk.restart(seed).paths().join(" ")))
+  expect([...outcomes].sort()).toEqual(["", "/a"])
+})
+
+test("the n-th call of a kind fails, once, and the disk goes on", async () => {
+  const disk = new SimulatedFileSystem({ seed: 9 })
+  const file = await durableFile(disk, 4)
+  disk.failNth("read", 2)
+  await file.read(filled(1, 0), 0)
+  await expectReason(file.read(filled(1, 0), 0), "STORAGE_FAILED")
+  expect(await file.read(filled(1, 0), 0)).toBe(1)
+})
+
+test("a write that fails may have been written in part", async () => {
+  const lengths = new Set<number>()
+  for (const seed of SEEDS) {
+    const disk = new SimulatedFileSystem({ seed })
+    const file = await durableFile(disk, 0)
+    disk.failNth("write", 1)
+    await expectReason(file.write(filled(4, 2), 0), "STORAGE_FAILED")
+    lengths.add(disk.bytesOf("/a").length)
+  }
+  expect([...lengths].sort()).toEqual([0, 1, 2, 3, 4])
+})
+
+test("after a failed sync the bytes can be read but never survive, and the sync is refused again", async () => {
+  for (const seed of SEEDS) {
+    const disk = new SimulatedFileSystem({ seed })
+    const file = await durableFile(disk, 1)
+    await file.write(filled(1, 2), 0)
+    disk.failNth("sync", 1)
+    await expectReason(file.sync(), "STORAGE_FAILED")
+    await expectReason(file.sync(), "STORAGE_FAILED")
+    expect(disk.bytesOf("/a")).toEqual(filled(1, 2))
+    const again = await disk.open("/a", "edit")
+    await again!.sync()
+    expect(disk.restart().bytesOf("/a"), `seed ${seed}`).toEqual(filled(1, 1))
+  }
+})
+
+test("a full disk takes what fits and says STORAGE_FULL; what is given back can be used", async () => {
+  const disk = new SimulatedFileSystem({ seed: 10 })
+  const file = await durableFile(disk, 100)
+  disk.setFreeBytes(50)
+  await file.write(filled(100, 2), 0)
+  await expectReason(file.write(filled(100, 3), 100), "STORAGE_FULL")
+  expect(disk.bytesOf("/a")).toHaveLength(150)
+  await file.truncate(140)
+  await file.write(filled(10, 3), 140)
+  await expectReason(file.write(filled(1, 3), 150), "STORAGE_FULL")
+  const other = await disk.open("/b", "create")
+  await disk.remove("/a")
+  await other.write(filled(150, 2), 0)
+  await expectReason(other.write(filled(1, 2), 150), "STORAGE_FULL")
+  disk.setFreeBytes(Number.POSITIVE_INFINITY)
+  await other.write(filled(10_000, 2), 0)
+})
+
+test("flip and truncate damage what is stored, before and after power loss", async () => {
+  const disk = new SimulatedFileSystem({ seed: 11 })
+  await durableFile(disk, 4)
+  disk.flip("/a", 9)
+  disk.truncate("/a", 3)
+  const damaged = Uint8Array.of(1, 3, 1)
+  expect(disk.bytesOf("/a")).toEqual(damaged)
+  expect(disk.restart().bytesOf("/a")).toEqual(damaged)
+})
+
+test("open files and the last steps can be seen", async () => {
+  const disk = new SimulatedFileSystem({ seed: 12 })
+  const file = await durableFile(disk, 4)
+  expect(disk.openPaths).toEqual(["/a"])
+  await file.close()
+  expect(disk.openPaths).toEqual([])
+  expect(disk.trace.slice(0, 2)).toEqual(["1 open /a to create", "2 write /a [0, 4)"])
+  expect(disk.steps).toBe(5)
+})
