@@ -59,6 +59,11 @@ export interface EngineCore {
   engineState(): unknown
 
   /**
+   * Whether records of the run are still read from memory, under addresses that they also have on disk. A merge then
+   * copies the run as it is, and they keep their addresses; otherwise it leaves out what is overwritten.
+   */
+  keepsAddresses(run: OpenRun): boolean
+  /**
    * A merge has made `output` from `inputs`. The run set holds `output` already and, until this resolves, the
    * inputs too: move every reference over. Work in slices.
    */

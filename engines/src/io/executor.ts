@@ -23,6 +23,8 @@ export interface JobContext {
 export interface Job<Input, Output> {
   readonly module: string
   readonly name: string
+  /** Long work that nobody waits for. It has a thread of its own, so that the others find one free. */
+  readonly isBackground: boolean
   readonly run: (context: JobContext, input: Input) => Promise<Output>
 }
 
@@ -47,5 +49,14 @@ export function defineJob<Input, Output>(
   name: string,
   run: (context: JobContext, input: Input) => Promise<Output>,
 ): Job<Input, Output> {
-  return { module, name, run }
+  return { module, name, isBackground: false, run }
+}
+
+/** Declares a job that may take long and that nobody waits for. */
+export function defineBackgroundJob<Input, Output>(
+  module: string,
+  name: string,
+  run: (context: JobContext, input: Input) => Promise<Output>,
+): Job<Input, Output> {
+  return { module, name, isBackground: true, run }
 }

@@ -1,5 +1,6 @@
-// Runs jobs in threads, by a piscina pool. The pool starts its first thread with the first job; a thread that
-// was idle for a while ends, all but one; idle threads keep no process alive.
+// Runs jobs in threads, by two piscina pools: one thread for background jobs, the others for those that somebody
+// waits for. A pool starts its first thread with its first job; a thread that was idle for a while ends, all but
+// one; idle threads keep no process alive.
 //
 // A thread that dies (out of memory, `process.exit`, an error in a callback that nobody awaits) fails the job
 // that it ran, and no other: the pool starts a new one.
@@ -22,7 +23,7 @@ const THREAD_MODULE = new URL("./executor-thread.js", import.meta.url).href
 type Pool = Piscina<JobRequest, JobAnswer>
 
 export interface ThreadExecutorOptions {
-  /** Threads at most, at least 1. */
+  /** Threads at most for jobs that somebody waits for, at least 1. */
   readonly threads: number
 }
 
@@ -30,7 +31,10 @@ export interface ThreadExecutorOptions {
 export class ThreadExecutor implements Executor {
   readonly #threads: number
   readonly #running = new Set<Promise<unknown>>()
-  #pool: Pool | undefined
+  readonly #pools: { foreground: Pool | undefined; background: Pool | undefined } = {
+    foreground: undefined,
+    background: undefined,
+  }
   #closing: Promise<void> | undefined
 
   constructor(options: ThreadExecutorOptions) {
@@ -69,14 +73,16 @@ export class ThreadExecutor implements Executor {
 
   async #closeWhenIdle(): Promise<void> {
     await Promise.allSettled(this.#running)
-    await this.#pool?.destroy()
+    await this.#pools.foreground?.destroy()
+    await this.#pools.background?.destroy()
   }
 
   async #post<Input, Output>(job: Job<Input, Output>, input: Input): Promise<JobAnswer> {
-    this.#pool ??= this.#startPool()
+    const lane = job.isBackground ? "background" : "foreground"
+    const pool = (this.#pools[lane] ??= this.#startPool(lane))
     const request = { module: job.module, name: job.name, input }
     try {
-      return await this.#pool.run(request, {
+      return await pool.run(request, {
         filename: THREAD_MODULE,
         name: "runJob",
         transferList: movableBuffers(input),
@@ -90,11 +96,11 @@ export class ThreadExecutor implements Executor {
     }
   }
 
-  #startPool(): Pool {
+  #startPool(lane: "foreground" | "background"): Pool {
     const pool: Pool = new Piscina<JobRequest, JobAnswer>({
       // One stays, or jobs that wait would wait for ever when the last thread dies.
       minThreads: 1,
-      maxThreads: this.#threads,
+      maxThreads: lane === "background" ? 1 : this.#threads,
       idleTimeout: IDLE_THREAD_MS,
       maxQueue: JOBS_WAITING_MAX,
       // A thread that waits in Atomics.wait gets nothing else done, such as closing files.
@@ -103,8 +109,8 @@ export class ThreadExecutor implements Executor {
     // A thread died that had no job. The pool has replaced it, unless threads cannot even start: then whoever
     // waits is told, and the next job begins with a new pool.
     pool.on("error", () => {
-      if (pool.threads.length > 0 || this.#pool !== pool) return
-      this.#pool = undefined
+      if (pool.threads.length > 0 || this.#pools[lane] !== pool) return
+      this.#pools[lane] = undefined
       void pool.destroy()
     })
     return pool

@@ -60,6 +60,7 @@ export class LiveState {
             random: parts.seams.random,
             hashSeed: this.hashSeed,
             policy: { maxRunsPerLevel: opened.maxRunsPerLevel },
+            keepsAddresses: (run) => this.core.keepsAddresses(run),
             relocate: async (inputs, output, relocations) => {
               await this.core.relocate(inputs, output, relocations)
               this.#follow(inputs, output)

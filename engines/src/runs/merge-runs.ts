@@ -2,15 +2,19 @@
 // bytes and their order, oldest run first, so that stretches which did not change stay the same stretches. The
 // output follows from the inputs alone, byte for byte.
 //
+// An input may keep its layout: its records part is copied whole, so that each of its records lies at a fixed
+// distance from where it was, and nothing has to be told where they went. What is overwritten keeps its bytes then,
+// but is not listed any more.
+//
 // Two readings of the inputs at most times (see live-records.ts), one writing. Memory: 16 bytes a record of the
 // inputs, then 37 a live one (relocations 25, hashes of the output 12), and a few buffers of 1 MiB.
 //
 // A crash leaves at most a temporary file, which the directory removes when it is opened.
 
-import { assert } from "../base/assert.ts"
 import { decodeRecord, RecordCursor } from "../base/record.ts"
-import { defineJob } from "../io/executor.ts"
+import { defineBackgroundJob } from "../io/executor.ts"
 import type { FileSystem } from "../io/file-system.ts"
+import type { HashPage } from "./hash-page.ts"
 import { LiveRecords } from "./live-records.ts"
 import type { RunFigures } from "./run.ts"
 import { RunFile, type RunPage } from "./run-file.ts"
@@ -19,7 +23,7 @@ import { type RunOrigin, RunWriter } from "./run-writer.ts"
 
 /**
  * Where records went: index `i` of each array, `i` in `[0, count)`, is one record that was live among the inputs,
- * oldest input first, in file order.
+ * oldest input first, in file order. Of inputs that keep their layout only dropped tombstones are named.
  */
 export interface Relocations {
   readonly count: number
@@ -32,6 +36,8 @@ export interface Relocations {
   readonly inputOffset: Float64Array
   /** Offset in the output, or RELOCATION_DROPPED for a tombstone that is gone. */
   readonly outputOffset: Float64Array
+  /** For each input that has kept its layout the offset of its first byte in the output; -1 for the others. */
+  readonly keptOffsets: readonly number[]
 }
 
 export const RELOCATION_DROPPED = -1
@@ -39,6 +45,8 @@ export const RELOCATION_DROPPED = -1
 export interface MergeInput {
   /** Paths, newest first. */
   readonly inputs: readonly string[]
+  /** Positions in `inputs` of those that keep their layout. */
+  readonly keptInputs?: readonly number[]
   readonly output: RunOrigin
   readonly outputPath: string
   /** Leave tombstones out: no older run holds their keys. */
@@ -52,10 +60,10 @@ export interface MergeOutput {
 }
 
 /** @throws (rejects) EngineError `DATA_LOSS`, `FORMAT_NEWER`, `STORAGE_FULL`, `STORAGE_FAILED`; no output is there then */
-export const mergeRuns = defineJob<MergeInput, MergeOutput>(
+export const mergeRuns = defineBackgroundJob<MergeInput, MergeOutput>(
   import.meta.url,
   "mergeRuns",
-  async ({ fileSystem }, { inputs, output, outputPath, dropsTombstones }) => {
+  async ({ fileSystem }, { inputs, keptInputs = [], output, outputPath, dropsTombstones }) => {
     const runs: RunFile[] = []
     try {
       for (const path of inputs) {
@@ -64,7 +72,7 @@ export const mergeRuns = defineJob<MergeInput, MergeOutput>(
         if (run.hashSeed !== output.hashSeed) throw runDamage(path, `its hash seed is not ${output.hashSeed}`)
       }
       const live = await LiveRecords.find(runs)
-      return await writeLive(fileSystem, runs, live, { output, outputPath, dropsTombstones })
+      return await writeLive(fileSystem, runs, live, { keptInputs, output, outputPath, dropsTombstones })
     } finally {
       for (const run of runs) await run.close()
     }
@@ -75,25 +83,49 @@ async function writeLive(
   fileSystem: FileSystem,
   runs: readonly RunFile[],
   live: LiveRecords,
-  { output, outputPath, dropsTombstones }: Omit<MergeInput, "inputs">,
+  { keptInputs = [], output, outputPath, dropsTombstones }: Omit<MergeInput, "inputs">,
 ): Promise<MergeOutput> {
-  const relocations = makeRelocations(live.count())
+  const keptOffsets = runs.map(() => -1)
+  const relocations = makeRelocations(live.count(), keptOffsets)
   const writer = await RunWriter.create(fileSystem, outputPath, output)
   try {
     for (let input = runs.length - 1; input >= 0; input--) {
-      for await (const page of runs[input]!.scan()) {
-        await copyPage(page, writer, (index) => live.isLive(input, index), {
-          relocations,
-          input,
-          dropsTombstones,
-        })
+      const run = runs[input]!
+      const isLive = (index: number): boolean => live.isLive(input, index)
+      const options = { relocations, input, dropsTombstones }
+      if (keptInputs.includes(input)) {
+        keptOffsets[input] = writer.recordsBytes
+        await copyWhole(run, writer, isLive, options)
+      } else {
+        for await (const page of run.scan()) await copyPage(page, writer, isLive, options)
       }
     }
-    assert(relocations.count === relocations.h1.length, "every live record was met")
     return { figures: await writer.finish(), relocations }
   } catch (error) {
     await writer.abandon()
     throw error
+  }
+}
+
+/** Copies the records part of a run as it is, and lists those of its records that are live. */
+async function copyWhole(
+  run: RunFile,
+  writer: RunWriter,
+  isLive: (index: number) => boolean,
+  { relocations, input, dropsTombstones }: CopyOptions,
+): Promise<void> {
+  const start = writer.recordsBytes
+  for await (const bytes of run.records()) {
+    const pending = writer.append(bytes)
+    if (pending !== undefined) await pending
+  }
+  for await (const page of run.hashes()) {
+    for (let i = 0; i < page.count; i++) {
+      if (!isLive(page.first + i)) continue
+      const isTombstone = page.tombstone[i] === 1
+      if (isTombstone && dropsTombstones) relocate(relocations, page, i, input, RELOCATION_DROPPED)
+      else writer.entry(page.h1[i]!, page.h2[i]!, start + page.offset[i]!, isTombstone)
+    }
   }
 }
 
@@ -122,15 +154,25 @@ async function copyPage(
       outputOffset = writer.recordsBytes + (cursor.start - stretchStart)
       writer.entry(hashes.h1[i]!, hashes.h2[i]!, outputOffset, isTombstone)
     }
-    const at = relocations.count++
-    relocations.h1[at] = hashes.h1[i]!
-    relocations.h2[at] = hashes.h2[i]!
-    relocations.tombstone[at] = hashes.tombstone[i]!
-    relocations.input[at] = input
-    relocations.inputOffset[at] = hashes.offset[i]!
-    relocations.outputOffset[at] = outputOffset
+    relocate(relocations, hashes, i, input, outputOffset)
   }
   await writer.append(bytes.subarray(stretchStart, stretchEnd))
+}
+
+function relocate(
+  relocations: Mutable<Relocations>,
+  hashes: HashPage,
+  i: number,
+  input: number,
+  outputOffset: number,
+): void {
+  const at = relocations.count++
+  relocations.h1[at] = hashes.h1[i]!
+  relocations.h2[at] = hashes.h2[i]!
+  relocations.tombstone[at] = hashes.tombstone[i]!
+  relocations.input[at] = input
+  relocations.inputOffset[at] = hashes.offset[i]!
+  relocations.outputOffset[at] = outputOffset
 }
 
 interface CopyOptions {
@@ -141,7 +183,7 @@ interface CopyOptions {
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] }
 
-function makeRelocations(capacity: number): Mutable<Relocations> {
+function makeRelocations(capacity: number, keptOffsets: readonly number[]): Mutable<Relocations> {
   return {
     count: 0,
     h1: new Uint32Array(capacity),
@@ -150,5 +192,6 @@ function makeRelocations(capacity: number): Mutable<Relocations> {
     input: new Uint16Array(capacity),
     inputOffset: new Float64Array(capacity),
     outputOffset: new Float64Array(capacity),
+    keptOffsets,
   }
 }

@@ -23,6 +23,8 @@ export interface MergerParts {
   readonly random: Random
   readonly hashSeed: number
   readonly policy: MergePolicy
+  /** Whether the run is to keep its layout, and its records their addresses, through a merge; see EngineCore. */
+  readonly keepsAddresses: (run: OpenRun) => boolean
   /** Moves references over; see EngineCore. The inputs are let go when it resolves. */
   readonly relocate: (inputs: readonly OpenRun[], output: OpenRun, relocations: Relocations) => Promise<void>
   /** Hears of a merge that failed. */
@@ -99,14 +101,16 @@ export class Merger {
     for (const input of inputs) input.retain()
     try {
       const origin = newRunOrigin(directory, random, { level: plan.outputLevel, version: runs.version })
+      const keptInputs = [...inputs.keys()].filter((i) => this.#parts.keepsAddresses(inputs[i]!))
       const { figures, relocations } = await executor.run(mergeRuns, {
         inputs: inputs.map((run) => run.path),
+        keptInputs,
         output: { ...origin, hashSeed },
         outputPath: directory.pathFor(origin),
         dropsTombstones: plan.dropsTombstones,
       })
       const output = await directory.adopt(figures)
-      runs.replace(inputs, output)
+      runs.replace(inputs, output, relocations.keptOffsets)
       this.#mergeCount++
       this.#bytesMerged += figures.bytes
       await this.#parts.relocate(inputs, output, relocations)

@@ -147,6 +147,18 @@ export class RunFile {
     }
   }
 
+  /** The records part as it lies in the file, padding and dead records included. Valid until the next piece. */
+  async *records(): AsyncGenerator<Uint8Array, void, undefined> {
+    const recordsEnd = this.figures.recordsBytes
+    const window = new Uint8Array(WINDOW_BYTES)
+    for (let at = 0; at < recordsEnd; at += WINDOW_BYTES) {
+      const first = at / RUN_BLOCK_BYTES
+      const count = Math.min(WINDOW_BYTES / RUN_BLOCK_BYTES, blockCount(recordsEnd) - first)
+      const read = await this.readBlocks(first, count, window)
+      yield window.subarray(0, Math.min(read, recordsEnd - at))
+    }
+  }
+
   /** All listed records, in file order. A page is valid until the next one is asked for. */
   async *scan(): AsyncGenerator<RunPage, void, undefined> {
     const recordsEnd = this.figures.recordsBytes

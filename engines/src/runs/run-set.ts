@@ -6,7 +6,9 @@
 //   ├──[ run 7 )──[ run 8 )────[ run 9 ) … log in memory ────┼──[ run 3 )[ run 6 )[ run 10 )─────── 2^47 + 2^46
 //
 // After a merge the output stands for its inputs at once, but the addresses of the inputs stay readable until
-// every reference was moved (`retire`).
+// every reference was moved (`retire`). An input whose layout the output has kept hands its addresses over:
+//
+//   before   [ run 7 )──[ run 8 )                    after   [ run 9 from byte 0 )──[ run 9 from byte 812 )
 
 import { assert } from "../base/assert.ts"
 import type { OpenRun } from "./open-run.ts"
@@ -26,10 +28,14 @@ export interface RunPlace {
 export const RUN_ADDRESS_BASE = 2 ** 47
 const RUN_ADDRESS_END = RUN_ADDRESS_BASE + RUN_RECORDS_BYTES_MAX
 
+/** Addresses `[base, end)`, which are the bytes of `run` from `offset` on. */
 interface Stretch {
   readonly run: OpenRun
   readonly base: number
   readonly end: number
+  readonly offset: number
+  /** The one that the run was given when it was added; others were handed over to it. */
+  readonly isOwn: boolean
 }
 
 /** One owner, who closes it. */
@@ -40,9 +46,17 @@ export class RunSet {
   onAdded: (() => void) | undefined
 
   #newestFirst: readonly OpenRun[] = []
-  /** By address: the runs of the state, and replaced ones until they are retired. */
-  readonly #stretches: Stretch[] = []
+  /** By address: of the runs of the state, and of replaced ones until they are retired. */
+  #stretches: readonly Stretch[] = []
+  /** All of these runs are held. */
+  readonly #held = new Set<OpenRun>()
   #freeBase = RUN_ADDRESS_BASE
+
+  /** Takes runs out of the state that nothing refers to any more, and lets go of them. */
+  remove(runs: readonly OpenRun[]): void {
+    this.#newestFirst = this.#newestFirst.filter((run) => !runs.includes(run))
+    this.retire(runs)
+  }
 
   /**
    * Adds a run and takes over the caller's hold.
@@ -57,21 +71,28 @@ export class RunSet {
   /**
    * Puts `output`, taking over the caller's hold, in the place of `inputs`. Addresses of the inputs stay readable,
    * and the inputs held, until `retire`.
+   * @param keptOffsets for each input whose layout the output has kept, where its first byte lies in the output:
+   *   its addresses mean the output from now on; -1, or nothing, for the others.
    */
-  replace(inputs: readonly OpenRun[], output: OpenRun): void {
+  replace(inputs: readonly OpenRun[], output: OpenRun, keptOffsets: readonly number[] = []): void {
     const rest = this.#newestFirst.filter((run) => !inputs.includes(run))
     assert(rest.length === this.#newestFirst.length - inputs.length, "merged runs belong to the state")
     this.#place(output, this.#freeStretch(output.figures.recordsBytes))
     this.#newestFirst = [...rest, output].sort(byNewness)
+    const stretches = this.#stretches.map((stretch) => {
+      const keptOffset = keptOffsets[inputs.indexOf(stretch.run)] ?? -1
+      if (keptOffset < 0) return stretch
+      return { ...stretch, run: output, offset: keptOffset + stretch.offset, isOwn: false }
+    })
+    this.#stretches = stretches.reduce<Stretch[]>(joinNeighbours, [])
   }
 
   /** Forgets replaced runs: their addresses, and the holds on them. */
   retire(inputs: readonly OpenRun[]): void {
     for (const input of inputs) {
       assert(!this.#newestFirst.includes(input), "a retired run was replaced before")
-      const index = this.#stretches.findIndex((stretch) => stretch.run === input)
-      assert(index >= 0, "a run is retired once")
-      this.#stretches.splice(index, 1)
+      assert(this.#held.delete(input), "a run is retired once")
+      this.#stretches = this.#stretches.filter((stretch) => stretch.run !== input)
       input.release()
     }
   }
@@ -80,14 +101,24 @@ export class RunSet {
   byAddress(address: number): RunPlace | undefined {
     const stretch = this.#stretches[this.#firstBehind(address) - 1]
     if (stretch === undefined || address >= stretch.end) return undefined
-    return { run: stretch.run, offset: address - stretch.base }
+    return { run: stretch.run, offset: stretch.offset + address - stretch.base }
   }
 
-  /** Address of the first byte of a run of this set, replaced ones included until they are retired. */
-  baseOf(run: OpenRun): number {
-    const stretch = this.#stretches.find((candidate) => candidate.run === run)
-    assert(stretch !== undefined, "the run belongs to the set")
-    return stretch.base
+  /** Where the bytes of a run have their addresses, replaced runs included until they are retired. */
+  addressesOf(run: OpenRun): RunAddresses {
+    const stretches = this.#stretches.filter((stretch) => stretch.run === run)
+    assert(
+      stretches.some(({ isOwn }) => isOwn),
+      "the run belongs to the set and has not handed its addresses over",
+    )
+    return new RunAddresses(stretches)
+  }
+
+  /** Whether bytes of the run have addresses of the log at or above `address`. */
+  reachesIntoLog(run: OpenRun, address: number): boolean {
+    return this.#stretches.some(
+      ({ run: other, base, end }) => other === run && base < RUN_ADDRESS_BASE && end > address,
+    )
   }
 
   /** The runs of the state. A new array after each change; no array changes. */
@@ -125,15 +156,18 @@ export class RunSet {
   close(): void {
     this.onAdded = undefined
     this.#newestFirst = []
-    for (const { run } of this.#stretches.splice(0)) run.release()
+    this.#stretches = []
+    for (const run of this.#held) run.release()
+    this.#held.clear()
   }
 
   #place(run: OpenRun, base: number): void {
-    const stretch: Stretch = { run, base, end: base + run.figures.recordsBytes }
+    const stretch: Stretch = { run, base, end: base + run.figures.recordsBytes, offset: 0, isOwn: true }
     const index = this.#firstBehind(base)
     assert((this.#stretches[index - 1]?.end ?? 0) <= base, "no two runs share an address")
     assert((this.#stretches[index]?.base ?? stretch.end) >= stretch.end, "no two runs share addresses")
-    this.#stretches.splice(index, 0, stretch)
+    this.#stretches = this.#stretches.toSpliced(index, 0, stretch)
+    this.#held.add(run)
   }
 
   /** Index of the first stretch whose base is above `address`. */
@@ -166,6 +200,42 @@ export class RunSet {
     }
     throw new Error("invariant broken: 64 TiB of runs leave a free stretch")
   }
+}
+
+/** Addresses of one run: those of its own, and those that inputs with the same layout have handed over. */
+export class RunAddresses {
+  /** The log's before others: what was flushed from the log is known by its address there. */
+  readonly #handedOver: readonly Stretch[]
+  readonly #ownBase: number
+
+  /** @param stretches of the run, in the order of addresses. */
+  constructor(stretches: readonly Stretch[]) {
+    this.#handedOver = stretches.filter(({ isOwn }) => !isOwn)
+    this.#ownBase = stretches.find(({ isOwn }) => isOwn)!.base
+  }
+
+  /** The address under which references know the byte at `offset` of the run. */
+  at(offset: number): number {
+    for (const { base, end, offset: start } of this.#handedOver) {
+      if (offset >= start && offset < start + (end - base)) return base + offset - start
+    }
+    return this.#ownBase + offset
+  }
+}
+
+/** Stretches of runs that were flushed one after the other, and merged as they were, are one. */
+function joinNeighbours(joined: Stretch[], next: Stretch): Stretch[] {
+  const last = joined.at(-1)
+  const isJoined =
+    last !== undefined &&
+    last.run === next.run &&
+    !last.isOwn &&
+    !next.isOwn &&
+    last.end === next.base &&
+    last.offset + (last.end - last.base) === next.offset
+  if (isJoined) joined[joined.length - 1] = { ...last, end: next.end }
+  else joined.push(next)
+  return joined
 }
 
 function byNewness(a: OpenRun, b: OpenRun): number {

@@ -50,8 +50,8 @@ export const chunkingDefaults: ChunkingParameters = {
 }
 
 /** What a repository may ask for. */
-export const CHUNKING_BYTES_LEAST = 64
-export const CHUNKING_BYTES_MOST = 8 * 1024 * 1024
+const CHUNKING_BYTES_LEAST = 64
+const CHUNKING_BYTES_MOST = 8 * 1024 * 1024
 
 /** Bits by which normalized chunking makes candidates rarer before the average, and more frequent behind it. */
 const NORMALIZATION_BITS = 2

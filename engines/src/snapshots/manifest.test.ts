@@ -189,8 +189,9 @@ describe("manifest", () => {
     expect(decodeManifest(encodeManifest({ ...manifest, metadata }), key).metadata).toBe(metadata)
   })
 
-  test("a manifest of more than 16 MiB is refused", () => {
+  test("a manifest of more than 16 MiB is refused, and damage where there is one", () => {
     const engineState = "x".repeat(16 * 1024 * 1024)
+    expect(reasonOf(sealed(JSON.stringify({ ...manifest, engineState })))).toBe("DATA_LOSS")
     expect(() => encodeManifest({ ...manifest, engineState })).toThrow(/at most 16777216/)
   })
 

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto"
 import { crc32 } from "node:zlib"
 import { describe, expect, test } from "vitest"
 import { isEngineError } from "../base/error.ts"
-import { ChunkListBuilder } from "./chunk-list.ts"
+import { CHUNK_BYTES_MAX, ChunkListBuilder } from "./chunk-list.ts"
 import {
   decodePackEntries,
   decodePackTrailer,
@@ -43,8 +43,12 @@ function decode(object: Uint8Array) {
 }
 
 function reasonOf(object: Uint8Array): string {
+  return reasonOfCall(() => decode(object))
+}
+
+function reasonOfCall(act: () => unknown): string {
   try {
-    decode(object)
+    act()
     return "none"
   } catch (error) {
     if (isEngineError(error)) return error.reason
@@ -94,8 +98,10 @@ describe("pack", () => {
 
   test("every truncation is damage, from either end", () => {
     for (let bytes = 0; bytes < pack().length; bytes++) {
-      expect(reasonOf(pack().subarray(0, bytes)), `first ${bytes} bytes`).toBe("DATA_LOSS")
-      expect(reasonOf(pack().subarray(pack().length - bytes)), `last ${bytes} bytes`).toBe("DATA_LOSS")
+      // Copies: nothing lies before or behind them.
+      expect(reasonOf(Uint8Array.from(pack().subarray(0, bytes))), `first ${bytes} bytes`).toBe("DATA_LOSS")
+      const last = Uint8Array.from(pack().subarray(pack().length - bytes))
+      expect(reasonOf(last), `last ${bytes} bytes`).toBe("DATA_LOSS")
     }
   })
 
@@ -103,7 +109,7 @@ describe("pack", () => {
     ["offset of an entry", entriesStart + PACK_ENTRY_BYTES + 32, 6],
     ["length of an entry", entriesStart + 36, 4],
     ["length zero", entriesStart + 36, 0],
-    ["length above the limit", entriesStart + PACK_ENTRY_BYTES + 39, 0x20],
+    ["length of the last entry", entriesStart + PACK_ENTRY_BYTES + 36, 3],
     ["kind zero", entriesStart + 44, 0],
     ["kind unknown", entriesStart + 44, 7],
     ["reserved bytes of an entry", entriesStart + 47, 1],
@@ -115,6 +121,27 @@ describe("pack", () => {
     const object = pack()
     object[at] = value
     expect(reasonOf(repair(object))).toBe("DATA_LOSS")
+  })
+
+  test("an entry of no bytes is damage, although all sums are right", () => {
+    const object = pack()
+    object.writeUInt32LE(7, entriesStart + 36)
+    object.writeUInt32LE(7, entriesStart + PACK_ENTRY_BYTES + 32)
+    object.writeUInt32LE(0, entriesStart + PACK_ENTRY_BYTES + 36)
+    expect(reasonOf(repair(object))).toBe("DATA_LOSS")
+  })
+
+  test("an entry above the largest chunk is damage, although all sums are right", () => {
+    for (const [length, reason] of [
+      [CHUNK_BYTES_MAX, "none"],
+      [CHUNK_BYTES_MAX + 1, "DATA_LOSS"],
+    ] as const) {
+      const one = { ...list(), count: 1, lengths: Uint32Array.of(length) }
+      const tail = encodePackTail(id, one)
+      const trailer = decodePackTrailer(tail, length + tail.length, name)
+      const entries = tail.subarray(0, PACK_ENTRY_BYTES)
+      expect(reasonOfCall(() => decodePackEntries(entries, trailer, name))).toBe(reason)
+    }
   })
 
   test("a pack without entries is damage", () => {

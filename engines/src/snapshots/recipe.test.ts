@@ -83,6 +83,7 @@ describe("recipe", () => {
   })
 
   test.each([
+    ["magic", 0, 0],
     ["format zero", 4, 0],
     ["reserved bytes of the header", 6, 1],
     ["bytes of the run", 24, 0x2d],
@@ -103,6 +104,12 @@ describe("recipe", () => {
     const source = encoded()
     if (what === "a pack named twice") source.copy(source, 40 + 16, 40, 40 + 16)
     else source[at] = value
+    expect(reasonOf(repair(source))).toBe("DATA_LOSS")
+  })
+
+  test("a pack that is not named is damage, although as many are used as named", () => {
+    const source = encoded()
+    for (const entry of [0, 2]) source.writeUInt32LE(2, entriesStart + entry * 48 + 40)
     expect(reasonOf(repair(source))).toBe("DATA_LOSS")
   })
 

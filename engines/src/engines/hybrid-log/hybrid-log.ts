@@ -171,6 +171,10 @@ export class HybridLog implements EngineCore {
     return { sharedHashes: this.#collisions.hashes() }
   }
 
+  keepsAddresses(run: OpenRun): boolean {
+    return this.#host.runs.reachesIntoLog(run, this.#log.head)
+  }
+
   async relocate(inputs: readonly OpenRun[], output: OpenRun, relocations: Relocations): Promise<void> {
     const parts = {
       index: this.#index,

@@ -35,7 +35,7 @@ export async function loadIndex(runs: RunSet, engineState: unknown): Promise<Loa
   const sharedRecords: SharedRecord[] = []
   let tombstoneCount = 0
   for (const run of runs.newestFirst) {
-    const base = runs.baseOf(run)
+    const base = runs.addressesOf(run).at(0)
     const sharedOfRun: SharedRecord[] = []
     for await (const page of run.hashes()) {
       for (let i = 0; i < page.count; i++) {

@@ -2,7 +2,7 @@
 // move millions of records and writers must not wait for it.
 
 import type { Clock } from "../../io/clock.ts"
-import { tombstonePlace } from "../../runs/address.ts"
+import { addressOf, tombstonePlace } from "../../runs/address.ts"
 import type { CollisionTable } from "../../runs/collision-table.ts"
 import type { HashIndex } from "../../runs/hash-index.ts"
 import { RELOCATION_DROPPED, type Relocations } from "../../runs/merge-runs.ts"
@@ -28,55 +28,64 @@ export async function moveIndex(
   relocations: Relocations,
 ): Promise<void> {
   const { count, h1, h2, input, inputOffset, outputOffset } = relocations
-  const bases = inputs.map((run) => runs.baseOf(run))
-  const outputBase = runs.baseOf(output)
+  const addresses = sourceAddresses(runs, inputs, output, relocations)
+  const target = runs.addressesOf(output)
   for (let start = 0; start < count; start += SLICE_RECORDS) {
     const end = Math.min(start + SLICE_RECORDS, count)
     for (let i = start; i < end; i++) {
-      const from = bases[input[i]!]! + inputOffset[i]!
+      const from = addresses[input[i]!]!(inputOffset[i]!)
       if (outputOffset[i] === RELOCATION_DROPPED) {
         if (index.remove(h1[i]!, h2[i]!, tombstonePlace(from))) tombstoneLeft()
         continue
       }
-      const to = outputBase + outputOffset[i]!
+      const to = target.at(outputOffset[i]!)
       if (index.replace(h1[i]!, h2[i]!, from, to)) continue
       index.replace(h1[i]!, h2[i]!, tombstonePlace(from), tombstonePlace(to))
     }
     await clock.nextTurn()
   }
-  if (!collisions.isEmpty) moveCollisions(collisions, inputs, bases, outputBase, relocations)
+  if (!collisions.isEmpty) moveCollisions(collisions, runs, inputs, output, relocations)
+}
+
+/** For each input the address of a byte of it. One that kept its layout has handed its addresses to the output. */
+function sourceAddresses(
+  runs: RunSet,
+  inputs: readonly OpenRun[],
+  output: OpenRun,
+  { keptOffsets }: Relocations,
+): ((offset: number) => number)[] {
+  return inputs.map((run, i) => {
+    const keptOffset = keptOffsets[i]!
+    const addresses = runs.addressesOf(keptOffset < 0 ? run : output)
+    return keptOffset < 0 ? (offset) => addresses.at(offset) : (offset) => addresses.at(keptOffset + offset)
+  })
 }
 
 /** One turn, over all relocations: collisions are so rare that no index of them by place is kept. */
 function moveCollisions(
   collisions: CollisionTable,
+  runs: RunSet,
   inputs: readonly OpenRun[],
-  bases: readonly number[],
-  outputBase: number,
-  { count, input, inputOffset, outputOffset }: Relocations,
+  output: OpenRun,
+  relocations: Relocations,
 ): void {
+  const { count, input, inputOffset, outputOffset } = relocations
+  const addresses = sourceAddresses(runs, inputs, output, relocations)
+  const target = runs.addressesOf(output)
+  const places = collisions.allPlaces()
+  // What no relocation names, of an input whose records move, was found overwritten by the merge.
   const targets = new Map<number, number>()
-  for (const place of collisions.allPlaces()) targets.set(place, -1)
-  for (let i = 0; i < count; i++) {
-    const from = bases[input[i]!]! + inputOffset[i]!
-    const isDropped = outputOffset[i] === RELOCATION_DROPPED
-    const to = outputBase + outputOffset[i]!
-    if (targets.has(from)) targets.set(from, to)
-    if (targets.has(tombstonePlace(from))) {
-      targets.set(tombstonePlace(from), isDropped ? -1 : tombstonePlace(to))
-    }
+  for (const place of places) {
+    const run = runs.byAddress(addressOf(place))?.run
+    if (run !== undefined && inputs.includes(run)) targets.set(place, -1)
   }
-  collisions.relocate((place) => (isInside(place, inputs, bases) ? targets.get(place) : undefined))
-}
-
-/** A place in an input that no relocation names is of a record that the merge found overwritten. */
-function isInside(place: number, inputs: readonly OpenRun[], bases: readonly number[]): boolean {
-  return inputs.some(({ figures }, i) => {
-    const offset = place - bases[i]!
-    const tombstoneOffset = place - tombstonePlace(bases[i]!)
-    return (
-      (offset >= 0 && offset < figures.recordsBytes) ||
-      (tombstoneOffset >= 0 && tombstoneOffset < figures.recordsBytes)
-    )
-  })
+  const isWatched = new Set(places)
+  for (let i = 0; i < count; i++) {
+    const from = addresses[input[i]!]!(inputOffset[i]!)
+    const to = outputOffset[i] === RELOCATION_DROPPED ? -1 : target.at(outputOffset[i]!)
+    if (isWatched.has(from)) targets.set(from, to)
+    const tombstone = tombstonePlace(from)
+    if (isWatched.has(tombstone)) targets.set(tombstone, to === -1 ? -1 : tombstonePlace(to))
+  }
+  collisions.relocate((place) => targets.get(place))
 }

@@ -47,7 +47,7 @@ export class Dumper {
     const entries = this.#layers.entries(layer)
     const first = entries.next()
     if (first.done === true) {
-      runs.retire(replaced)
+      runs.remove(replaced)
       return []
     }
     const origin = { ...newRunOrigin(directory, random, { level: 0, version: runs.version }), hashSeed }

@@ -107,6 +107,10 @@ export class MemoryEngine implements EngineCore {
     return {}
   }
 
+  keepsAddresses(): boolean {
+    return false
+  }
+
   /** Runs of this engine never merge: each replaces the one before. */
   async relocate(): Promise<void> {
     throw new Error("invariant broken: the memory engine has no merges")
