@@ -1,0 +1,45 @@
+// The README shows frames in bytes; here they are shown to be right.
+
+import { readFileSync } from "node:fs"
+import { expect, test } from "vitest"
+import { PipelineRequest, PipelineResponse } from "./gen/varve/v1/state_backend.ts"
+import { encodeKeys, encodeRecords, encodeValues } from "./record-batch.ts"
+
+const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text))
+
+test("README: the frames in hex are what the code writes", () => {
+  const frames = [
+    PipelineRequest.encode({
+      id: 1,
+      store: "default",
+      partition: 2,
+      work: {
+        $case: "writes",
+        value: encodeRecords([
+          { key: bytes("a"), value: bytes("xyz") },
+          { key: bytes("b"), value: bytes("") },
+        ]),
+      },
+      lineage: "",
+    }),
+    PipelineRequest.encode({
+      id: 2,
+      store: "default",
+      partition: 2,
+      work: { $case: "reads", value: encodeKeys([bytes("a"), bytes("b")]) },
+      lineage: "",
+    }),
+    PipelineResponse.encode({ id: 1, result: { $case: "written", value: 2 } }),
+    PipelineResponse.encode({
+      id: 2,
+      result: { $case: "values", value: encodeValues([bytes("xyz"), undefined]) },
+    }),
+  ]
+  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8")
+  const shown = readme
+    .split("\n")
+    .filter((line) => line.startsWith("    "))
+    .map((line) => line.split("#")[0]!.replaceAll(/\s/g, ""))
+    .join("")
+  for (const frame of frames) expect(shown).toContain(Buffer.from(frame.finish()).toString("hex"))
+})

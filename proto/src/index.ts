@@ -1,0 +1,12 @@
+// The contract as TypeScript: generated messages and stubs of varve.v1, the error table, the encodings of
+// frames, slots. The protocols of others come as namespaces: their message names repeat between versions.
+
+export * from "./error-details.ts"
+export * from "./errors.ts"
+export { fileDescriptorSet } from "./gen/file-descriptor-set.ts"
+export * as health from "./gen/grpc/health/v1/health.ts"
+export * as reflectionV1 from "./gen/grpc/reflection/v1/reflection.ts"
+export * as reflectionV1Alpha from "./gen/grpc/reflection/v1alpha/reflection.ts"
+export * from "./gen/varve/v1/state_backend.ts"
+export * from "./record-batch.ts"
+export * from "./slot.ts"
