@@ -1,0 +1,15 @@
+// Keys and values as callers give them.
+
+import { VarveError } from "@varve/proto"
+
+/** Text is sent as UTF-8. */
+export type Bytes = string | Uint8Array
+
+export const EMPTY: Uint8Array = new Uint8Array(0)
+
+/** The bytes: those of the caller, or new ones of a text. @throws VarveError `REQUEST_INVALID` */
+export function toBytes(value: Bytes, what: string): Uint8Array {
+  if (typeof value === "string") return Buffer.from(value, "utf8")
+  if (value instanceof Uint8Array) return value
+  throw new VarveError("REQUEST_INVALID", `the ${what} is a string or a Uint8Array, not ${typeof value}`)
+}

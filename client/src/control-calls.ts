@@ -1,0 +1,188 @@
+// Calls that go alone and not through the pipeline: versions, descriptions. They wait for a connection until their
+// deadline. One that only reads is made again when the connection breaks; another is not, for nobody knows whether
+// it had its effect.
+
+import {
+  type ClientUnaryCall,
+  type CallOptions as GrpcCallOptions,
+  Metadata,
+  type ServiceError,
+} from "@grpc/grpc-js"
+import { type StateBackendClient, VarveError, varveErrorOf } from "@varve/proto"
+import { Backoff } from "./backoff.ts"
+import { type CallOptions, deadlineOf, type Settings } from "./options.ts"
+
+/** A unary method of the generated client, bound to its channel. */
+type UnaryMethod<Request, Response> = (
+  request: Request,
+  metadata: Metadata,
+  options: GrpcCallOptions,
+  callback: (error: ServiceError | null, response: Response) => void,
+) => ClientUnaryCall
+
+/** The end of a call, whichever comes first. */
+export interface CallEnd {
+  /** Milliseconds of `performance.now()`. */
+  readonly deadlineAt: number
+  readonly signal: AbortSignal | undefined
+}
+
+export class ControlCalls {
+  readonly #channel: StateBackendClient
+  readonly #settings: Settings
+  /** What to call when the client is closed. */
+  readonly #running = new Set<(error: VarveError) => void>()
+  #closed: VarveError | undefined
+
+  constructor(channel: StateBackendClient, settings: Settings) {
+    this.#channel = channel
+    this.#settings = settings
+  }
+
+  /** When a call of these options ends. @throws VarveError `CLIENT_CLOSED`, `CANCELLED`, `REQUEST_INVALID` */
+  endOf(options: CallOptions | undefined, defaultMs: number): CallEnd {
+    if (this.#closed !== undefined) throw this.#closed
+    const end = { deadlineAt: performance.now() + deadlineOf(options, defaultMs), signal: options?.signal }
+    if (end.signal?.aborted === true) throw cancelled(end.signal)
+    return end
+  }
+
+  /** Makes the call once. @throws (rejects) VarveError */
+  call<Request, Response>(
+    method: (channel: StateBackendClient) => UnaryMethod<Request, Response>,
+    request: Request,
+    end: CallEnd,
+  ): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed !== undefined) throw this.#closed
+      if (end.signal?.aborted === true) throw cancelled(end.signal)
+      const unary = method(this.#channel).bind(this.#channel)
+      const call = unary(request, readyMetadata(), { deadline: wallDeadline(end) }, (error, response) => {
+        forget()
+        if (error === null) resolve(response)
+        else reject(errorOfPeer(error))
+      })
+      const forget = this.#remember(end.signal, (error) => {
+        reject(error)
+        call.cancel()
+      })
+    })
+  }
+
+  /** Makes a call that only reads, and makes it again when the connection breaks. @throws (rejects) VarveError */
+  async read<Request, Response>(
+    method: (channel: StateBackendClient) => UnaryMethod<Request, Response>,
+    request: Request,
+    end: CallEnd,
+  ): Promise<Response> {
+    const backoff = new Backoff(this.#settings.backoffFirstMs, this.#settings.backoffMaxMs)
+    for (;;) {
+      try {
+        return await this.call(method, request, end)
+      } catch (error) {
+        const pauseMs = backoff.next()
+        if (!isConnectionTrouble(error) || performance.now() + pauseMs >= end.deadlineAt) throw error
+        await this.#sleep(pauseMs, end.signal)
+      }
+    }
+  }
+
+  /** Messages of a server stream, in order. Leaving the loop ends the call. @throws (rejects) VarveError */
+  async *stream<Request, Response>(
+    open: (channel: StateBackendClient) => ServerStreamMethod<Request, Response>,
+    request: Request,
+    end: CallEnd,
+  ): AsyncGenerator<Response, void, void> {
+    if (this.#closed !== undefined) throw this.#closed
+    if (end.signal?.aborted === true) throw cancelled(end.signal)
+    const stream = open(this.#channel).call(this.#channel, request, readyMetadata(), {
+      deadline: wallDeadline(end),
+    })
+    let given: VarveError | undefined
+    const forget = this.#remember(end.signal, (error) => {
+      given = error
+      stream.cancel()
+    })
+    try {
+      for await (const response of stream) yield response as Response
+    } catch (error) {
+      throw given ?? (error instanceof VarveError ? error : errorOfPeer(error as ServiceError))
+    } finally {
+      forget()
+      stream.cancel()
+    }
+  }
+
+  /** Ends all calls with `error`. */
+  close(error: VarveError): void {
+    this.#closed = error
+    for (const end of [...this.#running]) end(error)
+  }
+
+  /** Calls `end` when the client is closed or the signal aborted, until the returned function is called. */
+  #remember(signal: AbortSignal | undefined, end: (error: VarveError) => void): () => void {
+    const onAbort = (): void => finish(cancelled(signal!))
+    const finish = (error: VarveError): void => {
+      forget()
+      end(error)
+    }
+    const forget = (): void => {
+      this.#running.delete(finish)
+      signal?.removeEventListener("abort", onAbort)
+    }
+    this.#running.add(finish)
+    signal?.addEventListener("abort", onAbort)
+    return forget
+  }
+
+  #sleep(pauseMs: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        forget()
+        resolve()
+      }, pauseMs)
+      const forget = this.#remember(signal, (error) => {
+        clearTimeout(timer)
+        reject(error)
+      })
+    })
+  }
+}
+
+type ServerStreamMethod<Request, Response> = (
+  request: Request,
+  metadata: Metadata,
+  options: GrpcCallOptions,
+) => AsyncIterable<Response> & { cancel(): void }
+
+function readyMetadata(): Metadata {
+  return new Metadata({ waitForReady: true })
+}
+
+/** gRPC wants the time of the clock on the wall. */
+function wallDeadline({ deadlineAt }: CallEnd): number {
+  return Date.now() + Math.max(0, deadlineAt - performance.now())
+}
+
+function isConnectionTrouble(error: unknown): boolean {
+  return (
+    error instanceof VarveError && (error.reason === "CONNECTION_LOST" || error.reason === "SHUTTING_DOWN")
+  )
+}
+
+/** The caller's own cancelling is told apart before: CANCELLED from outside is a daemon that cut the call off. */
+function errorOfPeer(error: ServiceError): VarveError {
+  const told = varveErrorOf(error)
+  if (told.reason !== "CANCELLED" && told.reason !== "CONNECTION_LOST") return told
+  return new VarveError(
+    "CONNECTION_LOST",
+    `the connection broke: the call may or may not have had its effect (${told.message})`,
+    { cause: error },
+  )
+}
+
+function cancelled(signal: AbortSignal): VarveError {
+  return new VarveError("CANCELLED", "the caller cancelled; the call may or may not have had its effect", {
+    cause: signal.reason,
+  })
+}

@@ -1,0 +1,18 @@
+// What users of the client import.
+
+export { isVarveError, type Reason, VarveError } from "@varve/proto"
+export type { Bytes } from "./bytes.ts"
+export type { CallOptions, ConnectOptions, PointOptions, RollbackPolicy, WriteOptions } from "./options.ts"
+export { connect, type State } from "./state.ts"
+export type {
+  Description,
+  RestoreOptions,
+  RestoreResult,
+  ScanOptions,
+  SnapshotOptions,
+  SnapshotResult,
+  SnapshotSummary,
+  StateRecord,
+  VersionOptions,
+  WriteRecord,
+} from "./state-types.ts"

@@ -1,0 +1,255 @@
+// One caller's share of one frame: whom to tell what came of it. A `get` or a `set` is one share; a `getMany` or a
+// `write` has one for each frame that it is spread over. Each promise settles once; whatever comes later is dropped.
+
+import { decodeValue, ValueCursor, VarveError } from "@varve/proto"
+import type { Frame } from "./frame.ts"
+import type { CallOptions } from "./options.ts"
+
+/** Where a list of values is read. */
+export interface ValueSource {
+  readonly list: Buffer
+  at: number
+}
+
+const cursor = new ValueCursor()
+
+export abstract class PointCall {
+  /** Milliseconds of `performance.now()`. */
+  readonly deadlineAt: number
+  readonly deadlineMs: number
+  /** The frame that it is in; `undefined` while it waits. */
+  frame: Frame | undefined = undefined
+  #settled = false
+  #signal: AbortSignal | undefined
+  #onAbort: (() => void) | undefined
+
+  constructor(nowMs: number, deadlineMs: number, options: CallOptions | undefined) {
+    this.deadlineAt = nowMs + deadlineMs
+    this.deadlineMs = deadlineMs
+    const signal = options?.signal
+    if (signal === undefined) return
+    if (signal.aborted) throw cancelled(signal, false)
+    this.#signal = signal
+    this.#onAbort = () => this.giveUp(cancelled(signal, this.frame?.sent === true))
+    signal.addEventListener("abort", this.#onAbort)
+  }
+
+  /** Records of this share in its frame. */
+  abstract get recordCount(): number
+
+  get settled(): boolean {
+    return this.#settled
+  }
+
+  /** Fails the call before its answer: its records leave the frame if that has not been sent. */
+  giveUp(error: VarveError): void {
+    if (this.#settled) return
+    if (this.frame !== undefined) this.frame.givenUpCount++
+    this.fail(error)
+  }
+
+  /** True once: the caller may be told now. */
+  protected settle(): boolean {
+    if (this.#settled) return false
+    this.#settled = true
+    if (this.#onAbort !== undefined) this.#signal?.removeEventListener("abort", this.#onAbort)
+    return true
+  }
+
+  fail(error: unknown): void {
+    if (this.settle()) this.reject(error)
+  }
+
+  /** Takes its values from the list, which was checked: it holds as many as the frame has keys. */
+  abstract read(source: ValueSource): void
+  /** Its records were applied. */
+  abstract written(): void
+  /** Two shares in place of one, for half the keys each; `undefined` when it has one key. */
+  abstract split(): [PointCall, PointCall] | undefined
+  protected abstract reject(error: unknown): void
+}
+
+/** A `get`. */
+export class GetCall extends PointCall {
+  readonly #resolve: (value: Buffer | undefined) => void
+  readonly #reject: (error: unknown) => void
+
+  constructor(
+    nowMs: number,
+    deadlineMs: number,
+    options: CallOptions | undefined,
+    resolve: (value: Buffer | undefined) => void,
+    reject: (error: unknown) => void,
+  ) {
+    super(nowMs, deadlineMs, options)
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  override get recordCount(): number {
+    return 1
+  }
+
+  override read(source: ValueSource): void {
+    nextValue(source)
+    if (this.settle()) this.#resolve(copyOfValue(source.list))
+  }
+
+  override written(): void {
+    this.fail(new VarveError("INTERNAL", "the daemon answered a read as if it were a write"))
+  }
+
+  override split(): undefined {
+    return undefined
+  }
+
+  protected override reject(error: unknown): void {
+    this.#reject(error)
+  }
+}
+
+/** A `set`, a `delete`, or one partition's records of a `write`. */
+export class WriteCall extends PointCall {
+  override recordCount = 1
+  readonly #resolve: () => void
+  readonly #reject: (error: unknown) => void
+
+  constructor(
+    nowMs: number,
+    deadlineMs: number,
+    options: CallOptions | undefined,
+    resolve: () => void,
+    reject: (error: unknown) => void,
+  ) {
+    super(nowMs, deadlineMs, options)
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  override read(): void {
+    this.fail(new VarveError("INTERNAL", "a write was answered as if it were a read"))
+  }
+
+  override written(): void {
+    if (this.settle()) this.#resolve()
+  }
+
+  override split(): undefined {
+    return undefined
+  }
+
+  protected override reject(error: unknown): void {
+    this.#reject(error)
+  }
+}
+
+/** What the shares of one `getMany` fill together. */
+export class ManyValues {
+  readonly #values: (Buffer | undefined)[]
+  readonly #resolve: (values: (Buffer | undefined)[]) => void
+  readonly reject: (error: unknown) => void
+  #missing: number
+
+  constructor(
+    keyCount: number,
+    resolve: (values: (Buffer | undefined)[]) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#values = new Array<Buffer | undefined>(keyCount).fill(undefined)
+    this.#missing = keyCount
+    this.#resolve = resolve
+    this.reject = reject
+    if (keyCount === 0) resolve(this.#values)
+  }
+
+  put(index: number, value: Buffer | undefined): void {
+    this.#values[index] = value
+    if (--this.#missing === 0) this.#resolve(this.#values)
+  }
+}
+
+/** Some keys of one partition of a `getMany`. */
+export class GetManyCall extends PointCall {
+  readonly #many: ManyValues
+  /** Where its values belong, in the order of its keys in the frame. */
+  readonly #indexes: number[]
+  readonly #nowMs: number
+  readonly #options: CallOptions | undefined
+
+  constructor(
+    nowMs: number,
+    deadlineMs: number,
+    options: CallOptions | undefined,
+    many: ManyValues,
+    indexes: number[] = [],
+  ) {
+    super(nowMs, deadlineMs, options)
+    this.#nowMs = nowMs
+    this.#options = options
+    this.#many = many
+    this.#indexes = indexes
+  }
+
+  override get recordCount(): number {
+    return this.#indexes.length
+  }
+
+  /** The next key of its frame is the one that was asked for at `index`. */
+  addIndex(index: number): void {
+    this.#indexes.push(index)
+  }
+
+  /** Another share of the same call, of no keys yet, or of these. */
+  sibling(indexes: number[] = []): GetManyCall {
+    return new GetManyCall(this.#nowMs, this.deadlineMs, this.#options, this.#many, indexes)
+  }
+
+  override read(source: ValueSource): void {
+    const live = this.settle()
+    for (const index of this.#indexes) {
+      nextValue(source)
+      if (live) this.#many.put(index, copyOfValue(source.list))
+    }
+  }
+
+  override written(): void {
+    this.fail(new VarveError("INTERNAL", "the daemon answered a read as if it were a write"))
+  }
+
+  override split(): [PointCall, PointCall] | undefined {
+    if (this.#indexes.length < 2 || this.settled) return undefined
+    const middle = this.#indexes.length >>> 1
+    const halves: [PointCall, PointCall] = [
+      this.sibling(this.#indexes.slice(0, middle)),
+      this.sibling(this.#indexes.slice(middle)),
+    ]
+    this.settle()
+    return halves
+  }
+
+  protected override reject(error: unknown): void {
+    this.#many.reject(error)
+  }
+}
+
+/** Leaves the next value in `cursor`. */
+function nextValue(source: ValueSource): void {
+  if (!decodeValue(source.list, source.at, source.list.length, cursor)) {
+    throw new Error("invariant broken: the list of values was checked")
+  }
+  source.at = cursor.end
+}
+
+/** A copy: a view would keep the whole message in memory for as long as the caller keeps one value. */
+function copyOfValue(list: Buffer): Buffer | undefined {
+  const { start, end } = cursor
+  if (start === end) return undefined
+  const value = Buffer.allocUnsafe(end - start)
+  list.copy(value, 0, start, end)
+  return value
+}
+
+function cancelled(signal: AbortSignal, sent: boolean): VarveError {
+  const fate = sent ? "a write may or may not have been applied" : "it was not sent"
+  return new VarveError("CANCELLED", `the caller cancelled; ${fate}`, { cause: signal.reason })
+}

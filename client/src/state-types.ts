@@ -1,0 +1,61 @@
+// Arguments and answers of the calls of a State.
+
+import type { DescribeResponse, RestoreResponse, SnapshotDescription, SnapshotResponse } from "@varve/proto"
+import type { Bytes } from "./bytes.ts"
+import type { CallOptions, PointOptions } from "./options.ts"
+import type { Plain } from "./plain.ts"
+
+export interface WriteRecord {
+  readonly key: Bytes
+  /** Empty: the key is deleted. */
+  readonly value: Bytes
+}
+
+export interface StateRecord {
+  readonly key: Buffer
+  readonly value: Buffer
+}
+
+export interface ScanOptions extends PointOptions {
+  /** Only keys that start with these bytes. */
+  readonly prefix?: Bytes
+  /** Only keys of `[start, end)`, compared as unsigned bytes. */
+  readonly start?: Bytes
+  readonly end?: Bytes
+  /** Leaves the values empty. */
+  readonly keysOnly?: boolean
+  /** At most this many records. */
+  readonly limit?: number
+}
+
+export interface SnapshotOptions extends CallOptions {
+  /** 1 to 2^53 - 1, above the last version on the current line; gaps allowed. */
+  readonly version: number
+  /** Up to 1 MiB, committed together with the state and given back by `restore`. */
+  readonly metadata?: Bytes
+  /** Default: all that the daemon serves. */
+  readonly partitions?: readonly number[]
+}
+
+export interface RestoreOptions extends CallOptions {
+  /** Default: the newest version that all the partitions have. */
+  readonly version?: number
+  /** Needed only when the number stands on several timelines. */
+  readonly timeline?: string
+  /** Instead of a version: the handle of a replaced state, as an earlier restore answered it. */
+  readonly replaced?: string
+  /** Default: all that the daemon serves. */
+  readonly partitions?: readonly number[]
+}
+
+/** Names a version. */
+export interface VersionOptions extends CallOptions {
+  readonly version: number
+  /** Needed only when the number stands on several timelines. */
+  readonly timeline?: string
+}
+
+export type SnapshotResult = Plain<SnapshotResponse>
+export type RestoreResult = Plain<RestoreResponse>
+export type SnapshotSummary = Plain<SnapshotDescription>
+export type Description = Plain<DescribeResponse>

@@ -1,0 +1,80 @@
+import { DescribeResponse } from "@varve/proto"
+import { expect, test } from "vitest"
+import { Lineages } from "./lineages.ts"
+import { MESSAGE_BYTES_DEFAULT, MESSAGE_OVERHEAD_BYTES } from "./options.ts"
+import { Topology } from "./topology.ts"
+
+function response(partitionCount: number, addresses: string[], messageBytesMax = 0n): DescribeResponse {
+  const empty = DescribeResponse.decode(new Uint8Array(0))
+  return {
+    ...empty,
+    node: { softwareVersion: "", startedMs: 0n, instance: "", messageBytesMax },
+    stores: [
+      {
+        name: "s",
+        engine: "memory",
+        durability: "snapshot",
+        partitionCount,
+        partitions: addresses.map((address, partition) => ({
+          partition,
+          slotFirst: 0,
+          slotLast: 0,
+          address,
+          recovery: "new",
+          lineage: `lineage ${partition}`,
+          version: 0n,
+          timeline: "",
+          statistics: undefined,
+          metadata: new Uint8Array(0),
+        })),
+        settings: {},
+        repository: "",
+        valueBytesMax: 100n,
+        partitioning: "hash",
+      },
+    ],
+  }
+}
+
+test("topology: a partition is reached where the daemon says; a wildcard or nothing means where it was asked", () => {
+  const addresses = ["10.0.0.1:7401", "0.0.0.0:7400", "[::]:7400", "", "unix:/run/varve"]
+  const topology = new Topology(response(6, addresses), "s", "seed:7400")
+  expect([0, 1, 2, 3, 4, 5].map((partition) => topology.addressOf(partition))).toEqual([
+    "10.0.0.1:7401",
+    "seed:7400",
+    "seed:7400",
+    "seed:7400",
+    "unix:/run/varve",
+    undefined,
+  ])
+})
+
+test("topology: frames keep below the daemon's message limit, or below gRPC's own when it tells none", () => {
+  expect(new Topology(response(1, []), "s", "a").batchBytesMax).toBe(
+    MESSAGE_BYTES_DEFAULT - MESSAGE_OVERHEAD_BYTES,
+  )
+  const small = new Topology(response(1, [], 200_000n), "s", "a")
+  expect([small.batchBytesMax, small.frameBytesMax]).toEqual([198_976, 198_976])
+})
+
+test("topology: a store that is not there, or partitions beyond the slots, are refused", () => {
+  expect(() => new Topology(response(1, []), "other", "a:1")).toThrow('no store "other"')
+  for (const count of [0, 16_385]) {
+    expect(() => new Topology(response(count, []), "s", "a:1")).toThrow(`${count} partitions`)
+  }
+})
+
+test("lineages: what was found first stays, until this client restores", () => {
+  const lineages = new Lineages()
+  lineages.learn(new Map([[0, "a"]]))
+  lineages.learn(
+    new Map([
+      [0, "b"],
+      [1, "c"],
+    ]),
+  )
+  expect([lineages.of(0), lineages.of(1), lineages.of(2)]).toEqual(["a", "c", ""])
+  lineages.adopt(new Map([[0, "d"]]))
+  expect(lineages.toMessage([])).toEqual({ 0: "d", 1: "c" })
+  expect(lineages.toMessage([1])).toEqual({ 1: "c" })
+})

@@ -1,0 +1,319 @@
+// What the client does when the connection breaks or the state is replaced: what it sends again, what it does not,
+// and what it tells its caller.
+
+import { execFile } from "node:child_process"
+import { promisify } from "node:util"
+import { connect, type State, VarveError } from "@varve/client"
+import { encodeKeys, type PipelineRequest } from "@varve/proto"
+import { afterEach, expect, test } from "vitest"
+import { MemoryDaemon, type MemoryDaemonOptions } from "./memory-daemon.ts"
+
+const closers: (() => unknown)[] = []
+
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+async function pair(
+  options: MemoryDaemonOptions = {},
+  connectOptions: Parameters<typeof connect>[1] = {},
+): Promise<{ daemon: MemoryDaemon; state: State }> {
+  const daemon = await MemoryDaemon.started({ partitionCount: 1, ...options })
+  closers.push(() => daemon.stop())
+  const state = connect(daemon.address, { backoffFirstMs: 5, backoffMaxMs: 50, ...connectOptions })
+  closers.push(() => state.close())
+  return { daemon, state }
+}
+
+async function reasonOf(call: Promise<unknown>): Promise<string> {
+  try {
+    await call
+  } catch (error) {
+    if (error instanceof VarveError) return error.reason
+    throw error
+  }
+  return "none"
+}
+
+/** Resolves when a frame arrives; it and all later ones then have the fate. */
+function frameHeld(daemon: MemoryDaemon, fate: "hold" | "apply" = "hold"): Promise<PipelineRequest> {
+  return new Promise((resolve) => {
+    daemon.onFrame = (frame) => {
+      resolve(frame)
+      return fate
+    }
+  })
+}
+
+test("client: calls made before the daemon is there wait for it", async () => {
+  const { daemon } = await pair()
+  daemon.stop()
+  const early = connect(daemon.address, { backoffFirstMs: 5, backoffMaxMs: 50 })
+  closers.push(() => early.close())
+  const calls = [early.set("k", "v"), early.get("k")]
+  const list = early.listSnapshots()
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  await daemon.start()
+  expect((await Promise.all(calls)).map(String)).toEqual(["undefined", "v"])
+  expect(await list).toEqual([])
+})
+
+test("client: a read that was on its way when the connection broke is sent again", async () => {
+  const { daemon, state } = await pair()
+  await state.set("k", "v")
+  const held = frameHeld(daemon)
+  const read = state.get("k")
+  await held
+  daemon.onFrame = () => "answer"
+  await daemon.restart()
+  expect(String(await read)).toBe("v")
+})
+
+test("client: a write that was on its way when the connection broke fails with CONNECTION_LOST, applied or not", async () => {
+  for (const fate of ["apply", "hold"] as const) {
+    const { daemon, state } = await pair()
+    await state.get("warm")
+    const held = frameHeld(daemon, fate)
+    const write = state.set("k", "v")
+    await held
+    daemon.onFrame = () => "answer"
+    await daemon.restart()
+    await expect(write).rejects.toMatchObject({
+      reason: "CONNECTION_LOST",
+      retryable: true,
+      message: expect.stringContaining("may or may not have been applied"),
+    })
+    expect(String(await state.get("k"))).toBe(fate === "apply" ? "v" : "undefined")
+  }
+})
+
+test("client: a write that was never sent is sent to the daemon that comes back, once, in order", async () => {
+  const { daemon, state } = await pair()
+  await state.set("k", "0")
+  daemon.stop()
+  await new Promise((resolve) => setTimeout(resolve, 30))
+  daemon.frames.length = 0
+  const calls = [state.set("k", "1"), state.get("k"), state.set("k", "2"), state.get("k")]
+  await new Promise((resolve) => setTimeout(resolve, 30))
+  await daemon.start()
+  expect((await Promise.all(calls)).map(String)).toEqual(["undefined", "1", "undefined", "2"])
+  expect(daemon.frames.map(({ work }) => work?.$case)).toEqual(["writes", "reads", "writes", "reads"])
+})
+
+test("client: a write given up before it was sent is not applied later", async () => {
+  const { daemon, state } = await pair()
+  await state.set("a", "0")
+  daemon.stop()
+  await new Promise((resolve) => setTimeout(resolve, 30))
+  const abort = new AbortController()
+  const calls = [
+    reasonOf(state.set("a", "late", { deadlineMs: 40 })),
+    reasonOf(state.set("b", "kept")),
+    reasonOf(state.set("c", "aborted", { signal: abort.signal })),
+    reasonOf(
+      state.write(
+        [
+          { key: "d", value: "1" },
+          { key: "e", value: "2" },
+        ],
+        { signal: abort.signal },
+      ),
+    ),
+    reasonOf(state.set("f", "kept too")),
+  ]
+  await calls[0]
+  abort.abort()
+  await daemon.start()
+  expect(await Promise.all(calls)).toEqual(["DEADLINE_PASSED", "none", "CANCELLED", "CANCELLED", "none"])
+  const values = ["a", "b", "c", "d", "e", "f"].map((key) => daemon.valueOf(key))
+  expect(values).toEqual(["0", "kept", undefined, undefined, undefined, "kept too"])
+})
+
+test("client: what a daemon going down did not take goes to the one that comes back, writes too", async () => {
+  const { daemon, state } = await pair()
+  await state.set("k", "0")
+  const goingDown = new VarveError("SHUTTING_DOWN", "going down")
+  daemon.onFrame = () => goingDown
+  daemon.onCall = () => {
+    throw goingDown
+  }
+  const calls = [state.set("k", "1"), state.get("k"), state.set("k", "2"), state.get("k")]
+  // The last read gathers behind the others.
+  while (daemon.frames.length < 4) await new Promise((resolve) => setTimeout(resolve, 5))
+  daemon.onFrame = () => "answer"
+  daemon.onCall = () => undefined
+  await daemon.restart()
+  expect((await Promise.all(calls)).map(String)).toEqual(["undefined", "1", "undefined", "2"])
+})
+
+test("client: what is sent again goes before what was never sent", async () => {
+  const { daemon, state } = await pair()
+  await state.set("k", "0")
+  daemon.frames.length = 0
+  // The write comes back, the read hangs: what is called next is not sent any more.
+  daemon.onFrame = ({ work }) =>
+    work?.$case === "writes" ? new VarveError("SHUTTING_DOWN", "going down") : "hold"
+  const calls = [state.set("k", "1"), state.get("k")]
+  while (daemon.frames.length < 2) await new Promise((resolve) => setTimeout(resolve, 5))
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  calls.push(state.set("k", "2"), state.get("k"), state.set("k", "3"))
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(daemon.frames.length).toBe(2)
+  daemon.onFrame = () => "answer"
+  await daemon.restart()
+  expect((await Promise.all(calls)).map(String)).toEqual(["undefined", "1", "undefined", "2", "undefined"])
+  expect(daemon.valueOf("k")).toBe("3")
+})
+
+test("client: many callers through several cuts: every write that was answered is there", async () => {
+  const { daemon, state } = await pair({ partitionCount: 4 })
+  const answered = new Map<string, string>()
+  const unsure = new Set<string>()
+  let stop = false
+  const caller = async (name: number): Promise<void> => {
+    for (let n = 0; !stop; n++) {
+      const key = `key-${name}`
+      try {
+        await state.set(key, `${n}`)
+        answered.set(key, `${n}`)
+        unsure.delete(key)
+        expect(String(await state.get(key))).toBe(`${n}`)
+      } catch (error) {
+        if (!(error instanceof VarveError) || error.reason !== "CONNECTION_LOST") throw error
+        unsure.add(key)
+      }
+    }
+  }
+  const callers = Array.from({ length: 20 }, (_, name) => caller(name))
+  for (let cut = 0; cut < 5; cut++) {
+    await new Promise((resolve) => setTimeout(resolve, 40))
+    await daemon.restart()
+  }
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  stop = true
+  await Promise.all(callers)
+  expect(answered.size).toBe(20)
+  for (const [key, value] of answered) {
+    if (!unsure.has(key)) expect(daemon.valueOf(key)).toBe(value)
+  }
+})
+
+test("client: calls that wait for a store that comes back with other partitions fail, later ones go", async () => {
+  const { daemon, state } = await pair({ partitionCount: 4 })
+  await state.set("k", "v")
+  daemon.stop()
+  await new Promise((resolve) => setTimeout(resolve, 30))
+  const waiting = reasonOf(state.set("k", "w"))
+  const other = new MemoryDaemon({ partitionCount: 2 })
+  closers.push(() => other.stop())
+  other.port = daemon.port
+  await other.start()
+  expect(await waiting).toBe("WRONG_PARTITION")
+  await state.set("k", "x")
+  expect(other.valueOf("k")).toBe("x")
+})
+
+test("client: a snapshot that was on its way when the connection broke is not made again", async () => {
+  const { daemon, state } = await pair()
+  await state.set("k", "v")
+  const arrived = new Promise<void>((resolve) => {
+    daemon.onCall = (name) => {
+      if (name !== "snapshot") return undefined
+      resolve()
+      return new Promise(() => undefined)
+    }
+  })
+  const snapshot = state.snapshot({ version: 1 })
+  await arrived
+  await daemon.restart()
+  await expect(snapshot).rejects.toMatchObject({ reason: "CONNECTION_LOST", retryable: true })
+  expect(daemon.calls.filter((name) => name === "snapshot").length).toBe(1)
+})
+
+test("client: an answer that fits no key, or not the frame, is an error and not a hang", async () => {
+  const { daemon, state } = await pair()
+  await state.get("warm")
+  daemon.onFrame = () => new VarveError("", "no reason given")
+  expect(await reasonOf(state.get("k"))).toBe("INTERNAL")
+  daemon.onFrame = (frame) => {
+    frame.work = { $case: "reads", value: new Uint8Array(0) }
+    return "answer"
+  }
+  expect(await reasonOf(state.get("k"))).toBe("INTERNAL")
+  expect(await reasonOf(state.getMany(["k", "l"]))).toBe("INTERNAL")
+  expect(await reasonOf(state.set("k", "v"))).toBe("INTERNAL")
+  const twoKeys = encodeKeys([Buffer.from("k"), Buffer.from("k")])
+  daemon.onFrame = (frame) => {
+    frame.work = { $case: "reads", value: twoKeys }
+    return "answer"
+  }
+  // The value is there, and bytes behind it: the daemon and this client do not agree on what was asked.
+  expect(await reasonOf(state.get("k"))).toBe("INTERNAL")
+  daemon.onFrame = () => "answer"
+  await state.set("k", "v")
+  daemon.onFrame = (frame) => {
+    frame.work = { $case: "writes", value: new Uint8Array(0) }
+    return "answer"
+  }
+  expect(await reasonOf(state.getMany(["k"]))).toBe("INTERNAL")
+})
+
+test("rollback fail: after somebody else's restore calls fail until this client restores", async () => {
+  for (const silentRestore of [false, true]) {
+    const { daemon, state } = await pair({ partitionCount: 4, silentRestore }, { rollback: "fail" })
+    await state.set("k", "1")
+    await state.snapshot({ version: 1 })
+    await state.set("k", "2")
+    daemon.rollBack(1)
+    expect(await reasonOf(state.set("k", "3"))).toBe("STATE_REPLACED")
+    expect(await reasonOf(state.get("k"))).toBe("STATE_REPLACED")
+    expect(await reasonOf(state.snapshot({ version: 2 }))).toBe("STATE_REPLACED")
+    expect((await state.restore({ version: 1 })).version).toBe(1)
+    expect(String(await state.get("k"))).toBe("1")
+    await state.set("k", "3")
+    await state.snapshot({ version: 2 })
+  }
+})
+
+test("rollback fail: the lineage found at connect is kept over reconnects", async () => {
+  const { daemon, state } = await pair({}, { rollback: "fail" })
+  await state.set("k", "1")
+  await state.snapshot({ version: 1 })
+  daemon.stop()
+  daemon.rollBack(1)
+  await daemon.start()
+  expect(await reasonOf(state.get("k"))).toBe("STATE_REPLACED")
+  await daemon.restart()
+  expect(await reasonOf(state.get("k"))).toBe("STATE_REPLACED")
+})
+
+test("rollback follow: calls go on over a rollback", async () => {
+  const { daemon, state } = await pair()
+  await state.set("k", "1")
+  await state.snapshot({ version: 1 })
+  await state.set("k", "2")
+  daemon.rollBack(1)
+  expect(String(await state.get("k"))).toBe("1")
+})
+
+test("client: a closed client keeps no process alive, with calls pending and the daemon gone", async () => {
+  const { daemon } = await pair()
+  const script = `
+    import { connect } from "@varve/client"
+    const state = connect(process.argv[1])
+    await state.set("k", "v")
+    const gone = connect("127.0.0.1:1", { backoffFirstMs: 2 ** 31 - 1, backoffMaxMs: 2 ** 31 - 1 })
+    const pending = [gone.get("k"), gone.snapshot({ version: 1 }), gone.describe()]
+    const failed = Promise.allSettled(pending)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    await Promise.all([state.close(), gone.close()])
+    console.log((await failed).map(({ reason }) => reason.reason).join(" "))
+  `
+  const folder = new URL("../../client", import.meta.url)
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ["--input-type=module", "-e", script, daemon.address],
+    { cwd: folder, timeout: 20_000 },
+  )
+  expect(stdout.trim()).toBe("CLIENT_CLOSED CLIENT_CLOSED CLIENT_CLOSED")
+})
