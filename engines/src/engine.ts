@@ -109,12 +109,6 @@ export interface Engine {
    * clean stop. A worker that remembers it knows whether the state is still the one it wrote to.
    */
   readonly lineage: string
-  /**
-   * After a crash, until the first restore: the line that the lost state descended from, and the timeline that its
-   * versions went to. The newest version on either is the one to put back, so that what was rolled back before the
-   * crash does not return with it.
-   */
-  readonly lostLine?: { readonly line: readonly VersionName[]; readonly timeline: string } | undefined
   /** The newest version on the current line: number (0: none), its timeline and metadata. */
   readonly position: { readonly version: number; readonly timeline: string; readonly metadata: Uint8Array }
   /**

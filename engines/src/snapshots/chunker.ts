@@ -149,7 +149,6 @@ export class Chunker {
         const recordEnd = this.#cursor.end + sourceStart
         const grownBytes = recordEnd - this.#chunkStart
         if (grownBytes > bytesMax && chunkBytes > 0) return "cut"
-        this.#cutDue = grownBytes >= bytesMax
         this.#recordEnd = recordEnd
       }
       const end = Math.min(this.#recordEnd, sourceEnd)

@@ -32,7 +32,6 @@ import {
 import { manifestKey, parseVersionKey, partitionPrefix, pinKey, STORES_PREFIX } from "./repository-keys.ts"
 import { openRepositoryRoot, type RepositoryRoot } from "./repository-root.ts"
 import { type PlannedPack, StorePlan } from "./store-plan.ts"
-import { damaged } from "./stored-bytes.ts"
 import { VersionCache } from "./version-cache.ts"
 import { type WrittenPack, writePack } from "./write-pack.ts"
 
@@ -307,9 +306,9 @@ export class Repository {
   }
 
   async #readManifest(key: string): Promise<Manifest | undefined> {
+    // One byte more than allowed shows an object that is too long.
     const source = await this.#objectStore.get(key, { offset: 0, bytes: MANIFEST_BYTES_MAX + 1 })
     if (source === undefined) return undefined
-    if (source.length > MANIFEST_BYTES_MAX) throw damaged(key, `it has more than ${MANIFEST_BYTES_MAX} bytes`)
     return decodeManifest(source, key)
   }
 

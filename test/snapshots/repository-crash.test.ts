@@ -1,0 +1,129 @@
+// The machine stops at every step of storing and committing. Afterwards a version is listed, and then every run
+// of it comes back byte for byte; or it is not listed. What was committed before is there in any case.
+
+import { DirectoryObjectStore, isEngineError, Repository, type RunToStore } from "@varve/engines/internal"
+import { describe, expect, test } from "vitest"
+import {
+  SimulatedCrash,
+  type SimulatedFileSystem,
+  type SimulatedSeams,
+  simulatedSeams,
+} from "../simulation/index.ts"
+import { makeManifest, makeRun } from "./make-run.ts"
+
+const seeds = [1, 2, 3]
+
+async function openRepository(seams: SimulatedSeams): Promise<Repository> {
+  return Repository.open(await DirectoryObjectStore.open(seams.fileSystem, "/repository"), seams)
+}
+
+/** What a life of the machine was told, and the bytes of the runs as they were written. */
+interface Life {
+  readonly committed: Set<number>
+  readonly written: Map<string, Uint8Array>
+}
+
+/** Two versions, of one run and of two; the second run is much like the first. */
+async function live(seams: SimulatedSeams, life: Life): Promise<void> {
+  const { fileSystem } = seams
+  await fileSystem.makeDirectory("/runs")
+  const repository = await openRepository(seams)
+  const runs: RunToStore[] = []
+  for (const version of [1, 2]) {
+    const path = `/runs/${version}`
+    const changed = { from: 0, to: version }
+    const figures = await makeRun(fileSystem, path, { recordCount: 300, seed: 9, run: version, changed })
+    life.written.set(figures.id, fileSystem.bytesOf(path))
+    runs.push({ figures, path })
+    const stored = await repository.storeRuns(runs)
+    await repository.commit(makeManifest(stored.runs, { version }))
+    life.committed.add(version)
+  }
+  await repository.close()
+}
+
+/** Runs a life until `step`; true when it stopped there. */
+async function crash(fileSystem: SimulatedFileSystem, seams: SimulatedSeams, step: number, life: Life) {
+  fileSystem.crashAt(step)
+  try {
+    await live(seams, life)
+    return false
+  } catch (error) {
+    // A crash inside a job, or below a layer that renames errors, shows as its cause.
+    if (!(error instanceof SimulatedCrash) && !isEngineError(error)) throw error
+    expect(fileSystem.isCrashed).toBe(true)
+    return true
+  }
+}
+
+/** What a new life finds: the versions listed, after all their runs were fetched and compared. */
+async function survivors(fileSystem: SimulatedFileSystem, seed: number, life: Life): Promise<number[]> {
+  const seams = simulatedSeams(seed, { fileSystem })
+  const repository = await openRepository(seams)
+  await fileSystem.makeDirectory("/back")
+  const versions = await repository.listVersions("default", 0)
+  expect([...repository.damaged]).toEqual([])
+  for (const { version, timeline } of versions) {
+    const manifest = await repository.readManifest("default", 0, { version, timeline })
+    for (const run of manifest.runs) {
+      const path = `/back/${version}-${run.run}`
+      await repository.fetchRun(run, path)
+      expect(Buffer.compare(fileSystem.bytesOf(path), life.written.get(run.id)!)).toBe(0)
+    }
+  }
+  // The next life stores and commits as if nothing had been.
+  await fileSystem.removeDirectory("/runs")
+  await fileSystem.makeDirectory("/runs")
+  const figures = await makeRun(fileSystem, "/runs/3", { recordCount: 300, seed: 9, run: 3 })
+  const { runs } = await repository.storeRuns([{ figures, path: "/runs/3" }])
+  await repository.commit(makeManifest(runs, { version: 3 }))
+  await repository.fetchRun(runs[0]!, "/back/3")
+  expect(Buffer.compare(fileSystem.bytesOf("/back/3"), fileSystem.bytesOf("/runs/3"))).toBe(0)
+  return versions.map(({ version }) => version)
+}
+
+describe("repository: a crash", () => {
+  test.each(seeds)(
+    "at every step of storing and committing leaves versions whole or absent (seed %d)",
+    async (seed) => {
+      const outcomes = new Set<string>()
+      for (let step = 1; ; step++) {
+        const seams = simulatedSeams(seed)
+        const life: Life = { committed: new Set(), written: new Map() }
+        const crashed = await crash(seams.fileSystem, seams, step, life)
+        for (const after of [seams.fileSystem.restart(seed * 1000 + step), seams.fileSystem.restart(step)]) {
+          const where = `seed ${seed}, step ${step}: ${seams.fileSystem.trace.at(-1)}`
+          const found = await survivors(after, seed, life)
+          for (const version of life.committed) expect(found, where).toContain(version)
+          outcomes.add(found.join())
+        }
+        if (!crashed) break
+      }
+      expect([...outcomes].sort()).toEqual(["", "1", "1,2"])
+    },
+  )
+
+  test.each(seeds)("at every step of a fetch leaves the run whole or absent (seed %d)", async (seed) => {
+    for (let step = 1; ; step++) {
+      const seams = simulatedSeams(seed)
+      const { fileSystem } = seams
+      await fileSystem.makeDirectory("/runs")
+      const repository = await openRepository(seams)
+      const figures = await makeRun(fileSystem, "/runs/a", { recordCount: 300, seed: 9 })
+      const { runs } = await repository.storeRuns([{ figures, path: "/runs/a" }])
+      const bytes = fileSystem.bytesOf("/runs/a")
+      fileSystem.crashAt(fileSystem.steps + step)
+      const isDone = await repository.fetchRun(runs[0]!, "/runs/b").then(
+        () => true,
+        () => false,
+      )
+      const after = fileSystem.restart(seed * 1000 + step)
+      if (isDone) expect(after.paths()).toContain("/runs/b")
+      if (after.paths().includes("/runs/b")) expect(Buffer.compare(after.bytesOf("/runs/b"), bytes)).toBe(0)
+      if (isDone) break
+      const again = await openRepository(simulatedSeams(seed, { fileSystem: after }))
+      await again.fetchRun(runs[0]!, "/runs/b")
+      expect(Buffer.compare(after.bytesOf("/runs/b"), bytes)).toBe(0)
+    }
+  })
+})
