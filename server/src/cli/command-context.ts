@@ -1,0 +1,77 @@
+// What every command gets, and the options that all commands that talk to a daemon share.
+
+import type { StateBackendClient } from "@varve/proto"
+import { Argument, type Command, Option } from "commander"
+import { openStub } from "./daemon-connection.ts"
+import type { Terminal } from "./terminal.ts"
+import { wholeNumber } from "./values.ts"
+
+export interface CommandContext {
+  readonly terminal: Terminal
+  /** Sets the exit code; without a call it is 0. */
+  exitWith(code: number): void
+}
+
+export interface ClientOptions {
+  readonly address: string
+  readonly store: string
+  readonly json: boolean
+  readonly hex: boolean
+  /** In seconds. */
+  readonly timeout: number
+}
+
+const VERSION_MAX = Number.MAX_SAFE_INTEGER
+const PARTITION_MAX = 2 ** 32 - 1
+const TIMEOUT_SECONDS_MAX = 86_400
+
+/** Adds a command with the options of a client. */
+export function clientCommand(
+  parent: Command,
+  context: CommandContext,
+  { name, description, timeoutSeconds }: { name: string; description: string; timeoutSeconds: number },
+): Command {
+  const address = context.terminal.environment["VARVE_ADDRESS"] ?? "127.0.0.1:7400"
+  return parent
+    .command(name)
+    .description(description)
+    .addOption(new Option("--address <host:port>", "the daemon (or VARVE_ADDRESS)").default(address))
+    .addOption(new Option("--store <name>", "the store").default("default"))
+    .addOption(new Option("--json", "print JSON").default(false))
+    .addOption(
+      new Option("--hex", "keys and values on the command line and in what is printed are hex").default(
+        false,
+      ),
+    )
+    .addOption(
+      new Option("--timeout <seconds>", "give up after")
+        .argParser(wholeNumber(1, TIMEOUT_SECONDS_MAX))
+        .default(timeoutSeconds),
+    )
+}
+
+/** An option for the partition of one call. */
+export function partitionOption(): Option {
+  return new Option(
+    "--partition <number>",
+    "the partition; needed where the store is partitioned explicitly",
+  ).argParser(wholeNumber(0, PARTITION_MAX))
+}
+
+/** A required or optional argument that is a version. */
+export function versionArgument(name: "<version>" | "[version]", description: string): Argument {
+  return new Argument(name, description).argParser(wholeNumber(1, VERSION_MAX))
+}
+
+/** Runs `use` with a stub that is closed afterwards. */
+export async function withStub<Result>(
+  { address }: ClientOptions,
+  use: (stub: StateBackendClient) => Promise<Result>,
+): Promise<Result> {
+  const stub = openStub(address)
+  try {
+    return await use(stub)
+  } finally {
+    stub.close()
+  }
+}

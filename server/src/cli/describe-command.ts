@@ -1,0 +1,63 @@
+// describe: what a daemon serves.
+
+import type { DescribeResponse, StoreDescription } from "@varve/proto"
+import type { Command } from "commander"
+import { type ClientOptions, type CommandContext, clientCommand, withStub } from "./command-context.ts"
+import { call } from "./daemon-connection.ts"
+import { table, toJson } from "./output.ts"
+import { writeLine } from "./terminal.ts"
+import { bytesText, timeText } from "./values.ts"
+
+const TIMEOUT_SECONDS = 10
+
+/** Adds `describe`. */
+export function addDescribeCommand(program: Command, context: CommandContext): void {
+  const command = clientCommand(program, context, {
+    name: "describe",
+    description: "show the daemon, its stores and their partitions",
+    timeoutSeconds: TIMEOUT_SECONDS,
+  })
+  command.action(async (options: ClientOptions) => {
+    // Unlike other commands, this one is about every store unless one is named.
+    const store = command.getOptionValueSource("store") === "default" ? "" : options.store
+    const response = await withStub(options, (stub) =>
+      call(stub.describe.bind(stub), { store }, options.timeout),
+    )
+    const text = options.json ? toJson(response, options.hex) : describe(response)
+    await writeLine(context.terminal, text)
+  })
+}
+
+function describe({ node, stores }: DescribeResponse): string {
+  const lines =
+    node === undefined
+      ? []
+      : [`varve ${node.softwareVersion}, up since ${timeText(node.startedMs)}, ${node.instance}`]
+  return [...lines, ...stores.map(describeStore)].join("\n\n")
+}
+
+function describeStore(store: StoreDescription): string {
+  const settings = Object.entries(store.settings).map(([name, value]) => `${name}=${value}`)
+  const head = [
+    `store ${store.name}: ${store.engine}, durability ${store.durability}, partitioning ${store.partitioning}, ` +
+      `values up to ${bytesText(store.valueBytesMax)}`,
+    `versions in ${store.repository}`,
+    ...(settings.length === 0 ? [] : [`settings: ${settings.join(", ")}`]),
+  ]
+  const columns = ["partition", "slots", "address", "state", "version", "records", "memory", "index", "disk"]
+  const rows = store.partitions.map((partition) => {
+    const { statistics } = partition
+    return [
+      `${partition.partition} of ${store.partitionCount}`,
+      `${partition.slotFirst}-${partition.slotLast}`,
+      partition.address,
+      partition.recovery,
+      partition.version === 0n ? "-" : `${partition.version} of ${partition.timeline}`,
+      statistics?.records ?? 0n,
+      bytesText(statistics?.memoryBytes ?? 0n),
+      bytesText(statistics?.indexBytes ?? 0n),
+      bytesText(statistics?.diskBytes ?? 0n),
+    ]
+  })
+  return [...head, table(columns, rows)].join("\n")
+}

@@ -1,0 +1,52 @@
+// Exit codes are stable: this table pins what scripts compare.
+
+import { errorTable, VarveError } from "@varve/proto"
+import { expect, test } from "vitest"
+import { describeExitCodes, exitCodeOf, exitCodes, UsageError } from "./exit-codes.ts"
+
+test.each([
+  ["SNAPSHOT_NOT_FOUND", 1],
+  ["STORE_UNKNOWN", 1],
+  ["KEY_TOO_LARGE", 3],
+  ["WRONG_PARTITION", 3],
+  ["VERSION_NOT_ASCENDING", 3],
+  ["VERSION_EXISTS", 3],
+  ["PARTITION_OUT_OF_RANGE", 3],
+  ["MESSAGE_TOO_LARGE", 3],
+  ["CONNECTION_LOST", 4],
+  ["DEADLINE_PASSED", 4],
+  ["DATA_LOSS", 5],
+  ["OVERLOADED", 6],
+  ["STORAGE_FULL", 6],
+  ["SHUTTING_DOWN", 6],
+  ["RESTORE_IN_PROGRESS", 6],
+  ["ENGINE_POISONED", 70],
+  ["INTERNAL", 70],
+] as const)("exit codes: %s gives %i", (reason, code) => {
+  expect(exitCodeOf(new VarveError(reason, "for the test"))).toBe(code)
+})
+
+test("exit codes: every reason gives a failure of the table", () => {
+  const known = Object.values(exitCodes).map(({ code }) => code as number)
+  for (const reason of Object.keys(errorTable)) {
+    const code = exitCodeOf(new VarveError(reason, "for the test"))
+    expect(known, reason).toContain(code)
+    expect(code, reason).not.toBe(0)
+  }
+})
+
+test("exit codes: a reason of a newer daemon goes by its gRPC code", () => {
+  expect(exitCodeOf(new VarveError("NOT_YET_INVENTED", "for the test", { code: 5 }))).toBe(1)
+  expect(exitCodeOf(new VarveError("NOT_YET_INVENTED", "for the test", { code: 2 }))).toBe(70)
+})
+
+test("exit codes: usage is 2, a fault is 70", () => {
+  expect(exitCodeOf(new UsageError("for the test"))).toBe(2)
+  expect(exitCodeOf(new TypeError("for the test"))).toBe(70)
+})
+
+test("exit codes: --help lists all of them", () => {
+  for (const { code, meaning } of Object.values(exitCodes)) {
+    expect(describeExitCodes()).toMatch(new RegExp(`^ *${code}  ${meaning}$`, "m"))
+  }
+})

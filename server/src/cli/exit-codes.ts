@@ -1,0 +1,65 @@
+// What the command line's exit codes mean: one table, from which errors get their code and `--help` its text.
+
+import { isVarveError } from "@varve/proto"
+
+/** Exit codes by name. They are stable: scripts compare them. */
+export const exitCodes = {
+  ok: { code: 0, meaning: "done" },
+  notFound: { code: 1, meaning: "the key, store or version is not there" },
+  usage: { code: 2, meaning: "the command line or a setting is wrong" },
+  refused: { code: 3, meaning: "the daemon refused the call: it is invalid or does not fit the state" },
+  unreachable: { code: 4, meaning: "no daemon answers at the address, or not in time" },
+  dataLoss: { code: 5, meaning: "stored bytes are damaged: restore a version" },
+  busy: { code: 6, meaning: "not now: the daemon is overloaded, full or going down; try again" },
+  failed: { code: 70, meaning: "a fault in the software, or storage that is out of service" },
+} as const satisfies Record<string, { readonly code: number; readonly meaning: string }>
+
+export type ExitName = keyof typeof exitCodes
+
+const exitNameOfReason: Readonly<Record<string, ExitName>> = {
+  CONNECTION_LOST: "unreachable",
+  DEADLINE_PASSED: "unreachable",
+  CANCELLED: "unreachable",
+  UNIMPLEMENTED: "unreachable",
+  DATA_LOSS: "dataLoss",
+  RESTORE_IN_PROGRESS: "busy",
+  MESSAGE_TOO_LARGE: "refused",
+  STORAGE_FAILED: "failed",
+  REPOSITORY_FAILED: "failed",
+  ENGINE_POISONED: "failed",
+  DIRECTORY_LOCKED: "failed",
+  INTERNAL: "failed",
+}
+
+/** Canonical gRPC codes for reasons that have no line above, also those of newer daemons. */
+const exitNameOfCode: Readonly<Record<number, ExitName>> = {
+  3: "refused", // INVALID_ARGUMENT
+  5: "notFound", // NOT_FOUND
+  6: "refused", // ALREADY_EXISTS
+  8: "busy", // RESOURCE_EXHAUSTED
+  9: "refused", // FAILED_PRECONDITION
+  10: "refused", // ABORTED
+  11: "refused", // OUT_OF_RANGE
+  14: "busy", // UNAVAILABLE, answered by a daemon that is there
+  15: "dataLoss", // DATA_LOSS
+}
+
+/** The exit code for an error of a call. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof UsageError) return exitCodes.usage.code
+  if (!isVarveError(error)) return exitCodes.failed.code
+  return exitCodes[exitNameOfReason[error.reason] ?? exitNameOfCode[error.code] ?? "failed"].code
+}
+
+/** A command line that cannot be carried out; nothing was asked of a daemon. */
+export class UsageError extends Error {
+  override readonly name = "UsageError"
+}
+
+/** The table as `--help` prints it. */
+export function describeExitCodes(): string {
+  const lines = Object.values(exitCodes).map(
+    ({ code, meaning }) => `  ${String(code).padStart(3)}  ${meaning}`,
+  )
+  return ["Exit codes:", ...lines].join("\n")
+}

@@ -1,0 +1,71 @@
+// The command line as one function over its streams: parse, run, turn whatever happened into an exit code and
+// a message that says what to do.
+
+import { errorTable, isReason, isVarveError } from "@varve/proto"
+import { Command, CommanderError } from "commander"
+import { addBenchCommand } from "./bench-command.ts"
+import type { CommandContext } from "./command-context.ts"
+import { addDescribeCommand } from "./describe-command.ts"
+import { describeExitCodes, exitCodeOf, exitCodes, UsageError } from "./exit-codes.ts"
+import { addRecordCommands } from "./record-commands.ts"
+import { addScanCommand } from "./scan-command.ts"
+import { addSnapshotCommands } from "./snapshot-commands.ts"
+import { addSnapshotsCommand } from "./snapshots-command.ts"
+import { softwareVersion } from "./software-version.ts"
+import type { Terminal } from "./terminal.ts"
+
+/** Runs the command line `words` (without node and script). Resolves its exit code; never rejects. */
+export async function runCommandLine(words: readonly string[], terminal: Terminal): Promise<number> {
+  let exitCode: number = exitCodes.ok.code
+  const context: CommandContext = {
+    terminal,
+    exitWith(code: number) {
+      exitCode = code
+    },
+  }
+  const program = new Command("varve")
+    .description("Varve, the state backend of stateful functions: the daemon and its tools")
+    .version(softwareVersion())
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.stdout.write(text),
+      writeErr: (text) => terminal.stderr.write(text),
+    })
+    .showSuggestionAfterError()
+    .addHelpText("after", `\n${describeExitCodes()}`)
+  await addServe(program, context, words)
+  addRecordCommands(program, context)
+  addScanCommand(program, context)
+  addSnapshotCommands(program, context)
+  addSnapshotsCommand(program, context)
+  addDescribeCommand(program, context)
+  addBenchCommand(program, context)
+  try {
+    await program.parseAsync([...words], { from: "user" })
+    return exitCode
+  } catch (error) {
+    // Commander has printed its own message; help and version end this way too, with code 0.
+    if (error instanceof CommanderError)
+      return error.exitCode === 0 ? exitCodes.ok.code : exitCodes.usage.code
+    terminal.stderr.write(describeError(error))
+    return exitCodeOf(error)
+  }
+}
+
+/** The daemon's modules take half of the start-up time: only `serve` and its help load them. */
+async function addServe(program: Command, context: CommandContext, words: readonly string[]): Promise<void> {
+  const serve = program
+    .command("serve")
+    .description(
+      "run the daemon until SIGTERM or SIGINT; flags beat VARVE_… variables beat the file beat defaults",
+    )
+  if (words.includes("serve")) (await import("./serve-command.ts")).completeServe(serve, context)
+}
+
+function describeError(error: unknown): string {
+  if (error instanceof UsageError) return `varve: ${error.message}\n`
+  if (!isVarveError(error))
+    return `varve: ${error instanceof Error ? (error.stack ?? error.message) : error}\n`
+  const advice = isReason(error.reason) ? `  ${errorTable[error.reason].meaning}\n` : ""
+  return `varve: ${error.reason}: ${error.message}\n${advice}`
+}

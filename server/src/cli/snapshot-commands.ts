@@ -1,0 +1,144 @@
+// snapshot and restore: make a version, put one back.
+
+import type { DescribeResponse, StateBackendClient } from "@varve/proto"
+import type { Command } from "commander"
+import {
+  type ClientOptions,
+  type CommandContext,
+  clientCommand,
+  versionArgument,
+  withStub,
+} from "./command-context.ts"
+import { call } from "./daemon-connection.ts"
+import { UsageError } from "./exit-codes.ts"
+import { toJson } from "./output.ts"
+import { withProgress } from "./progress.ts"
+import { readAll, type Terminal, writeLine } from "./terminal.ts"
+import { bytesText, collectPartitions, parseBytes, printable, secondsText } from "./values.ts"
+
+interface SnapshotCommandOptions extends ClientOptions {
+  readonly partition?: number[]
+  readonly metadata: string
+}
+
+interface RestoreCommandOptions extends ClientOptions {
+  readonly partition?: number[]
+  readonly timeline: string
+  readonly replaced: string
+}
+
+const TIMEOUT_SECONDS = 600
+const METADATA_BYTES_MAX = 1024 * 1024
+const PARTITIONS_HELP = "only these partitions (repeat it, or use commas); default: all"
+
+/** Adds `snapshot` and `restore`. */
+export function addSnapshotCommands(program: Command, context: CommandContext): void {
+  clientCommand(program, context, {
+    name: "snapshot",
+    description: "make the present state a version; done when it is committed",
+    timeoutSeconds: TIMEOUT_SECONDS,
+  })
+    .addArgument(versionArgument("[version]", "default: the one after the newest on the current line"))
+    .option("--partition <numbers>", PARTITIONS_HELP, collectPartitions)
+    .option("--metadata <text>", "kept inside the version; - reads it from stdin", "")
+    .action((version: number | undefined, options: SnapshotCommandOptions) =>
+      snapshot(version, options, context.terminal),
+    )
+
+  clientCommand(program, context, {
+    name: "restore",
+    description: "put a version back; done when it is served",
+    timeoutSeconds: TIMEOUT_SECONDS,
+  })
+    .addArgument(versionArgument("[version]", "default: the newest that every partition has"))
+    .option("--partition <numbers>", PARTITIONS_HELP, collectPartitions)
+    .option("--timeline <name>", "the version's timeline; needed when the number stands on several", "")
+    .option("--replaced <handle>", "instead of a version: a state that an earlier restore replaced", "")
+    .action((version: number | undefined, options: RestoreCommandOptions) =>
+      restore(version, options, context.terminal),
+    )
+}
+
+async function snapshot(
+  given: number | undefined,
+  options: SnapshotCommandOptions,
+  terminal: Terminal,
+): Promise<void> {
+  const metadata = await metadataBytes(options, terminal)
+  const partitions = options.partition ?? []
+  const response = await withStub(options, async (stub) => {
+    const version = BigInt(given ?? (await nextVersion(stub, options)))
+    return await withProgress(terminal, `snapshot ${version}`, () =>
+      call(
+        stub.snapshot.bind(stub),
+        { store: options.store, partitions, version, metadata, lineages: {} },
+        options.timeout,
+      ),
+    )
+  })
+  if (options.json) return await writeLine(terminal, toJson(response, options.hex))
+  const { version, timeline, bytesNew, bytesReused, sealSeconds, totalSeconds, complete } = response
+  await writeLine(
+    terminal,
+    `version ${version} committed on timeline ${timeline}, partitions ${response.partitions.join(", ")}: ` +
+      `${bytesText(bytesNew)} stored, ${bytesText(bytesReused)} reused; ` +
+      `sealed in ${secondsText(sealSeconds)}, done in ${secondsText(totalSeconds)}` +
+      (complete ? "" : "; not complete: other partitions of the store have not committed it yet"),
+  )
+}
+
+async function restore(
+  version: number | undefined,
+  options: RestoreCommandOptions,
+  terminal: Terminal,
+): Promise<void> {
+  if (version !== undefined && options.replaced !== "") {
+    throw new UsageError("give a version or --replaced, not both")
+  }
+  const request = {
+    store: options.store,
+    partitions: options.partition ?? [],
+    version: version === undefined ? undefined : BigInt(version),
+    timeline: options.timeline,
+    replaced: options.replaced,
+  }
+  const response = await withStub(options, (stub) =>
+    withProgress(terminal, "restore", () => call(stub.restore.bind(stub), request, options.timeout)),
+  )
+  if (options.json) return await writeLine(terminal, toJson(response, options.hex))
+  const from =
+    response.version === 0n
+      ? "a replaced state"
+      : `version ${response.version} of timeline ${response.timeline}`
+  await writeLine(
+    terminal,
+    `restored ${from}, partitions ${response.partitions.join(", ")}, in ${secondsText(response.totalSeconds)}`,
+  )
+  if (response.metadata.length > 0) {
+    await writeLine(terminal, `metadata: ${printable(response.metadata, options.hex)}`)
+  }
+  if (response.replaced !== "") {
+    await writeLine(terminal, `undo with: varve restore --replaced ${response.replaced}`)
+  }
+}
+
+/** One above the newest version on the current line of the partitions in question. */
+async function nextVersion(stub: StateBackendClient, options: SnapshotCommandOptions): Promise<number> {
+  const { stores }: DescribeResponse = await call(
+    stub.describe.bind(stub),
+    { store: options.store },
+    options.timeout,
+  )
+  const versions = (stores[0]?.partitions ?? [])
+    .filter(({ partition }) => options.partition?.includes(partition) ?? true)
+    .map(({ version }) => Number(version))
+  return Math.max(0, ...versions) + 1
+}
+
+async function metadataBytes({ metadata, hex }: SnapshotCommandOptions, terminal: Terminal): Promise<Buffer> {
+  if (metadata !== "-") return parseBytes(metadata, hex, "metadata")
+  const bytes = await readAll(terminal, METADATA_BYTES_MAX)
+  if (bytes === undefined)
+    throw new UsageError(`the metadata on stdin has more than ${METADATA_BYTES_MAX} bytes`)
+  return bytes
+}

@@ -1,0 +1,103 @@
+// snapshots list, delete, pin, unpin: the versions of a store.
+
+import type { SnapshotDescription } from "@varve/proto"
+import type { Command } from "commander"
+import {
+  type ClientOptions,
+  type CommandContext,
+  clientCommand,
+  versionArgument,
+  withStub,
+} from "./command-context.ts"
+import { call } from "./daemon-connection.ts"
+import { table, toJson } from "./output.ts"
+import { type Terminal, writeLine } from "./terminal.ts"
+import { bytesText, collectPartitions, timeText } from "./values.ts"
+
+interface ListOptions extends ClientOptions {
+  readonly partition?: number[]
+}
+
+interface VersionOptions extends ClientOptions {
+  readonly timeline: string
+}
+
+const TIMEOUT_SECONDS = 60
+const TIMELINE_HELP = "the version's timeline; needed when the number stands on several"
+
+/** Adds `snapshots` with its commands. */
+export function addSnapshotsCommand(program: Command, context: CommandContext): void {
+  const snapshots = program.command("snapshots").description("list, delete, pin and unpin versions")
+  const { terminal } = context
+
+  clientCommand(snapshots, context, {
+    name: "list",
+    description: "list versions, oldest first",
+    timeoutSeconds: TIMEOUT_SECONDS,
+  })
+    .option("--partition <numbers>", "only versions that these partitions have", collectPartitions)
+    .action((options: ListOptions) => list(options, terminal))
+
+  clientCommand(snapshots, context, {
+    name: "delete",
+    description: "delete a version",
+    timeoutSeconds: TIMEOUT_SECONDS,
+  })
+    .addArgument(versionArgument("<version>", "the version"))
+    .option("--timeline <name>", TIMELINE_HELP, "")
+    .action(async (version: number, options: VersionOptions) => {
+      const request = { store: options.store, version: BigInt(version), timeline: options.timeline }
+      await withStub(options, (stub) => call(stub.deleteSnapshot.bind(stub), request, options.timeout))
+      if (options.json) await writeLine(terminal, toJson({}, options.hex))
+    })
+
+  for (const [name, description] of [
+    ["pin", "protect a version from removal"],
+    ["unpin", "take the protection off"],
+  ] as const) {
+    clientCommand(snapshots, context, { name, description, timeoutSeconds: TIMEOUT_SECONDS })
+      .addArgument(versionArgument("<version>", "the version"))
+      .option("--timeline <name>", TIMELINE_HELP, "")
+      .action(async (version: number, options: VersionOptions) => {
+        const { store, timeline } = options
+        const request = { store, version: BigInt(version), timeline, pinned: name === "pin" }
+        await withStub(options, (stub) => call(stub.pinSnapshot.bind(stub), request, options.timeout))
+        if (options.json) await writeLine(terminal, toJson({}, options.hex))
+      })
+  }
+}
+
+async function list(options: ListOptions, terminal: Terminal): Promise<void> {
+  const request = { store: options.store, partitions: options.partition ?? [] }
+  const { snapshots } = await withStub(options, (stub) =>
+    call(stub.listSnapshots.bind(stub), request, options.timeout),
+  )
+  if (options.json) return await writeLine(terminal, toJson(snapshots, options.hex))
+  if (snapshots.length === 0) return await writeLine(terminal, `store ${options.store} has no versions yet`)
+  const head = ["version", "timeline", "parent", "time", "records", "size", "stored", "partitions", ""]
+  await writeLine(terminal, table(head, snapshots.map(rowOf)))
+}
+
+function rowOf(snapshot: SnapshotDescription): (string | bigint)[] {
+  const remarks = [
+    snapshot.currentLine ? "current line" : "",
+    snapshot.complete ? "" : "incomplete",
+    snapshot.pinned ? "pinned" : "",
+  ]
+  return [
+    snapshot.version,
+    snapshot.timeline,
+    parentText(snapshot),
+    timeText(snapshot.createdMs),
+    snapshot.records,
+    bytesText(snapshot.bytes),
+    bytesText(snapshot.bytesNew),
+    snapshot.partitions.join(","),
+    remarks.filter((remark) => remark !== "").join(", "),
+  ]
+}
+
+function parentText({ parentVersion, parentTimeline, timeline }: SnapshotDescription): string {
+  if (parentVersion === 0n) return "-"
+  return parentTimeline === timeline ? String(parentVersion) : `${parentVersion} of ${parentTimeline}`
+}

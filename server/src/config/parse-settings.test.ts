@@ -1,0 +1,167 @@
+// Settings: where they come from, who wins, and what is said about a wrong one.
+
+import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert"
+import { describe, test } from "vitest"
+import { parseListenAddress } from "./address.ts"
+import { nearestName } from "./nearest-name.ts"
+import { parseSettings, type SettingInput } from "./parse-settings.ts"
+import { type Settings, SettingsError } from "./settings.ts"
+import { environmentName, flagProperty } from "./settings-table.ts"
+
+function parse(input: Partial<SettingInput> & { yaml?: unknown } = {}): {
+  settings: Settings
+  warnings: string[]
+} {
+  return parseSettings({
+    flags: input.flags ?? {},
+    environment: input.environment ?? {},
+    file: input.yaml === undefined ? undefined : { path: "/etc/varve.yaml", content: input.yaml },
+    currentDirectory: "/work",
+  })
+}
+
+test("settings: without any, one store with the documented defaults, on loopback", () => {
+  const { settings, warnings } = parse()
+  deepStrictEqual(warnings, [])
+  deepStrictEqual(settings.grpc, { host: "127.0.0.1", port: 7400 })
+  deepStrictEqual(settings.http, { host: "127.0.0.1", port: 7480 })
+  strictEqual(settings.dataDir, "/work/data")
+  strictEqual(settings.repository, "file:/work/data/repository")
+  strictEqual(settings.limits.messageBytesMax, 8 * 1024 * 1024)
+  deepStrictEqual(settings.stores, [
+    {
+      name: "default",
+      engine: "hybrid-log",
+      partitions: 4,
+      durability: "snapshot",
+      partitioning: "hash",
+      valueBytesMax: 4 * 1024 * 1024,
+      settings: {},
+    },
+  ])
+})
+
+test("settings: flags beat environment beats file beats default", () => {
+  const yaml = { grpc: 1, stores: { default: { partitions: 1 } }, limits: { connectionsMax: 1 } }
+  const environment = { VARVE_GRPC: ":2", VARVE_PARTITIONS: "2", VARVE_LIMITS_CONNECTIONS_MAX: "2" }
+  const flags = { grpc: "[::1]:3", partitions: "3" }
+  const port = (input: Parameters<typeof parse>[0]): number => parse(input).settings.grpc.port
+  const partitions = (input: Parameters<typeof parse>[0]): number =>
+    parse(input).settings.stores[0]!.partitions
+  deepStrictEqual([port({ yaml }), partitions({ yaml })], [1, 1])
+  deepStrictEqual([port({ yaml, environment }), partitions({ yaml, environment })], [2, 2])
+  deepStrictEqual([port({ yaml, environment, flags }), partitions({ yaml, environment, flags })], [3, 3])
+  strictEqual(parse({ yaml, environment }).settings.limits.connectionsMax, 2)
+  strictEqual(parse({ flags: { dataDir: "/d", repository: "file:r" } }).settings.repository, "file:/work/r")
+  strictEqual(parse({ flags: { dataDir: "/d" } }).settings.repository, "file:/d/repository")
+})
+
+test("settings: flags for the default store leave the file's other stores alone", () => {
+  const yaml = { stores: { counts: { engine: "memory", partitioning: "explicit", settings: { a: 1 } } } }
+  deepStrictEqual(
+    parse({ yaml }).settings.stores.map(({ name, engine }) => [name, engine]),
+    [["counts", "memory"]],
+  )
+  deepStrictEqual(
+    parse({ yaml, flags: { engine: "hybrid-log" } }).settings.stores.map(({ name, engine }) => [
+      name,
+      engine,
+    ]),
+    [
+      ["counts", "memory"],
+      ["default", "hybrid-log"],
+    ],
+  )
+})
+
+describe("settings: a wrong one is named with its value, its source and what is allowed", () => {
+  test.each<[Parameters<typeof parse>[0], RegExp]>([
+    [
+      { flags: { grpc: "nowhere" } },
+      /^grpc: "nowhere" \(from flag --grpc\) is not allowed; allowed: HOST:PORT/,
+    ],
+    [{ flags: { grpc: "127.0.0.1:65536" } }, /^grpc: "127.0.0.1:65536"/],
+    [
+      { environment: { VARVE_PARTITIONS: "257" } },
+      /"257" \(from environment variable VARVE_PARTITIONS\).*1 to 256/,
+    ],
+    [{ environment: { VARVE_PARTITIONS: "4.5" } }, /"4.5"/],
+    [
+      { yaml: { stores: { default: { partitions: "x" } } } },
+      /stores.default.partitions: "x" \(from file \/etc\/varve/,
+    ],
+    [{ yaml: { stores: { default: { engine: "btree" } } } }, /allowed: memory, hybrid-log/],
+    [{ yaml: { stores: { default: { engin: "memory" } } } }, /stores.default.engin: .*did you mean engine\?/],
+    [{ yaml: { limits: { messageBytes: 1 } } }, /limits.messageBytes: no such setting/],
+    [{ yaml: { grcp: ":1" } }, /grcp: no such setting.*did you mean grpc\?/],
+    [{ yaml: { stores: { "": {} } } }, /no name of a store/],
+    [{ yaml: { stores: { "a/b": {} } } }, /no name of a store/],
+    [{ yaml: { stores: { A: {} } } }, /no name of a store/],
+    [{ yaml: [] }, /must be a map/],
+    [{ yaml: { stores: 5 } }, /stores: must be a map/],
+    [
+      { yaml: { limits: { messageBytesMax: 1024 * 1024 } } },
+      /cannot hold the largest record of store default/,
+    ],
+    [
+      { yaml: { limits: { inflightBytesMax: 1024 * 1024 } } },
+      /limits.streamInflightBytesMax: \d+ is more than limits.inflightBytesMax/,
+    ],
+    [{ flags: { durability: "log" } }, /durability: "log".*no write-ahead log/],
+    [{ flags: { shards: "2" } }, /shards: "2".*one shard/],
+    [{ flags: { repository: "s3://b/p" } }, /repository: "s3:\/\/b\/p".*file:DIR/],
+    [{ environment: { VARVE_LOG_LEVEL: "loud" } }, /log.level: "loud".*debug, info/],
+  ])("%j", (input, message) => {
+    throws(
+      () => parse(input),
+      (error) => {
+        ok(error instanceof SettingsError)
+        match(error.message, message)
+        return true
+      },
+    )
+  })
+})
+
+test("settings: a misspelt variable is warned of; other programs' variables are not ours to judge", () => {
+  const environment = { VARVE_GRCP: ":1", VARVE_SERVICE_HOST: "10.0.0.1", VARVE_PORT_7400_TCP_PROTO: "tcp" }
+  const { warnings } = parse({ environment })
+  strictEqual(warnings.length, 1)
+  match(warnings[0]!, /VARVE_GRCP is not used; did you mean VARVE_GRPC/)
+})
+
+test("addresses: what is understood, and what is not", () => {
+  deepStrictEqual(
+    ["7400", ":7400", "0.0.0.0:1", "localhost:0", "[::1]:80", "[::]:80"].map(parseListenAddress),
+    [
+      { host: "127.0.0.1", port: 7400 },
+      { host: "127.0.0.1", port: 7400 },
+      { host: "0.0.0.0", port: 1 },
+      { host: "localhost", port: 0 },
+      { host: "::1", port: 80 },
+      { host: "::", port: 80 },
+    ],
+  )
+  for (const text of [
+    "",
+    "host",
+    "host:",
+    "host:99999",
+    "a b:1",
+    "::1:80",
+    "[]:1",
+    "host:1:2",
+    "unix:/x",
+    "-1",
+  ]) {
+    strictEqual(parseListenAddress(text), undefined, text)
+  }
+})
+
+test("names: of variables, of flags, and the nearest one", () => {
+  strictEqual(environmentName("limits.messageBytesMax"), "VARVE_LIMITS_MESSAGE_BYTES_MAX")
+  strictEqual(environmentName("dataDir"), "VARVE_DATA_DIR")
+  strictEqual(flagProperty("--data-dir"), "dataDir")
+  strictEqual(nearestName("partitons", ["engine", "partitions", "partitioning"]), "partitions")
+  strictEqual(nearestName("x", ["engine", "partitions"]), undefined)
+})

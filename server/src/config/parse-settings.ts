@@ -1,0 +1,212 @@
+// From what was given to what is meant: flags beat environment beats file beats defaults.
+//
+// Steps: collect a value and its source for each key; refuse keys that nobody knows; check each value by its
+// row; then check what only several settings together can break.
+
+import { resolve } from "node:path"
+import { KEY_BYTES_MAX, RECORD_HEADER_BYTES_MAX } from "@varve/engines/internal"
+import { nearestName } from "./nearest-name.ts"
+import { type Settings, SettingsError, type StoreSettings } from "./settings.ts"
+import {
+  environmentName,
+  flagProperty,
+  type SettingRow,
+  settingRows,
+  storeSettingRows,
+} from "./settings-table.ts"
+
+/** What the settings are made from. */
+export interface SettingInput {
+  /** By property, as a command line parser gives them (`dataDir`); absent ones are undefined. */
+  readonly flags: Readonly<Record<string, unknown>>
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** The parsed configuration file; undefined when there is none. */
+  readonly file: { readonly path: string; readonly content: unknown } | undefined
+  /** Absolute; relative paths start here. */
+  readonly currentDirectory: string
+}
+
+interface Given {
+  readonly value: unknown
+  readonly source: string
+}
+
+const DEFAULT_STORE = "default"
+const STORES_MAX = 64
+const STORE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
+/** What a message holds besides one record: the other fields of the largest request. */
+const MESSAGE_OVERHEAD_BYTES = 1024
+
+/**
+ * Settings from all sources, and warnings about what looks misspelt in the environment (where other programs'
+ * variables may start with VARVE_ too, so nothing there is refused for its name).
+ * @throws SettingsError
+ */
+export function parseSettings(input: SettingInput): { settings: Settings; warnings: string[] } {
+  const file = flattenFile(input.file)
+  const values = new Map<string, unknown>()
+  for (const row of settingRows) {
+    const given = fromFlag(row, input) ?? fromEnvironment(row, input) ?? file.values.get(row.key)
+    values.set(row.key, given === undefined ? undefined : check(row, row.key, given))
+  }
+  const get = <Value>(key: string): Value => (values.get(key) ?? defaultOf(settingRows, key)) as Value
+  const dataDir = resolve(input.currentDirectory, get<string>("dataDir"))
+  const repository = values.get("repository") as string | undefined
+  const limits = settingRows.filter(({ key }) => key.startsWith("limits."))
+  const settings: Settings = {
+    grpc: get("grpc"),
+    http: get("http"),
+    dataDir,
+    repository: `file:${resolve(input.currentDirectory, repository?.slice("file:".length) ?? resolve(dataDir, "repository"))}`,
+    shards: 1,
+    limits: Object.fromEntries(
+      limits.map(({ key }) => [key.slice("limits.".length), get(key)]),
+    ) as unknown as Settings["limits"],
+    log: { level: get("log.level") },
+    stores: parseStores(input, file.stores),
+  }
+  checkTogether(settings)
+  return { settings, warnings: environmentWarnings(input.environment) }
+}
+
+function parseStores(
+  input: SettingInput,
+  declared: ReadonlyMap<string, ReadonlyMap<string, Given>>,
+): StoreSettings[] {
+  const overrides = new Map<string, Given>()
+  for (const row of storeSettingRows) {
+    const given = fromFlag(row, input) ?? (row.flag === undefined ? undefined : fromEnvironment(row, input))
+    if (given !== undefined) overrides.set(row.key, given)
+  }
+  const names = new Set(declared.keys())
+  if (names.size === 0 || overrides.size > 0) names.add(DEFAULT_STORE)
+  if (names.size > STORES_MAX)
+    throw new SettingsError(`stores: ${names.size} stores; at most ${STORES_MAX} are allowed`)
+  return [...names].sort().map((name) => {
+    const values: Record<string, unknown> = { name }
+    for (const row of storeSettingRows) {
+      const given =
+        (name === DEFAULT_STORE ? overrides.get(row.key) : undefined) ?? declared.get(name)?.get(row.key)
+      values[row.key] =
+        given === undefined
+          ? defaultOf(storeSettingRows, row.key)
+          : check(row, `stores.${name}.${row.key}`, given)
+    }
+    return values as unknown as StoreSettings
+  })
+}
+
+function fromFlag(row: SettingRow, { flags }: SettingInput): Given | undefined {
+  if (row.flag === undefined) return undefined
+  const value = flags[flagProperty(row.flag)]
+  return value === undefined ? undefined : { value, source: `flag ${row.flag}` }
+}
+
+function fromEnvironment(row: SettingRow, { environment }: SettingInput): Given | undefined {
+  const name = environmentName(row.key)
+  const value = environment[name]
+  return value === undefined || value === "" ? undefined : { value, source: `environment variable ${name}` }
+}
+
+function check(row: SettingRow, key: string, { value, source }: Given): unknown {
+  const result = row.form.safeParse(value)
+  if (result.success) return result.data
+  const shown = JSON.stringify(value) ?? String(value)
+  throw new SettingsError(`${key}: ${shown} (from ${source}) is not allowed; allowed: ${row.allowed}`)
+}
+
+function defaultOf(rows: readonly SettingRow[], key: string): unknown {
+  const row = rows.find((candidate) => candidate.key === key)
+  if (row === undefined) throw new Error(`no setting ${key}`)
+  if (key === "repository") return undefined
+  return row.form.parse(key === "settings" ? {} : row.default)
+}
+
+interface FileValues {
+  readonly values: ReadonlyMap<string, Given>
+  readonly stores: ReadonlyMap<string, ReadonlyMap<string, Given>>
+}
+
+function flattenFile(file: SettingInput["file"]): FileValues {
+  const values = new Map<string, Given>()
+  const stores = new Map<string, ReadonlyMap<string, Given>>()
+  if (file === undefined || file.content === null || file.content === undefined) return { values, stores }
+  const source = `file ${file.path}`
+  const groups = new Set(settingRows.flatMap(({ key }) => (key.includes(".") ? [key.split(".")[0]!] : [])))
+  const known = settingRows.map(({ key }) => key)
+  const top = [...new Set([...known.map((key) => key.split(".")[0]!), "stores"])]
+  for (const [name, value] of entries(file.content, "the configuration", source)) {
+    if (name === "stores") {
+      for (const [store, content] of entries(value, "stores", source)) {
+        checkStoreName(store, source)
+        stores.set(store, storeValues(store, content, source))
+      }
+    } else if (groups.has(name)) {
+      for (const [inner, innerValue] of entries(value, name, source)) {
+        const key = `${name}.${inner}`
+        if (!known.includes(key)) throw unknownKey(key, source, known)
+        values.set(key, { value: innerValue, source })
+      }
+    } else {
+      if (!top.includes(name)) throw unknownKey(name, source, top)
+      values.set(name, { value, source })
+    }
+  }
+  return { values, stores }
+}
+
+function storeValues(store: string, content: unknown, source: string): Map<string, Given> {
+  const known = storeSettingRows.map(({ key }) => key)
+  const values = new Map<string, Given>()
+  for (const [key, value] of entries(content ?? {}, `stores.${store}`, source)) {
+    if (!known.includes(key)) throw unknownKey(`stores.${store}.${key}`, source, known, key)
+    values.set(key, { value, source })
+  }
+  return values
+}
+
+function entries(value: unknown, key: string, source: string): [string, unknown][] {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return Object.entries(value)
+  throw new SettingsError(`${key}: must be a map of names to values (from ${source})`)
+}
+
+function unknownKey(key: string, source: string, known: readonly string[], name = key): SettingsError {
+  const nearest = nearestName(name, known)
+  const hint = nearest === undefined ? `known: ${known.join(", ")}` : `did you mean ${nearest}?`
+  return new SettingsError(`${key}: no such setting (from ${source}); ${hint}`)
+}
+
+function checkStoreName(name: string, source: string): void {
+  if (STORE_NAME.test(name)) return
+  throw new SettingsError(
+    `stores: ${JSON.stringify(name)} (from ${source}) is no name of a store; allowed: 1 to 63 of a-z, 0-9 and -, not - first`,
+  )
+}
+
+function checkTogether({ limits, stores }: Settings): void {
+  for (const { name, valueBytesMax } of stores) {
+    const needed = valueBytesMax + KEY_BYTES_MAX + RECORD_HEADER_BYTES_MAX + MESSAGE_OVERHEAD_BYTES
+    if (limits.messageBytesMax < needed) {
+      throw new SettingsError(
+        `limits.messageBytesMax: ${limits.messageBytesMax} cannot hold the largest record of store ${name} ` +
+          `(valueBytesMax ${valueBytesMax}); allowed: ${needed} or more`,
+      )
+    }
+  }
+  if (limits.streamInflightBytesMax > limits.inflightBytesMax) {
+    throw new SettingsError(
+      `limits.streamInflightBytesMax: ${limits.streamInflightBytesMax} is more than limits.inflightBytesMax ` +
+        `(${limits.inflightBytesMax}); allowed: that or less`,
+    )
+  }
+}
+
+function environmentWarnings(environment: SettingInput["environment"]): string[] {
+  const keys = [...settingRows, ...storeSettingRows.filter(({ flag }) => flag !== undefined)]
+  const known = [...keys.map(({ key }) => environmentName(key)), "VARVE_CONFIG"]
+  return Object.keys(environment).flatMap((name) => {
+    if (!name.startsWith("VARVE_") || known.includes(name)) return []
+    const nearest = nearestName(name, known)
+    return nearest === undefined ? [] : [`environment variable ${name} is not used; did you mean ${nearest}?`]
+  })
+}

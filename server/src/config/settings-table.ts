@@ -1,0 +1,226 @@
+// Every setting: one row each, with its form, default, unit and meaning. Flags, environment names, checks,
+// error messages and the table in server/README.md all come from here.
+//
+// A value comes as YAML gives it, or as text from a flag or the environment; each form takes both.
+
+import { engineNames } from "@varve/engines"
+import { VALUE_BYTES_DEFAULT, VALUE_BYTES_MAX } from "@varve/engines/internal"
+import { z } from "zod"
+import { parseListenAddress } from "./address.ts"
+import { logLevels, partitionings } from "./settings.ts"
+
+export interface SettingRow {
+  /** Path in the configuration file; for stores, below `stores.NAME`. */
+  readonly key: string
+  /** Name on the command line; those without one are set by file or environment. */
+  readonly flag?: string
+  readonly unit: string
+  /** What is allowed, for people. */
+  readonly allowed: string
+  /** As one would write it. */
+  readonly default: string
+  readonly description: string
+  /** Checks a value from any source and gives it its type. */
+  readonly form: z.ZodType
+}
+
+const MIB = 1024 * 1024
+const PARTITIONS_MAX = 256
+
+const address = z
+  .union([z.string(), z.number()])
+  .transform((value) => parseListenAddress(String(value)))
+  .refine((value) => value !== undefined)
+
+function integer(least: number, most: number): Pick<SettingRow, "allowed" | "form"> {
+  const digits = z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .transform(Number)
+  return {
+    allowed: `${least} to ${most}`,
+    form: z.union([z.number(), digits]).pipe(z.number().int().min(least).max(most)),
+  }
+}
+
+function oneOf<const Names extends readonly string[]>(names: Names): Pick<SettingRow, "allowed" | "form"> {
+  return { allowed: names.join(", "), form: z.enum(names) }
+}
+
+/** Settings of the daemon. */
+export const settingRows: readonly SettingRow[] = [
+  {
+    key: "grpc",
+    flag: "--grpc",
+    unit: "HOST:PORT",
+    allowed: "HOST:PORT, [IPV6]:PORT, :PORT or PORT (0: any free port); without a host: loopback",
+    default: "127.0.0.1:7400",
+    description: "Where workers reach the daemon.",
+    form: address,
+  },
+  {
+    key: "http",
+    flag: "--http",
+    unit: "HOST:PORT",
+    allowed: "as grpc",
+    default: "127.0.0.1:7480",
+    description: "Where metrics, health, the administrative calls as JSON and the status page are.",
+    form: address,
+  },
+  {
+    key: "dataDir",
+    flag: "--data-dir",
+    unit: "path",
+    allowed: "a directory that this daemon alone uses",
+    default: "./data",
+    description: "Where the stores live. Relative to the current directory.",
+    form: z.string().min(1).max(4096),
+  },
+  {
+    key: "repository",
+    flag: "--repository",
+    unit: "URL",
+    allowed: "file:DIR",
+    default: "file: and repository in dataDir",
+    description: "Where versions live. A relative DIR is taken from the current directory.",
+    form: z
+      .string()
+      .regex(/^file:./)
+      .max(4096),
+  },
+  {
+    key: "shards",
+    flag: "--shards",
+    unit: "threads",
+    allowed: "1 (this version runs one shard)",
+    default: "1",
+    description: "How many threads own partitions.",
+    form: z.union([z.number(), z.string()]).transform(Number).pipe(z.literal(1)),
+  },
+  {
+    key: "limits.messageBytesMax",
+    unit: "bytes",
+    ...integer(128 * 1024, 1024 * MIB),
+    default: String(8 * MIB),
+    description: "Largest message in either direction. Must hold a record of each store's largest value.",
+  },
+  {
+    key: "limits.connectionsMax",
+    unit: "connections",
+    ...integer(1, 65_535),
+    default: "1024",
+    description: "Open gRPC connections; further ones are closed at once.",
+  },
+  {
+    key: "limits.streamsPerConnectionMax",
+    unit: "calls",
+    ...integer(1, 100_000),
+    default: "256",
+    description: "Calls that one connection may have open; further ones wait at the client.",
+  },
+  {
+    key: "limits.inflightBytesMax",
+    unit: "bytes",
+    ...integer(MIB, 1024 * 1024 * MIB),
+    default: String(256 * MIB),
+    description: "Requests being worked on and answers not yet taken, in all; above it: OVERLOADED.",
+  },
+  {
+    key: "limits.streamInflightBytesMax",
+    unit: "bytes",
+    ...integer(64 * 1024, 1024 * MIB),
+    default: String(4 * MIB),
+    description: "The same for one pipeline; above it the daemon stops reading from the pipeline.",
+  },
+  {
+    key: "limits.handshakeSeconds",
+    unit: "seconds",
+    ...integer(1, 3600),
+    default: "10",
+    description: "How long a new connection may say nothing before it is closed.",
+  },
+  {
+    key: "limits.connectionIdleSeconds",
+    unit: "seconds",
+    ...integer(1, 1_000_000),
+    default: "600",
+    description: "How long a connection may have no call open before it is closed.",
+  },
+  {
+    key: "limits.keepaliveSeconds",
+    unit: "seconds",
+    ...integer(1, 1_000_000),
+    default: "60",
+    description: "How often a silent connection is asked whether its peer is still there.",
+  },
+  {
+    key: "log.level",
+    flag: "--log-level",
+    unit: "level",
+    ...oneOf(logLevels),
+    default: "info",
+    description: "What is logged: this level and above.",
+  },
+]
+
+/** Settings of one store, below `stores.NAME` in the file; flags and environment act on the store `default`. */
+export const storeSettingRows: readonly SettingRow[] = [
+  {
+    key: "engine",
+    flag: "--engine",
+    unit: "name",
+    ...oneOf(engineNames),
+    default: "hybrid-log",
+    description: "Engine type. Fixed once the store has data.",
+  },
+  {
+    key: "partitions",
+    flag: "--partitions",
+    unit: "partitions",
+    ...integer(1, PARTITIONS_MAX),
+    default: "4",
+    description: "Number of partitions. Fixed once the store has data.",
+  },
+  {
+    key: "durability",
+    flag: "--durability",
+    unit: "name",
+    allowed: "snapshot (this version has no write-ahead log: `log` is refused)",
+    form: z.literal("snapshot"),
+    default: "snapshot",
+    description: "How long an acknowledged write lasts: until a crash, unless a snapshot has it.",
+  },
+  {
+    key: "partitioning",
+    unit: "name",
+    ...oneOf(partitionings),
+    default: "hash",
+    description: "Whether a key's hash or the caller chooses the partition. Fixed once the store has data.",
+  },
+  {
+    key: "valueBytesMax",
+    unit: "bytes",
+    ...integer(1, VALUE_BYTES_MAX),
+    default: String(VALUE_BYTES_DEFAULT),
+    description: "Largest value.",
+  },
+  {
+    key: "settings",
+    unit: "map",
+    allowed: "the engine's parameters by name",
+    default: "{}",
+    description: "Parameters of the engine (engines/README.md).",
+    form: z.record(z.string().max(100), z.unknown()),
+  },
+]
+
+/** Name of a setting in the environment: `limits.connectionsMax` is `VARVE_LIMITS_CONNECTIONS_MAX`. */
+export function environmentName(key: string): string {
+  const words = key.replaceAll(".", "_").replaceAll(/(?<=[a-z])(?=[A-Z])/g, "_")
+  return `VARVE_${words.toUpperCase()}`
+}
+
+/** Name of a flag in the object that the command line parser makes: `--data-dir` is `dataDir`. */
+export function flagProperty(flag: string): string {
+  return flag.slice(2).replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
+}

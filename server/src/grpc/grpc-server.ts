@@ -1,0 +1,103 @@
+// The gRPC server of a shard: services, limits, and an orderly end.
+//
+// End: new connections are refused and new calls answered SHUTTING_DOWN, open connections are told to go away,
+// calls get a grace time to finish, what is left is cut.
+
+import { Server, ServerCredentials } from "@grpc/grpc-js"
+import { type StateBackendServer, StateBackendService } from "@varve/proto"
+import { HealthImplementation, service as healthService } from "grpc-health-check"
+import type { Registry } from "prom-client"
+import type { ListenAddress } from "../config/address.ts"
+import type { Limits } from "../config/settings.ts"
+import type { Log } from "../log.ts"
+import { CallMetrics } from "../metrics/call-metrics.ts"
+import { type Admission, guardCalls } from "./call-guard.ts"
+import { Listener } from "./listener.ts"
+import { addReflection, reflectionServices } from "./reflection.ts"
+
+const SERVICE_NAME = "varve.v1.StateBackend"
+/** Of Node's own count of what a session buffers, in MiB; its default of 10 cuts off healthy pipelines. */
+const SESSION_MEMORY_MIB_LEAST = 64
+const KEEPALIVE_TIMEOUT_MS = 20_000
+const MIB = 1024 * 1024
+
+export class GrpcServer {
+  readonly #server: Server
+  readonly #listener: Listener
+  readonly #injector: ReturnType<Server["createConnectionInjector"]>
+  readonly #health: HealthImplementation
+  readonly #admission: Admission
+
+  constructor(
+    server: Server,
+    listener: Listener,
+    injector: ReturnType<Server["createConnectionInjector"]>,
+    health: HealthImplementation,
+    admission: Admission,
+  ) {
+    this.#server = server
+    this.#listener = listener
+    this.#injector = injector
+    this.#health = health
+    this.#admission = admission
+  }
+
+  /** Resolves when calls are taken. @throws (rejects) the system's error, for example EADDRINUSE */
+  static async open(
+    address: ListenAddress,
+    limits: Limits,
+    backend: StateBackendServer,
+    registry: Registry,
+    log: Log,
+  ): Promise<GrpcServer> {
+    const metrics = new CallMetrics(registry, [StateBackendService, healthService, ...reflectionServices])
+    const admission: Admission = { open: true }
+    const server = new Server({
+      "grpc.max_receive_message_length": limits.messageBytesMax,
+      "grpc.max_send_message_length": limits.messageBytesMax,
+      "grpc.max_concurrent_streams": limits.streamsPerConnectionMax,
+      "grpc.max_connection_idle_ms": limits.connectionIdleSeconds * 1000,
+      "grpc.keepalive_time_ms": limits.keepaliveSeconds * 1000,
+      "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
+      "grpc.enable_channelz": 0,
+      "grpc-node.max_session_memory": Math.max(
+        SESSION_MEMORY_MIB_LEAST,
+        Math.ceil((4 * limits.messageBytesMax) / MIB),
+      ),
+      interceptors: [guardCalls(metrics, admission)],
+    })
+    server.addService(StateBackendService, backend)
+    const health = new HealthImplementation({ "": "SERVING", [SERVICE_NAME]: "SERVING" })
+    health.addToServer(server)
+    addReflection(server, log)
+    const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
+    const listener = await Listener.open(address, limits, (socket) => injector.injectConnection(socket), log)
+    return new GrpcServer(server, listener, injector, health, admission)
+  }
+
+  /** Where calls are taken. */
+  get address(): ListenAddress {
+    return this.#listener.address
+  }
+
+  get connectionCount(): number {
+    return this.#listener.connectionCount
+  }
+
+  /** Resolves when no connection is left: within `graceMs`, or at once after it. */
+  async close(graceMs: number): Promise<void> {
+    this.#admission.open = false
+    this.#health.setStatus("", "NOT_SERVING")
+    this.#health.setStatus(SERVICE_NAME, "NOT_SERVING")
+    this.#listener.stop()
+    this.#injector.drain(graceMs)
+    const deadlineMs = performance.now() + graceMs
+    while (this.#listener.connectionCount > 0 && performance.now() < deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_CHECK_MS))
+    }
+    this.#server.forceShutdown()
+    this.#listener.destroy()
+  }
+}
+
+const DRAIN_CHECK_MS = 10

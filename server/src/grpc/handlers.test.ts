@@ -1,0 +1,177 @@
+// The wrapper around handlers, on a real server and client: whatever a handler does, the process lives and the
+// caller gets a whole answer.
+
+import { deepStrictEqual, ok, strictEqual } from "node:assert"
+import { Client, credentials, Server, ServerCredentials, type ServiceError, status } from "@grpc/grpc-js"
+import { EngineError } from "@varve/engines"
+import { VarveError, varveErrorOf } from "@varve/proto"
+import { Registry } from "prom-client"
+import { afterAll, beforeAll, test } from "vitest"
+import { type LogLine, logTo } from "../log.ts"
+import { CallMetrics } from "../metrics/call-metrics.ts"
+import { type Admission, guardCalls } from "./call-guard.ts"
+import { STATUS_TEXT_BYTES_MAX, statusText } from "./failure.ts"
+import { duplexStream, unary } from "./handlers.ts"
+
+const text = {
+  serialize: (value: string) => Buffer.from(value),
+  deserialize: (bytes: Buffer) => bytes.toString(),
+}
+const method = (name: string, isStream: boolean) => ({
+  path: `/test.Test/${name}`,
+  requestStream: isStream,
+  responseStream: isStream,
+  requestSerialize: text.serialize,
+  requestDeserialize: text.deserialize,
+  responseSerialize: text.serialize,
+  responseDeserialize: text.deserialize,
+})
+const service = { call: method("Call", false), stream: method("Stream", true) }
+
+const misdeeds: Readonly<Record<string, () => unknown>> = {
+  engine: () => {
+    throw new EngineError("VERSION_NOT_ASCENDING", "version 3 is not above 7")
+  },
+  server: () => {
+    throw new VarveError("WRONG_PARTITION", "not here", { metadata: { partition: "2" } })
+  },
+  surrogate: () => {
+    throw new VarveError("REQUEST_INVALID", "half a pair: \ud800")
+  },
+  long: () => {
+    throw new VarveError("REQUEST_INVALID", "é".repeat(100_000))
+  },
+  bug: () => {
+    throw new TypeError("undefined is not a secret")
+  },
+  text: () => {
+    throw "a string"
+  },
+  nothing: () => {
+    throw undefined
+  },
+}
+
+const lines: LogLine[] = []
+const log = logTo((line) => lines.push(line))
+const registry = new Registry()
+const admission: Admission = { open: true }
+let server: Server
+let client: Client
+
+beforeAll(async () => {
+  server = new Server({ interceptors: [guardCalls(new CallMetrics(registry, [service]), admission)] })
+  server.addService(service, {
+    call: unary<string, string>(log, (request) => {
+      const [when, what] = request.split(" ") as [string, string]
+      const misdeed = misdeeds[what]
+      if (misdeed === undefined) return request
+      return when === "later" ? Promise.resolve().then(() => misdeed() as string) : (misdeed() as string)
+    }),
+    stream: duplexStream<string, string>(log, async (call) => {
+      for await (const request of call) misdeeds[request as string]!()
+    }),
+  })
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    )
+  })
+  client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), { "grpc.enable_http_proxy": 0 })
+})
+
+afterAll(() => {
+  client.close()
+  server.forceShutdown()
+})
+
+function call(request: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(
+      service.call.path,
+      text.serialize,
+      text.deserialize,
+      request,
+      (error, response) => (error === null ? resolve(response!) : reject(error)),
+    )
+  })
+}
+
+async function failure(request: string): Promise<ServiceError> {
+  const [result] = await Promise.allSettled([call(request)])
+  if (result.status === "fulfilled") throw new Error(`${request} succeeded`)
+  return result.reason as ServiceError
+}
+
+test.each(["now", "later"])(
+  "thrown %s: an error that is known arrives with code, reason and metadata",
+  async (when) => {
+    const engine = varveErrorOf(await failure(`${when} engine`))
+    deepStrictEqual([engine.code, engine.reason], [status.FAILED_PRECONDITION, "VERSION_NOT_ASCENDING"])
+    ok(engine.message.includes("version 3 is not above 7"))
+    const wrong = varveErrorOf(await failure(`${when} server`))
+    deepStrictEqual([wrong.reason, wrong.metadata], ["WRONG_PARTITION", { partition: "2" }])
+  },
+)
+
+test.each(["now", "later"])("thrown %s: texts arrive well-formed and short", async (when) => {
+  strictEqual((await failure(`${when} surrogate`)).details, "half a pair: \ufffd")
+  const { details } = await failure(`${when} long`)
+  strictEqual(details, "é".repeat(STATUS_TEXT_BYTES_MAX / 2))
+})
+
+test.each(["bug", "text", "nothing"])(
+  "%s: what nobody foresaw is INTERNAL with an incident that is logged",
+  async (what) => {
+    for (const when of ["now", "later"]) {
+      lines.length = 0
+      const error = varveErrorOf(await failure(`${when} ${what}`))
+      strictEqual(error.code, status.INTERNAL)
+      ok(!error.message.includes("secret"))
+      const [line] = lines
+      strictEqual(line?.event, "internal-error")
+      strictEqual(line.fields?.["incident"], error.metadata["incident"])
+    }
+  },
+)
+
+test("a stream's handler that throws ends that stream only", async () => {
+  for (const what of Object.keys(misdeeds)) {
+    const stream = client.makeBidiStreamRequest(service.stream.path, text.serialize, text.deserialize)
+    const error = await new Promise<ServiceError>((resolve) => {
+      stream.on("error", resolve)
+      stream.on("data", () => undefined)
+      stream.write(what)
+    })
+    ok(error.code !== status.OK)
+  }
+  strictEqual(await call("still here"), "still here")
+})
+
+test("calls and their codes are counted", async () => {
+  await registry.resetMetrics()
+  await call("counted well")
+  const metrics = await registry.metrics()
+  const handled = (code: string): number =>
+    Number(
+      new RegExp(`grpc_server_handled_total{.*grpc_method="Call",grpc_code="${code}"} (\\d+)`).exec(
+        metrics,
+      )?.[1],
+    )
+  ok(handled("OK") >= 1)
+  ok(handled("Internal") >= 6)
+  ok(handled("FailedPrecondition") >= 2)
+  strictEqual(handled("DataLoss"), 0)
+})
+
+test("while the daemon goes down new calls are told so", async () => {
+  admission.open = false
+  const error = varveErrorOf(await failure("late"))
+  admission.open = true
+  deepStrictEqual([error.code, error.reason, error.retryable], [status.UNAVAILABLE, "SHUTTING_DOWN", true])
+})
+
+test("a status text is cut between characters", () => {
+  strictEqual(Buffer.byteLength(statusText("€".repeat(2000))), STATUS_TEXT_BYTES_MAX - 1)
+  strictEqual(statusText("short"), "short")
+})

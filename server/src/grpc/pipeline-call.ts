@@ -1,0 +1,164 @@
+// Pipeline: frames are applied the moment they come; answers go out in order within a partition. What one stream
+// may pile up (frames without an answer, answers that the client has not taken) is bounded: above the limit the
+// daemon stops reading, and flow control reaches the client.
+
+import type { ServerDuplexStream } from "@grpc/grpc-js"
+import type { FrameError, PipelineRequest, PipelineResponse } from "@varve/proto"
+import type { Log } from "../log.ts"
+import type { Partition } from "../shard/partition.ts"
+import { AnswerOrder, type AnswerSlot } from "./answer-order.ts"
+import { CallGuard } from "./call-guard.ts"
+import { failureOf } from "./failure.ts"
+import type { Frames, FrameTarget } from "./frame.ts"
+import type { Inflight } from "./inflight.ts"
+
+type PipelineStream = ServerDuplexStream<PipelineRequest, PipelineResponse>
+type Result = NonNullable<PipelineResponse["result"]>
+
+/** Of a frame or an answer besides its payload. */
+const FRAME_OVERHEAD_BYTES = 64
+
+export interface PipelineHost {
+  readonly frames: Frames
+  readonly inflight: Inflight
+  readonly streamInflightBytesMax: number
+  readonly log: Log
+}
+
+/** The handler of `Pipeline`; resolves when the client has ended its side and every frame is answered. */
+export function pipelineCall(host: PipelineHost): (call: PipelineStream) => Promise<void> {
+  return (call) => new Pipeline(host, call).run()
+}
+
+class Pipeline {
+  readonly #host: PipelineHost
+  readonly #call: PipelineStream
+  readonly #guard: CallGuard | undefined
+  readonly #orders = new Map<Partition, AnswerOrder<PipelineResponse>>()
+  #inflightBytes = 0
+  #unanswered = 0
+  #ended = false
+  #reading = true
+  #finish: () => void = () => undefined
+
+  constructor(host: PipelineHost, call: PipelineStream) {
+    this.#host = host
+    this.#call = call
+    this.#guard = CallGuard.of(call.metadata)
+  }
+
+  async run(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#finish = resolve
+      this.#call.on("data", (frame: PipelineRequest) => this.#take(frame))
+      this.#call.on("end", () => {
+        this.#ended = true
+        this.#finishWhenDone()
+      })
+      this.#call.on("cancelled", resolve)
+    })
+    // What was not written in the end is no longer in flight.
+    this.#host.inflight.remove(this.#inflightBytes)
+    this.#inflightBytes = 0
+    this.#ended = true
+  }
+
+  #take(frame: PipelineRequest): void {
+    if (this.#call.cancelled) return
+    const bytes = FRAME_OVERHEAD_BYTES + (frame.work?.value.length ?? 0)
+    this.#unanswered++
+    let target: FrameTarget
+    try {
+      target = this.#host.frames.target(frame)
+    } catch (error) {
+      // It is no partition's, so there is no order to keep.
+      this.#answer(this.#failure(frame.id, error))
+      return
+    }
+    const order = this.#orderOf(target.partition)
+    try {
+      this.#host.inflight.check()
+      const result = this.#host.frames.apply(target, frame)
+      if (result instanceof Promise) {
+        this.#hold(bytes)
+        this.#later(frame.id, result, order, order.take(), bytes)
+      } else {
+        this.#now(order, { id: frame.id, result })
+      }
+    } catch (error) {
+      this.#now(order, this.#failure(frame.id, error))
+    }
+  }
+
+  #now(order: AnswerOrder<PipelineResponse>, response: PipelineResponse): void {
+    if (order.isEmpty) this.#answer(response)
+    else order.fill(order.take(), response)
+  }
+
+  #later(
+    id: number,
+    pending: Promise<Result>,
+    order: AnswerOrder<PipelineResponse>,
+    slot: AnswerSlot<PipelineResponse>,
+    heldBytes: number,
+  ): void {
+    const settle = (response: PipelineResponse): void => {
+      this.#release(heldBytes)
+      order.fill(slot, response)
+    }
+    pending.then(
+      (result) => settle({ id, result }),
+      (error: unknown) => settle(this.#failure(id, error)),
+    )
+  }
+
+  #orderOf(partition: Partition): AnswerOrder<PipelineResponse> {
+    let order = this.#orders.get(partition)
+    if (order === undefined) {
+      order = new AnswerOrder((response) => this.#answer(response))
+      this.#orders.set(partition, order)
+    }
+    return order
+  }
+
+  #answer(response: PipelineResponse): void {
+    this.#unanswered--
+    if (this.#call.cancelled) return
+    const { result } = response
+    const bytes = FRAME_OVERHEAD_BYTES + (result?.$case === "values" ? result.value.length : 0)
+    this.#hold(bytes)
+    this.#call.write(response, () => this.#release(bytes))
+    this.#finishWhenDone()
+  }
+
+  #failure(id: number, error: unknown): PipelineResponse {
+    const { code, reason, message } = failureOf(error, this.#host.log)
+    const value: FrameError = { code, reason, message }
+    return { id, result: { $case: "error", value } }
+  }
+
+  #hold(bytes: number): void {
+    this.#inflightBytes += bytes
+    this.#host.inflight.add(bytes)
+    if (this.#reading && this.#inflightBytes > this.#host.streamInflightBytesMax) {
+      this.#reading = false
+      this.#call.pause()
+      this.#guard?.pauseReading()
+    }
+  }
+
+  #release(bytes: number): void {
+    if (this.#inflightBytes === 0) return // The stream is over and gave all back at once.
+    this.#inflightBytes -= bytes
+    this.#host.inflight.remove(bytes)
+    if (!this.#reading && this.#inflightBytes <= this.#host.streamInflightBytesMax / 2) {
+      this.#reading = true
+      this.#guard?.resumeReading()
+      this.#call.resume()
+    }
+  }
+
+  #finishWhenDone(): void {
+    if (this.#ended && this.#unanswered === 0) this.#finish()
+  }
+}

@@ -1,0 +1,35 @@
+// The answer to a frame of reads: `(length uvarint | bytes)*`, one for each key; length 0: not found.
+
+/**
+ * The values in one new buffer, allocated once. `admit` sees its length before it is allocated, and may throw.
+ */
+export function encodeValueList(
+  values: readonly (Uint8Array | undefined)[],
+  admit: (bytes: number) => void,
+): Uint8Array {
+  let bytes = 0
+  for (const value of values) bytes += value === undefined ? 1 : uvarintBytes(value.length) + value.length
+  admit(bytes)
+  const target = new Uint8Array(bytes)
+  let at = 0
+  for (const value of values) {
+    if (value === undefined) {
+      target[at++] = 0
+      continue
+    }
+    let rest = value.length
+    while (rest >= 0x80) {
+      target[at++] = (rest & 0x7f) | 0x80
+      rest >>>= 7
+    }
+    target[at++] = rest
+    target.set(value, at)
+    at += value.length
+  }
+  return target
+}
+
+/** Of lengths under 2^28, which is more than a value may have. */
+function uvarintBytes(value: number): number {
+  return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x20_0000 ? 3 : 4
+}

@@ -1,0 +1,209 @@
+// HTTP of the daemon: metrics, health, the administrative calls as JSON, and a status page.
+//
+//   GET    /metrics                                   Prometheus text of all threads
+//   GET    /healthz  /readyz                          200 or 503
+//   GET    /v1/describe
+//   GET    /v1/stores/:store/snapshots
+//   POST   /v1/stores/:store/snapshots                { version, partitions?, metadata? (base64), lineages? }
+//   POST   /v1/stores/:store/restore                  { version?, timeline?, partitions?, replaced? }
+//   DELETE /v1/stores/:store/snapshots/:version       ?timeline=
+//   PUT    /v1/stores/:store/snapshots/:version/pin   ?timeline=   (DELETE takes the pin off)
+//   GET    /
+
+import { errorTable, isReason, isVarveError, VarveError } from "@varve/proto"
+import { type FastifyInstance, fastify } from "fastify"
+import { z } from "zod"
+import type { ListenAddress } from "../config/address.ts"
+import type { ShardClient } from "../shard/shard-client.ts"
+import { toJson } from "./json-messages.ts"
+import { MetricsPage } from "./metrics-page.ts"
+import { statusPage } from "./status-page.ts"
+
+const BODY_BYTES_MAX = 2 * 1024 * 1024
+const REQUEST_TIMEOUT_MS = 30_000
+const CONNECTION_TIMEOUT_MS = 60_000
+const CONNECTIONS_MAX = 256
+const QUICK_CALL_MS = 10_000
+/** Snapshots and restores move data. */
+const LONG_CALL_MS = 10 * 60_000
+
+const partitions = z.array(z.number().int().min(0).max(65_535)).max(65_536).default([])
+const version = z.coerce
+  .bigint()
+  .min(0n)
+  .max(2n ** 64n - 1n)
+const base64 = z.string().regex(/^[A-Za-z0-9+/]*={0,2}$/)
+
+const snapshotBody = z.strictObject({
+  version,
+  partitions,
+  metadata: base64.default(""),
+  lineages: z.record(z.string().regex(/^\d{1,5}$/), z.string().max(200)).default({}),
+})
+const restoreBody = z.strictObject({
+  version: version.optional(),
+  timeline: z.string().max(100).default(""),
+  partitions,
+  replaced: z.string().max(65_536).default(""),
+})
+const storeParams = z.object({ store: z.string() })
+const versionParams = storeParams.extend({ version })
+const timelineQuery = z.strictObject({ timeline: z.string().max(100).default("") })
+
+export class HttpServer {
+  readonly address: ListenAddress
+  readonly #app: FastifyInstance
+  readonly #metrics: MetricsPage
+  readonly #readiness: { isReady: boolean }
+
+  constructor(
+    app: FastifyInstance,
+    address: ListenAddress,
+    metrics: MetricsPage,
+    readiness: { isReady: boolean },
+  ) {
+    this.#app = app
+    this.address = address
+    this.#metrics = metrics
+    this.#readiness = readiness
+  }
+
+  /** Resolves when requests are answered. @throws (rejects) the system's error, for example EADDRINUSE */
+  static async open(address: ListenAddress, shard: ShardClient): Promise<HttpServer> {
+    const app = fastify({
+      logger: false,
+      bodyLimit: BODY_BYTES_MAX,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionTimeout: CONNECTION_TIMEOUT_MS,
+      forceCloseConnections: true,
+    })
+    app.server.maxConnections = CONNECTIONS_MAX
+    // JSON only, and a body is required: a page in somebody's browser can then change nothing here.
+    app.removeContentTypeParser("text/plain")
+    const metrics = new MetricsPage(shard)
+    const readiness = { isReady: true }
+    addFailures(app)
+    addProbes(app, shard, metrics, readiness)
+    addAdministration(app, shard)
+    try {
+      await app.listen({ host: address.host, port: address.port })
+    } catch (error) {
+      metrics.close()
+      await app.close()
+      throw error
+    }
+    const bound = app.server.address()
+    const port = typeof bound === "object" && bound !== null ? bound.port : address.port
+    return new HttpServer(app, { host: address.host, port }, metrics, readiness)
+  }
+
+  /** Whether `/readyz` answers 200. */
+  set isReady(isReady: boolean) {
+    this.#readiness.isReady = isReady
+  }
+
+  async close(): Promise<void> {
+    this.#metrics.close()
+    await this.#app.close()
+  }
+}
+
+function addFailures(app: FastifyInstance): void {
+  app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
+    if (isVarveError(error)) {
+      const httpStatus = isReason(error.reason) ? errorTable[error.reason].httpStatus : 500
+      const { reason, message, metadata } = error
+      return reply.code(httpStatus).send({ error: { reason, message, metadata } })
+    }
+    const isCallers = error.statusCode !== undefined && error.statusCode < 500
+    const [httpStatus, reason] = isCallers ? [error.statusCode!, "REQUEST_INVALID"] : [500, "INTERNAL"]
+    return reply
+      .code(httpStatus)
+      .send({ error: { reason, message: isCallers ? error.message : "internal error" } })
+  })
+  app.setNotFoundHandler((_request, reply) =>
+    reply.code(404).send({ error: { reason: "UNIMPLEMENTED", message: "there is nothing at this path" } }),
+  )
+}
+
+function addProbes(
+  app: FastifyInstance,
+  shard: ShardClient,
+  metrics: MetricsPage,
+  readiness: { readonly isReady: boolean },
+): void {
+  app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()))
+  app.get("/healthz", async (_request, reply) => {
+    // The shard's event loop turns: it answers.
+    await shard.call("describe", { store: "" }, QUICK_CALL_MS)
+    return reply.type("text/plain").send("ok\n")
+  })
+  app.get("/readyz", async (_request, reply) => {
+    if (!readiness.isReady) return reply.code(503).type("text/plain").send("going down\n")
+    return reply.type("text/plain").send("ok\n")
+  })
+  app.get("/", async (_request, reply) => {
+    const description = await shard.call("describe", { store: "" }, QUICK_CALL_MS)
+    return reply
+      .header("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'")
+      .type("text/html; charset=utf-8")
+      .send(statusPage(description))
+  })
+}
+
+function addAdministration(app: FastifyInstance, shard: ShardClient): void {
+  const json = (reply: { type(type: string): { send(body: string): unknown } }, message: unknown): unknown =>
+    reply.type("application/json; charset=utf-8").send(toJson(message))
+
+  app.get("/v1/describe", async (_request, reply) =>
+    json(reply, await shard.call("describe", { store: "" }, QUICK_CALL_MS)),
+  )
+  app.get("/v1/stores/:store/snapshots", async (request, reply) => {
+    const { store } = read(storeParams, request.params)
+    return json(reply, await shard.call("listSnapshots", { store, partitions: [] }, LONG_CALL_MS))
+  })
+  app.post("/v1/stores/:store/snapshots", async (request, reply) => {
+    const { store } = read(storeParams, request.params)
+    const body = read(snapshotBody, request.body)
+    const message = { ...body, store, metadata: Buffer.from(body.metadata, "base64") }
+    return json(reply, await shard.call("snapshot", message, LONG_CALL_MS))
+  })
+  app.post("/v1/stores/:store/restore", async (request, reply) => {
+    const { store } = read(storeParams, request.params)
+    const { version: wanted, ...body } = read(restoreBody, request.body)
+    const message = { ...body, store, ...(wanted === undefined ? {} : { version: wanted }) }
+    return json(reply, await shard.call("restore", message, LONG_CALL_MS))
+  })
+  app.delete("/v1/stores/:store/snapshots/:version", async (request, reply) => {
+    const message = { ...read(versionParams, request.params), ...read(timelineQuery, request.query) }
+    return json(reply, await shard.call("deleteSnapshot", message, LONG_CALL_MS))
+  })
+  for (const [method, pinned] of [
+    ["PUT", true],
+    ["DELETE", false],
+  ] as const) {
+    app.route({
+      method,
+      url: "/v1/stores/:store/snapshots/:version/pin",
+      handler: async (request, reply) => {
+        const message = {
+          ...read(versionParams, request.params),
+          ...read(timelineQuery, request.query),
+          pinned,
+        }
+        return json(reply, await shard.call("pinSnapshot", message, LONG_CALL_MS))
+      },
+    })
+  }
+}
+
+/** @throws VarveError `REQUEST_INVALID`, naming the field */
+function read<Output>(form: z.ZodType<Output>, input: unknown): Output {
+  const result = form.safeParse(input)
+  if (result.success) return result.data
+  const [issue] = result.error.issues
+  throw new VarveError(
+    "REQUEST_INVALID",
+    `${issue?.path.join(".") || "the body"}: ${issue?.message ?? "not allowed"}`,
+  )
+}

@@ -1,0 +1,81 @@
+// `varve serve`: the daemon as a process, with its signals and its exit code.
+
+import { loadSettings, type SettingSources } from "../config/load-settings.ts"
+import { SettingsError } from "../config/settings.ts"
+import { errorFields, type Log } from "../log.ts"
+import { ShardRefusedError } from "../shard/shard-client.ts"
+import { jsonLog } from "./json-log.ts"
+import { type Daemon, startDaemon } from "./start-daemon.ts"
+
+/** 70 is EX_SOFTWARE of sysexits.h; 2 is what command lines use for usage. */
+const exitCodes = { stopped: 0, settings: 2, failed: 70 } as const
+
+/** After a signal the process is gone within this time, whatever hangs. */
+const STOP_LIMIT_MS = 9500
+const signals = ["SIGTERM", "SIGINT"] as const
+
+/**
+ * Runs a daemon until a signal or its end; resolves the exit code of the process. A second signal, a fault that
+ * nobody caught and a stop that hangs end the process at once.
+ */
+export async function runDaemon(sources: SettingSources): Promise<number> {
+  let log: Log = jsonLog("info")
+  try {
+    const { settings, warnings } = await loadSettings(sources)
+    log = jsonLog(settings.log.level)
+    exitOnFaults(log)
+    for (const warning of warnings) log.warn("setting-unknown", warning)
+    return await stopOnSignal(log, () => startDaemon(settings, log))
+  } catch (error) {
+    if (error instanceof SettingsError) {
+      log.error("setting-refused", error.message)
+      return exitCodes.settings
+    }
+    const isExplained =
+      error instanceof ShardRefusedError ||
+      (error instanceof Error && ("reason" in error || "syscall" in error))
+    log.error("start-failed", (error as Error).message, isExplained ? {} : errorFields(error))
+    return exitCodes.failed
+  }
+}
+
+async function stopOnSignal(log: Log, start: () => Promise<Daemon>): Promise<number> {
+  let stop: (signal: string) => void = () => undefined
+  const stopped = new Promise<string>((resolve) => {
+    stop = resolve
+  })
+  let signalled = false
+  const onSignal = (signal: string): void => {
+    if (signalled) {
+      log.error("stop-forced", `a second signal (${signal}): the process ends at once`)
+      process.exit(exitCodes.failed)
+    }
+    signalled = true
+    stop(signal)
+    // Not kept alive by this timer; it ends a process that something else keeps alive.
+    setTimeout(() => {
+      log.error("stop-forced", `the daemon did not stop within ${STOP_LIMIT_MS} ms`)
+      process.exit(exitCodes.failed)
+    }, STOP_LIMIT_MS).unref()
+  }
+  for (const signal of signals) process.on(signal, onSignal)
+  const daemon = await start()
+  const end = await Promise.race([stopped, daemon.ended])
+  if (typeof end !== "string") {
+    log.error("shard-died", "the shard ended unexpectedly; the daemon ends", errorFields(end))
+    process.exit(exitCodes.failed)
+  }
+  log.info("stopping", `${end}: the daemon drains and stops`)
+  await daemon.close()
+  log.info("stopped", "the daemon has stopped; everything is kept")
+  return exitCodes.stopped
+}
+
+function exitOnFaults(log: Log): void {
+  const fatal = (event: string) => (error: unknown) => {
+    log.error(event, "a fault that nobody caught: the process ends", errorFields(error))
+    process.exit(exitCodes.failed)
+  }
+  process.on("uncaughtException", fatal("uncaught-exception"))
+  process.on("unhandledRejection", fatal("unhandled-rejection"))
+}

@@ -1,0 +1,206 @@
+// The administrative calls: what gRPC and HTTP both offer, in the messages of the contract.
+
+import { EngineError } from "@varve/engines"
+import type {
+  DeleteSnapshotRequest,
+  DeleteSnapshotResponse,
+  DescribeRequest,
+  DescribeResponse,
+  ListSnapshotsRequest,
+  ListSnapshotsResponse,
+  PinSnapshotRequest,
+  PinSnapshotResponse,
+  RestoreRequest,
+  RestoreResponse,
+  SnapshotDescription,
+  SnapshotRequest,
+  SnapshotResponse,
+} from "@varve/proto"
+import { VarveError } from "@varve/proto"
+import { errorFields, type Log } from "../log.ts"
+import type { VersionMetrics } from "../metrics/version-metrics.ts"
+import { describe, type Node } from "./describe.ts"
+import { decodeReplacedHandle, encodeReplacedHandle } from "./replaced-handle.ts"
+import type { StoreRestoreTarget } from "./store.ts"
+import { isOnCurrentLine, type PartitionVersions, type StoreVersion } from "./store-versions.ts"
+import type { Stores } from "./stores.ts"
+
+export class Administration {
+  readonly #stores: Stores
+  readonly #node: Node
+  readonly #log: Log
+  readonly #metrics: VersionMetrics
+
+  constructor(stores: Stores, node: Node, log: Log, metrics: VersionMetrics) {
+    this.#stores = stores
+    this.#node = node
+    this.#log = log
+    this.#metrics = metrics
+  }
+
+  /** @throws VarveError `STORE_UNKNOWN` */
+  describe({ store }: DescribeRequest): DescribeResponse {
+    return describe(this.#node, store === "" ? this.#stores.all : [this.#stores.get(store)])
+  }
+
+  /** Resolves when the version is committed on every partition asked. */
+  async snapshot(request: SnapshotRequest): Promise<SnapshotResponse> {
+    const store = this.#stores.get(request.store)
+    const { name } = store.settings
+    const version = versionNumber(request.version)
+    try {
+      const lineages = new Map(
+        Object.entries(request.lineages).map(([index, lineage]) => [Number(index), lineage]),
+      )
+      const result = await store.snapshot(request.partitions, version, request.metadata, lineages)
+      this.#metrics.snapshotDone(name, result)
+      this.#log.info("snapshot", `store ${name} committed version ${version}`, {
+        store: name,
+        version,
+        timeline: result.timeline,
+        partitions: result.partitions,
+        complete: result.complete,
+        bytesNew: result.bytesNew,
+        sealSeconds: result.sealSeconds,
+        totalSeconds: result.totalSeconds,
+      })
+      return {
+        version: BigInt(result.version),
+        timeline: result.timeline,
+        bytesNew: BigInt(result.bytesNew),
+        bytesReused: BigInt(result.bytesReused),
+        chunksNew: BigInt(result.chunksNew),
+        chunksReused: BigInt(result.chunksReused),
+        sealSeconds: result.sealSeconds,
+        totalSeconds: result.totalSeconds,
+        partitions: [...result.partitions],
+        complete: result.complete,
+      }
+    } catch (error) {
+      this.#metrics.snapshotFailed(name)
+      this.#log.warn("snapshot-failed", `store ${name}: version ${version} failed`, {
+        store: name,
+        version,
+        ...errorFields(error),
+      })
+      throw error
+    }
+  }
+
+  /** Resolves when the state is served. */
+  async restore(request: RestoreRequest): Promise<RestoreResponse> {
+    const store = this.#stores.get(request.store)
+    const { name } = store.settings
+    try {
+      const result = await store.restore(request.partitions, restoreTargetOf(request))
+      this.#metrics.restoreDone(name, result)
+      this.#log.info(
+        "restore",
+        `store ${name} restored version ${result.version} of timeline ${result.timeline}`,
+        {
+          store: name,
+          version: result.version,
+          timeline: result.timeline,
+          partitions: result.partitions,
+          totalSeconds: result.totalSeconds,
+        },
+      )
+      return {
+        version: BigInt(result.version),
+        timeline: result.timeline,
+        metadata: result.metadata,
+        replaced: encodeReplacedHandle(result.replaced),
+        partitions: [...result.partitions],
+        totalSeconds: result.totalSeconds,
+        lineages: Object.fromEntries(result.lineages),
+      }
+    } catch (error) {
+      this.#metrics.restoreFailed(name)
+      this.#log.warn("restore-failed", `store ${name}: restore failed`, {
+        store: name,
+        ...errorFields(error),
+      })
+      throw error
+    }
+  }
+
+  async listSnapshots(request: ListSnapshotsRequest): Promise<ListSnapshotsResponse> {
+    const store = this.#stores.get(request.store)
+    const asked = store.select(request.partitions).map(({ index }) => index)
+    const { versions, partitions } = await store.listVersions()
+    const listed =
+      request.partitions.length === 0
+        ? versions
+        : versions.filter(({ parts }) =>
+            asked.every((index) => parts.some(({ partition }) => partition === index)),
+          )
+    return { snapshots: listed.map((version) => describeVersion(version, partitions)) }
+  }
+
+  async deleteSnapshot(request: DeleteSnapshotRequest): Promise<DeleteSnapshotResponse> {
+    const store = this.#stores.get(request.store)
+    const version = versionNumber(request.version)
+    await store.deleteVersion(version, optionalText(request.timeline))
+    this.#log.info("snapshot-deleted", `store ${store.settings.name}: version ${version} is gone`, {
+      store: store.settings.name,
+      version,
+    })
+    return {}
+  }
+
+  async pinSnapshot(request: PinSnapshotRequest): Promise<PinSnapshotResponse> {
+    const store = this.#stores.get(request.store)
+    await store.pinVersion(versionNumber(request.version), optionalText(request.timeline), request.pinned)
+    return {}
+  }
+}
+
+function restoreTargetOf({ version, timeline, replaced }: RestoreRequest): StoreRestoreTarget {
+  if (replaced !== "") {
+    if (version !== undefined || timeline !== "") {
+      throw new VarveError(
+        "REQUEST_INVALID",
+        "give either a version or the handle of a replaced state, not both",
+      )
+    }
+    return { replaced: decodeReplacedHandle(replaced) }
+  }
+  if (version !== undefined) return { version: versionNumber(version), timeline: optionalText(timeline) }
+  if (timeline !== "") throw new VarveError("REQUEST_INVALID", "a timeline is given without a version")
+  return { newest: true }
+}
+
+function versionNumber(version: bigint): number {
+  if (version >= 1n && version <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(version)
+  throw new EngineError("VERSION_INVALID", `version ${version} is not a number from 1 to 2^53 - 1`)
+}
+
+function optionalText(text: string): string | undefined {
+  return text === "" ? undefined : text
+}
+
+function describeVersion(
+  version: StoreVersion,
+  partitions: readonly PartitionVersions[],
+): SnapshotDescription {
+  const { parts } = version
+  const first = parts[0]!.summary
+  const sum = (of: (summary: typeof first) => number): bigint =>
+    BigInt(parts.reduce((total, { summary }) => total + of(summary), 0))
+  return {
+    version: BigInt(version.version),
+    timeline: version.timeline,
+    parentVersion: BigInt(first.parent?.version ?? 0),
+    parentTimeline: first.parent?.timeline ?? "",
+    createdMs: BigInt(Math.floor(version.createdMs)),
+    complete: parts.length === partitions.length,
+    currentLine: isOnCurrentLine(version, partitions),
+    pinned: parts.some(({ summary }) => summary.pinned),
+    engine: first.engine,
+    records: sum(({ recordCount }) => recordCount),
+    bytes: sum(({ bytes }) => bytes),
+    bytesNew: sum(({ bytesNew }) => bytesNew),
+    partitions: parts.map(({ partition }) => partition),
+    metadata: first.metadata,
+  }
+}

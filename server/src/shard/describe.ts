@@ -1,0 +1,86 @@
+// What `Describe` answers: the node, its stores, their partitions and figures.
+
+import type { EngineStatistics as Statistics } from "@varve/engines"
+import {
+  type DescribeResponse,
+  type PartitionDescription,
+  type StoreDescription,
+  slotRange,
+} from "@varve/proto"
+import type { Partition } from "./partition.ts"
+import type { Store } from "./store.ts"
+
+/** Who answers. */
+export interface Node {
+  readonly softwareVersion: string
+  readonly startedMs: number
+  /** Different at each start. */
+  readonly instance: string
+  /** Where this shard is reached; empty: at the address that the client came by. */
+  readonly address: string
+  readonly repositoryUrl: string
+  readonly messageBytesMax: number
+}
+
+/** The answer for `stores`. */
+export function describe(node: Node, stores: readonly Store[]): DescribeResponse {
+  return {
+    node: {
+      softwareVersion: node.softwareVersion,
+      startedMs: BigInt(Math.floor(node.startedMs)),
+      instance: node.instance,
+      messageBytesMax: BigInt(node.messageBytesMax),
+    },
+    stores: stores.map((store) => describeStore(node, store)),
+  }
+}
+
+function describeStore(node: Node, { settings, partitions }: Store): StoreDescription {
+  return {
+    name: settings.name,
+    engine: settings.engine,
+    durability: settings.durability,
+    partitionCount: partitions.length,
+    partitions: partitions.map((partition) => describePartition(node, partition, partitions.length)),
+    settings: Object.fromEntries(
+      Object.entries(settings.settings).map(([name, value]) => [
+        name,
+        typeof value === "string" ? value : (JSON.stringify(value) ?? ""),
+      ]),
+    ),
+    repository: node.repositoryUrl,
+    valueBytesMax: BigInt(settings.valueBytesMax),
+    partitioning: settings.partitioning,
+  }
+}
+
+function describePartition(node: Node, partition: Partition, partitionCount: number): PartitionDescription {
+  const { engine, index, recovery } = partition
+  const { first, last } = slotRange(index, partitionCount)
+  return {
+    partition: index,
+    slotFirst: first,
+    slotLast: last,
+    address: node.address,
+    recovery,
+    lineage: engine.lineage,
+    version: BigInt(engine.position.version),
+    timeline: engine.position.timeline,
+    statistics: describeStatistics(engine.statistics()),
+    metadata: engine.position.metadata,
+  }
+}
+
+function describeStatistics(figures: Statistics): NonNullable<PartitionDescription["statistics"]> {
+  return {
+    records: BigInt(figures.recordCount),
+    memoryBytes: BigInt(figures.memoryBytes),
+    indexBytes: BigInt(figures.indexBytes),
+    diskBytes: BigInt(figures.diskBytes),
+    runsByLevel: [...figures.runsByLevel],
+    flushes: BigInt(figures.flushCount),
+    merges: BigInt(figures.mergeCount),
+    diskReads: BigInt(figures.diskReadCount),
+    stalls: BigInt(figures.stallCount),
+  }
+}

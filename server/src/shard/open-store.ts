@@ -1,0 +1,136 @@
+// Opens a store: its file is checked, its engines are opened, and its partitions are brought to one state.
+//
+//   every engine continued                        → as it was
+//   every engine new, repository has no version   → empty, all on one timeline: versions of a store share it
+//   every engine new, repository has versions     → the newest complete version: the directory is new, the
+//                                                   state is not
+//   anything else (a crash, a missing directory)  → the newest complete version, for all partitions: never a
+//                                                   mixture; without a version: empty, and loudly so
+
+import { join } from "node:path"
+import { type Engine, isEngineError, openEngine } from "@varve/engines"
+import type { Repository, Seams } from "@varve/engines/internal"
+import type { StoreSettings } from "../config/settings.ts"
+import { errorFields, type Log } from "../log.ts"
+import { Partition, type PartitionRecovery } from "./partition.ts"
+import { Store, type StoreRestoreTarget } from "./store.ts"
+import { checkStoreFile } from "./store-file.ts"
+
+export interface StoreHost {
+  /** Absolute; each store has a directory of its name in it. */
+  readonly storesDirectory: string
+  readonly repository: Repository
+  readonly seams: Seams
+  readonly log: Log
+}
+
+/** @throws SettingsError when a fixed setting was changed; EngineError as `openEngine` and `Engine.restore` */
+export async function openStore(settings: StoreSettings, host: StoreHost): Promise<Store> {
+  const directory = join(host.storesDirectory, settings.name)
+  await checkStoreFile(host.seams.fileSystem, directory, settings)
+  const indexes = Array.from({ length: settings.partitions }, (_, index) => index)
+  const opened = await Promise.allSettled(
+    indexes.map((index) =>
+      openEngine({
+        engine: settings.engine,
+        directory: join(directory, String(index)),
+        repository: host.repository,
+        store: settings.name,
+        partition: index,
+        partitionCount: settings.partitions,
+        settings: settings.settings,
+        valueBytesMax: settings.valueBytesMax,
+        seams: host.seams,
+        restoreAfterCrash: false,
+        onWarning: (message, error) =>
+          host.log.warn("engine", message, { store: settings.name, partition: index, ...errorFields(error) }),
+      }),
+    ),
+  )
+  const engines = opened.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []))
+  try {
+    for (const each of opened) if (each.status === "rejected") throw each.reason
+    const partitions = engines.map((engine, index) => new Partition(index, engine))
+    const store = new Store(settings, partitions, host.seams)
+    await recover(store, host.log)
+    return store
+  } catch (error) {
+    await closeAll(engines, host.log)
+    throw error
+  }
+}
+
+async function recover(store: Store, log: Log): Promise<void> {
+  const { name } = store.settings
+  const found = new Set(store.partitions.map(({ engine }) => engine.recovery))
+  if (found.size === 1 && found.has("continued")) {
+    setRecovery(store, "continued")
+    log.info("store-continued", `store ${name} continued where it stopped`, {
+      store: name,
+      ...position(store),
+    })
+    return
+  }
+  const isNew = found.size === 1 && found.has("new")
+  const restored = await restoreNewest(store, log)
+  if (restored === undefined && isNew) {
+    setRecovery(store, "new")
+    log.info("store-new", `store ${name} is new`, { store: name })
+  } else if (restored === undefined) {
+    setRecovery(store, "lost")
+    log.error(
+      "store-lost",
+      `store ${name} did not stop cleanly and has no complete version: it is empty now`,
+      {
+        store: name,
+      },
+    )
+  } else if (isNew) {
+    setRecovery(store, "restored")
+    log.info("store-restored", `store ${name} is new here; restored ${restored} from the repository`, {
+      store: name,
+      ...position(store),
+    })
+  } else {
+    setRecovery(store, "restored")
+    log.warn(
+      "store-restored",
+      `store ${name} restored ${restored} after a crash; writes since then are lost`,
+      {
+        store: name,
+        ...position(store),
+      },
+    )
+  }
+}
+
+/** Says what was restored; undefined when there was no version, and every partition is empty. */
+async function restoreNewest(store: Store, log: Log): Promise<string | undefined> {
+  const restore = async (target: StoreRestoreTarget): Promise<string> => {
+    const { version, timeline, totalSeconds } = await store.restore([], target)
+    log.debug("recovery", `restored in ${totalSeconds} s`, { store: store.settings.name })
+    return `version ${version} of timeline ${timeline}`
+  }
+  try {
+    return await restore({ newest: true })
+  } catch (error) {
+    if (!isEngineError(error, "SNAPSHOT_NOT_FOUND")) throw error
+  }
+  await restore({ empty: true })
+  return undefined
+}
+
+function setRecovery(store: Store, recovery: PartitionRecovery): void {
+  for (const partition of store.partitions) partition.recovery = recovery
+}
+
+function position(store: Store): { version: number; timeline: string } {
+  const { version, timeline } = store.partitions[0]!.engine.position
+  return { version, timeline }
+}
+
+async function closeAll(engines: readonly Engine[], log: Log): Promise<void> {
+  for (const result of await Promise.allSettled(engines.map((engine) => engine.close()))) {
+    if (result.status === "rejected") log.warn("close-failed", String(result.reason))
+  }
+}

@@ -1,0 +1,26 @@
+// One partition as its store sees it: the engine, and what goes on with it.
+
+import type { Engine } from "@varve/engines"
+
+/** How a partition's state came up when the daemon started. */
+export type PartitionRecovery = "new" | "continued" | "restored" | "lost"
+
+export class Partition {
+  readonly index: number
+  readonly engine: Engine
+  recovery: PartitionRecovery = "new"
+  /** A restore of this partition runs: no snapshot and no other restore of it may start. */
+  restoring = false
+  /** Versions that are sealed and not committed yet. */
+  readonly pendingVersions = new Set<number>()
+
+  constructor(index: number, engine: Engine) {
+    this.index = index
+    this.engine = engine
+  }
+
+  /** The highest version that the next one must be above. */
+  get versionFloor(): number {
+    return Math.max(this.engine.position.version, ...this.pendingVersions)
+  }
+}

@@ -1,0 +1,201 @@
+// What concerns several partitions at once, on engines that fail when they are told to: real ones cannot.
+
+import { deepStrictEqual, ok, rejects, strictEqual, throws } from "node:assert"
+import { type Engine, EngineError, type RestoreOptions } from "@varve/engines"
+import { SystemClock, SystemRandom, type VersionSummary } from "@varve/engines/internal"
+import { test } from "vitest"
+import type { StoreSettings } from "../config/settings.ts"
+import { Partition } from "./partition.ts"
+import { decodeReplacedHandle, encodeReplacedHandle } from "./replaced-handle.ts"
+import { Store } from "./store.ts"
+import { groupVersions, type PartitionVersions, restoreTarget } from "./store-versions.ts"
+
+const settings: StoreSettings = {
+  name: "default",
+  engine: "memory",
+  partitions: 3,
+  durability: "snapshot",
+  partitioning: "explicit",
+  valueBytesMax: 1000,
+  settings: {},
+}
+
+/** An engine that keeps the names of its states only. */
+class NamedEngine {
+  state = "first"
+  lineage = "lineage of first"
+  position = { version: 0, timeline: "a", metadata: new Uint8Array(0) }
+  line = [{ timeline: "a", version: Number.MAX_SAFE_INTEGER }]
+  readonly versions: VersionSummary[] = []
+  readonly asked: RestoreOptions[] = []
+  failNext = false
+
+  async snapshot({ version }: { version: number }): Promise<unknown> {
+    if (this.failNext) throw new EngineError("REPOSITORY_FAILED", "told to fail")
+    this.position = { ...this.position, version }
+    this.versions.push(summary("a", version))
+    return {
+      version,
+      timeline: "a",
+      bytesNew: 1,
+      bytesReused: 0,
+      chunksNew: 1,
+      chunksReused: 0,
+      sealMs: 0,
+      totalMs: 0,
+    }
+  }
+
+  async restore(options: RestoreOptions): Promise<unknown> {
+    this.asked.push(options)
+    await new Promise((resolve) => setImmediate(resolve))
+    if (this.failNext) throw new EngineError("DATA_LOSS", "told to fail")
+    const replaced = this.state
+    this.state =
+      "replaced" in options ? options.replaced : "version" in options ? `v${options.version}` : "empty"
+    this.lineage = `lineage of ${this.state}`
+    return { version: 1, timeline: "a", metadata: new Uint8Array(0), replaced, totalMs: 0 }
+  }
+
+  async listVersions(): Promise<VersionSummary[]> {
+    return this.versions
+  }
+}
+
+function summary(timeline: string, version: number, createdMs = version): VersionSummary {
+  return {
+    version,
+    timeline,
+    parent: null,
+    line: [{ timeline, version }],
+    createdMs,
+    engine: "memory",
+    partitionCount: 3,
+    recordCount: 1,
+    bytes: 1,
+    bytesNew: 1,
+    metadata: new Uint8Array(0),
+    pinned: false,
+  }
+}
+
+function makeStore(): { store: Store; engines: NamedEngine[] } {
+  const engines = [new NamedEngine(), new NamedEngine(), new NamedEngine()]
+  const partitions = engines.map((engine, index) => new Partition(index, engine as unknown as Engine))
+  return {
+    store: new Store(settings, partitions, { clock: new SystemClock(), random: new SystemRandom() }),
+    engines,
+  }
+}
+
+const none = new Uint8Array(0)
+const reason = (name: string) => (error: unknown) =>
+  error instanceof Error && "reason" in error && error.reason === name
+
+test("restore: when one partition fails, those that had switched are switched back", async () => {
+  const { store, engines } = makeStore()
+  await store.snapshot([], 1, none)
+  engines[1]!.failNext = true
+  await rejects(store.restore([], { version: 1, timeline: undefined }), reason("DATA_LOSS"))
+  deepStrictEqual(
+    engines.map(({ state }) => state),
+    ["first", "first", "first"],
+  )
+  engines[1]!.failNext = false
+  const { replaced, lineages } = await store.restore([], { version: 1, timeline: undefined })
+  deepStrictEqual([...replaced.values()], ["first", "first", "first"])
+  strictEqual(lineages.get(2), "lineage of v1")
+})
+
+test("restore: an older version starts one new timeline for all partitions, also for those without a newer one", async () => {
+  const { store, engines } = makeStore()
+  await store.snapshot([], 1, none)
+  await store.restore([], { newest: true })
+  deepStrictEqual(
+    engines.map(({ asked }) => asked.at(-1)?.newTimeline),
+    [undefined, undefined, undefined],
+  )
+  await store.snapshot([2], 2, none)
+  await store.restore([], { version: 1, timeline: undefined })
+  const timelines = new Set(engines.map(({ asked }) => asked.at(-1)?.newTimeline))
+  strictEqual(timelines.size, 1)
+  strictEqual(typeof [...timelines][0], "string")
+})
+
+test("restore: disjoint partitions may be restored at once, the same ones may not", async () => {
+  const { store } = makeStore()
+  await store.snapshot([], 1, none)
+  const running = store.restore([0, 1], { newest: true })
+  await rejects(store.restore([1, 2], { newest: true }), reason("RESTORE_IN_PROGRESS"))
+  await rejects(store.snapshot([0], 2, none), reason("RESTORE_IN_PROGRESS"))
+  await store.restore([2], { newest: true })
+  await running
+  await store.restore([0], { newest: true })
+})
+
+test("snapshot: a failed one is no version, and its number may be taken again", async () => {
+  const { store, engines } = makeStore()
+  engines[2]!.failNext = true
+  await rejects(store.snapshot([2], 1, none), reason("REPOSITORY_FAILED"))
+  engines[2]!.failNext = false
+  strictEqual((await store.snapshot([0, 1], 1, none)).complete, false)
+  strictEqual((await store.snapshot([2], 1, none)).complete, true)
+})
+
+test("snapshot: a lineage that is another's seals nothing", async () => {
+  const { store, engines } = makeStore()
+  const lineages = new Map([[1, "lineage of something else"]])
+  await rejects(store.snapshot([], 1, none, lineages), reason("STATE_REPLACED"))
+  ok(engines.every(({ versions }) => versions.length === 0))
+  await store.snapshot([], 1, none, new Map([[1, "lineage of first"]]))
+})
+
+test("which version: newest complete on the line, else sealed last; incomplete ones are named", () => {
+  const partition = (index: number, versions: VersionSummary[], on = "new"): PartitionVersions => ({
+    partition: index,
+    versions,
+    line: [{ timeline: on, version: Number.MAX_SAFE_INTEGER }],
+  })
+  const a = [summary("a", 1, 10), summary("a", 2, 20), summary("b", 3, 15)]
+  const name = ({ timeline, version }: { timeline: string; version: number }): string =>
+    `${timeline}/${version}`
+  strictEqual(name(restoreTarget([partition(0, a), partition(1, a)], undefined)), "a/2")
+  strictEqual(name(restoreTarget([partition(0, a, "b"), partition(1, a, "b")], undefined)), "b/3")
+  strictEqual(name(restoreTarget([partition(0, a), partition(1, a.slice(0, 1))], undefined)), "a/1")
+  strictEqual(
+    groupVersions([partition(0, a), partition(1, a.slice(0, 1))])
+      .map(name)
+      .join(),
+    "a/1,b/3,a/2",
+  )
+  const wanted = { version: 2, timeline: undefined }
+  throws(() => restoreTarget([partition(0, a), partition(1, a.slice(0, 1))], wanted), /only 0 have it/)
+  const both = [summary("a", 1), summary("b", 1)]
+  throws(
+    () => restoreTarget([partition(0, both)], { version: 1, timeline: undefined }),
+    reason("VERSION_AMBIGUOUS"),
+  )
+  strictEqual(name(restoreTarget([partition(0, both)], { version: 1, timeline: "b" })), "b/1")
+})
+
+test("replaced handle: round trip; anything else is refused", () => {
+  const handles = new Map([
+    [0, "abc"],
+    [12, "d-e.f"],
+  ])
+  deepStrictEqual(decodeReplacedHandle(encodeReplacedHandle(handles)), handles)
+  for (const text of [
+    "",
+    ",",
+    "0=a,",
+    "0=a,0=b",
+    "x=a",
+    "0",
+    "0=",
+    "0=../x",
+    "0=a;1=b",
+    "0=a".repeat(40_000),
+  ]) {
+    throws(() => decodeReplacedHandle(text), reason("REQUEST_INVALID"), text.slice(0, 20))
+  }
+})

@@ -1,0 +1,333 @@
+// A store on this shard: its partitions, and what concerns several of them at once.
+//
+// Snapshot: every check first, then all engines seal in one turn of the event loop: an atomic cut.
+// Restore: all partitions asked, or none. Each engine builds the new state beside the old one and switches; when
+// one fails, those that have switched already are switched back by the handle of what they replaced.
+
+import { EngineError, type RestoreTarget, type SnapshotResult } from "@varve/engines"
+import { type Clock, newTimelineId, type Random, type VersionName } from "@varve/engines/internal"
+import { partitionOfKey, VarveError } from "@varve/proto"
+import type { StoreSettings } from "../config/settings.ts"
+import type { Partition } from "./partition.ts"
+import {
+  findVersion,
+  groupVersions,
+  needsNewTimeline,
+  type PartitionVersions,
+  restoreTarget,
+  type StoreVersion,
+} from "./store-versions.ts"
+
+const VERSION_MAX = Number.MAX_SAFE_INTEGER
+const METADATA_BYTES_MAX = 1024 * 1024
+
+export interface StoreSnapshot extends Omit<SnapshotResult, "sealMs" | "totalMs"> {
+  readonly partitions: readonly number[]
+  readonly sealSeconds: number
+  readonly totalSeconds: number
+  /** Whether every partition of the store has the version now. */
+  readonly complete: boolean
+}
+
+export interface StoreRestore {
+  readonly version: number
+  readonly timeline: string
+  /** Of the first of the partitions. */
+  readonly metadata: Uint8Array
+  /** By partition. */
+  readonly replaced: ReadonlyMap<number, string>
+  /** By partition, as of the state that was put back. */
+  readonly lineages: ReadonlyMap<number, string>
+  readonly partitions: readonly number[]
+  readonly totalSeconds: number
+}
+
+/** What a caller wants put back. */
+export type StoreRestoreTarget =
+  | { readonly version: number; readonly timeline: string | undefined }
+  | { readonly newest: true }
+  | { readonly replaced: ReadonlyMap<number, string> }
+  | { readonly empty: true }
+
+export class Store {
+  readonly settings: StoreSettings
+  readonly partitions: readonly Partition[]
+  readonly #clock: Clock
+  readonly #random: Random
+
+  /** @param partitions all of the store, by number; owned by the store from here on */
+  constructor(
+    settings: StoreSettings,
+    partitions: readonly Partition[],
+    seams: { clock: Clock; random: Random },
+  ) {
+    this.settings = settings
+    this.partitions = partitions
+    this.#clock = seams.clock
+    this.#random = seams.random
+  }
+
+  /** @throws VarveError `PARTITION_OUT_OF_RANGE` */
+  partition(index: number): Partition {
+    const partition = this.partitions[index]
+    if (partition !== undefined) return partition
+    throw new VarveError(
+      "PARTITION_OUT_OF_RANGE",
+      `store ${this.settings.name} has no partition ${index}; it has 0 to ${this.partitions.length - 1}`,
+    )
+  }
+
+  /**
+   * The partition of a key, checked against the one that the caller gave.
+   * @throws VarveError `PARTITION_OUT_OF_RANGE`, `PARTITION_REQUIRED`, `WRONG_PARTITION`
+   */
+  partitionOf(key: Uint8Array, given: number | undefined): Partition {
+    if (this.settings.partitioning === "explicit") {
+      if (given === undefined) {
+        throw new VarveError(
+          "PARTITION_REQUIRED",
+          `store ${this.settings.name} is partitioned explicitly: the call has to name a partition`,
+        )
+      }
+      return this.partition(given)
+    }
+    const owner = partitionOfKey(key, this.partitions.length)
+    if (given !== undefined && given !== owner) {
+      this.partition(given)
+      throw wrongPartition(given, owner)
+    }
+    return this.partition(owner)
+  }
+
+  /**
+   * Partitions by number; all when `indexes` is empty.
+   * @throws VarveError `PARTITION_OUT_OF_RANGE`, `REQUEST_INVALID` when one is named twice
+   */
+  select(indexes: readonly number[]): readonly Partition[] {
+    if (indexes.length === 0) return this.partitions
+    if (new Set(indexes).size !== indexes.length) {
+      throw new VarveError("REQUEST_INVALID", "a partition is named twice")
+    }
+    return [...indexes].sort((a, b) => a - b).map((index) => this.partition(index))
+  }
+
+  /**
+   * Makes the present state of the partitions a version.
+   * @param lineages by partition: what the caller takes the state to be; those not named are not checked
+   * @throws (rejects) as `Engine.snapshot`, and VarveError `STATE_REPLACED`; when the reason is about the call,
+   * nothing was sealed
+   */
+  async snapshot(
+    indexes: readonly number[],
+    version: number,
+    metadata: Uint8Array,
+    lineages: ReadonlyMap<number, string> = new Map(),
+  ): Promise<StoreSnapshot> {
+    const partitions = this.select(indexes)
+    for (const [index, lineage] of lineages) checkLineage(this.partition(index), lineage)
+    checkSnapshot(partitions, version, metadata)
+    const startedMs = this.#clock.monotonicMs()
+    for (const partition of partitions) partition.pendingVersions.add(version)
+    try {
+      // One turn: nothing is awaited between the calls.
+      const calls = partitions.map(async ({ engine }) => engine.snapshot({ version, metadata }))
+      const results = allOrFirstError(await Promise.allSettled(calls))
+      return {
+        version,
+        timeline: results[0]!.timeline,
+        bytesNew: total(results, ({ bytesNew }) => bytesNew),
+        bytesReused: total(results, ({ bytesReused }) => bytesReused),
+        chunksNew: total(results, ({ chunksNew }) => chunksNew),
+        chunksReused: total(results, ({ chunksReused }) => chunksReused),
+        sealSeconds: total(results, ({ sealMs }) => sealMs) / 1000,
+        totalSeconds: (this.#clock.monotonicMs() - startedMs) / 1000,
+        partitions: partitions.map(({ index }) => index),
+        complete: await this.#isComplete(partitions, results),
+      }
+    } finally {
+      for (const partition of partitions) partition.pendingVersions.delete(version)
+    }
+  }
+
+  /** @throws (rejects) as `Engine.restore`; the state is then what it was */
+  async restore(indexes: readonly number[], target: StoreRestoreTarget): Promise<StoreRestore> {
+    const partitions =
+      "replaced" in target && indexes.length === 0
+        ? this.select([...target.replaced.keys()])
+        : this.select(indexes)
+    const busy = partitions.find(({ restoring }) => restoring)
+    if (busy !== undefined) throw restoreInProgress(busy)
+    const startedMs = this.#clock.monotonicMs()
+    for (const partition of partitions) partition.restoring = true
+    try {
+      const targets = await this.#engineTargets(partitions, target)
+      const calls = partitions.map(async ({ engine }, at) => engine.restore(targets[at]!))
+      const settled = await Promise.allSettled(calls)
+      if (settled.some(({ status }) => status === "rejected")) await undo(partitions, settled)
+      const results = allOrFirstError(settled)
+      return {
+        version: results[0]!.version,
+        timeline: results[0]!.timeline,
+        metadata: results[0]!.metadata,
+        replaced: new Map(partitions.map(({ index }, at) => [index, results[at]!.replaced])),
+        lineages: new Map(partitions.map(({ index, engine }) => [index, engine.lineage])),
+        partitions: partitions.map(({ index }) => index),
+        totalSeconds: (this.#clock.monotonicMs() - startedMs) / 1000,
+      }
+    } finally {
+      for (const partition of partitions) partition.restoring = false
+    }
+  }
+
+  /** Versions of all partitions, as they stand now. */
+  async versions(partitions: readonly Partition[] = this.partitions): Promise<PartitionVersions[]> {
+    return await Promise.all(
+      partitions.map(async ({ index, engine }) => ({
+        partition: index,
+        versions: await engine.listVersions(),
+        line: engine.line,
+      })),
+    )
+  }
+
+  /** Versions of the store, oldest first, each with the partitions that have it. */
+  async listVersions(): Promise<{ versions: StoreVersion[]; partitions: PartitionVersions[] }> {
+    const partitions = await this.versions()
+    return { versions: groupVersions(partitions), partitions }
+  }
+
+  /** @throws (rejects) `SNAPSHOT_NOT_FOUND`, `VERSION_AMBIGUOUS`, `SNAPSHOT_PINNED` */
+  async deleteVersion(version: number, timeline: string | undefined): Promise<void> {
+    const found = findVersion(await this.versions(), { version, timeline })
+    if (found.parts.some(({ summary }) => summary.pinned)) {
+      throw new EngineError("SNAPSHOT_PINNED", `version ${version} on timeline ${found.timeline} is pinned`)
+    }
+    for (const { partition } of found.parts) {
+      await this.partition(partition).engine.deleteVersion(version, found.timeline)
+    }
+  }
+
+  /** @throws (rejects) `SNAPSHOT_NOT_FOUND`, `VERSION_AMBIGUOUS` */
+  async pinVersion(version: number, timeline: string | undefined, pinned: boolean): Promise<void> {
+    const found = findVersion(await this.versions(), { version, timeline })
+    for (const { partition } of found.parts) {
+      await this.partition(partition).engine.pinVersion(version, pinned, found.timeline)
+    }
+  }
+
+  /** Keeps everything; the store cannot be used afterwards. */
+  async close(): Promise<void> {
+    allOrFirstError(await Promise.allSettled(this.partitions.map(({ engine }) => engine.close())))
+  }
+
+  async #isComplete(done: readonly Partition[], results: readonly SnapshotResult[]): Promise<boolean> {
+    const { version, timeline } = results[0]!
+    if (results.some((result) => result.timeline !== timeline)) return false
+    const others = this.partitions.filter((partition) => !done.includes(partition))
+    const listings = await this.versions(others)
+    return listings.every(({ versions }) =>
+      versions.some((each) => each.version === version && each.timeline === timeline),
+    )
+  }
+
+  /** What to ask of each engine. A new timeline is started by all partitions or by none, under one name. */
+  async #engineTargets(
+    partitions: readonly Partition[],
+    target: StoreRestoreTarget,
+  ): Promise<(RestoreTarget & { newTimeline?: string })[]> {
+    if ("empty" in target) {
+      const newTimeline = newTimelineId(this.#clock, this.#random)
+      return partitions.map(() => ({ empty: true, newTimeline }))
+    }
+    if ("replaced" in target) {
+      return partitions.map(({ index }) => {
+        const replaced = target.replaced.get(index)
+        if (replaced !== undefined) return { replaced }
+        throw new EngineError("REPLACED_STATE_NOT_FOUND", `the handle names no state of partition ${index}`)
+      })
+    }
+    const listings = await this.versions(partitions)
+    const chosen: VersionName = restoreTarget(listings, "version" in target ? target : undefined)
+    const timeline = needsNewTimeline(listings, chosen)
+      ? { newTimeline: newTimelineId(this.#clock, this.#random) }
+      : {}
+    return partitions.map(() => ({ version: chosen.version, timeline: chosen.timeline, ...timeline }))
+  }
+}
+
+/** The error of a key that was sent to a partition that does not own it. */
+export function wrongPartition(given: number, owner: number): VarveError {
+  return new VarveError("WRONG_PARTITION", `the key belongs to partition ${owner}, not to ${given}`, {
+    metadata: { partition: String(owner) },
+  })
+}
+
+/** @throws VarveError `STATE_REPLACED` unless `lineage` is the partition's */
+export function checkLineage({ index, engine }: Partition, lineage: string): void {
+  if (lineage === engine.lineage) return
+  throw new VarveError(
+    "STATE_REPLACED",
+    `the state of partition ${index} was replaced since the caller last looked (by a restore or a crash)`,
+    { metadata: { lineage: engine.lineage } },
+  )
+}
+
+function checkSnapshot(partitions: readonly Partition[], version: number, metadata: Uint8Array): void {
+  if (!Number.isSafeInteger(version) || version < 1) {
+    throw new EngineError("VERSION_INVALID", `version ${version} is not a number from 1 to ${VERSION_MAX}`)
+  }
+  if (metadata.length > METADATA_BYTES_MAX) {
+    throw new EngineError(
+      "METADATA_TOO_LARGE",
+      `the metadata has ${metadata.length} bytes; at most ${METADATA_BYTES_MAX} are allowed`,
+    )
+  }
+  for (const partition of partitions) {
+    if (partition.restoring) throw restoreInProgress(partition)
+    if (version <= partition.versionFloor) {
+      throw new EngineError(
+        "VERSION_NOT_ASCENDING",
+        `version ${version} is not above ${partition.versionFloor}, the last one of partition ${partition.index}`,
+      )
+    }
+  }
+}
+
+function restoreInProgress({ index }: Partition): EngineError {
+  return new EngineError("RESTORE_IN_PROGRESS", `partition ${index} is being restored`)
+}
+
+/**
+ * Switches the partitions whose restore succeeded back to the state that it replaced.
+ * @throws (rejects) EngineError `STORAGE_FAILED` when one cannot be switched back: the store is a mixture then
+ */
+async function undo(
+  partitions: readonly Partition[],
+  settled: readonly PromiseSettledResult<{ readonly replaced: string }>[],
+): Promise<void> {
+  for (const [at, { engine, index }] of partitions.entries()) {
+    const result = settled[at]!
+    if (result.status === "rejected") continue
+    try {
+      await engine.restore({ replaced: result.value.replaced })
+    } catch (cause) {
+      throw new EngineError(
+        "STORAGE_FAILED",
+        `the restore failed, and partition ${index} could not be put back to the state before it: ` +
+          `restore a version of all partitions before anything else`,
+        { cause },
+      )
+    }
+  }
+}
+
+function allOrFirstError<Result>(settled: readonly PromiseSettledResult<Result>[]): Result[] {
+  return settled.map((each) => {
+    if (each.status === "rejected") throw each.reason
+    return each.value
+  })
+}
+
+function total<Item>(items: readonly Item[], of: (item: Item) => number): number {
+  return items.reduce((sum, item) => sum + of(item), 0)
+}

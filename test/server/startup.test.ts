@@ -1,0 +1,115 @@
+// What the daemon refuses to start with: a clear line, a code of its own, and nothing left running.
+
+import { ok, strictEqual } from "node:assert"
+import { createHash } from "node:crypto"
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, beforeEach, test } from "vitest"
+import { type DaemonLogLine, startDaemon, startRefusedDaemon } from "./daemon.ts"
+
+const SETTINGS = 2
+const FAILED = 70
+
+let directory: string
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "varve-startup-"))
+})
+
+afterEach(async () => {
+  await rm(directory, { recursive: true, force: true })
+})
+
+async function refuses(code: number, flags: readonly string[], ...words: string[]): Promise<DaemonLogLine> {
+  const { exitCode, log } = await startRefusedDaemon({ directory, flags })
+  const line = log.at(-1)!
+  strictEqual(exitCode, code, JSON.stringify(log))
+  strictEqual(line.level, "error")
+  for (const word of words) ok(line.message.includes(word), line.message)
+  return line
+}
+
+test("an unknown engine, a number out of range, an unknown durability", async () => {
+  await refuses(
+    SETTINGS,
+    ["--engine", "btree"],
+    "stores.default.engine",
+    '"btree"',
+    "flag --engine",
+    "hybrid-log",
+  )
+  await refuses(SETTINGS, ["--partitions", "0"], "partitions", "1 to")
+  await refuses(SETTINGS, ["--durability", "log"], "durability", "snapshot")
+  await refuses(SETTINGS, ["--shards", "2"], "shards", "1")
+  await refuses(SETTINGS, ["--repository", "s3://bucket/prefix"], "repository", "file:DIR")
+})
+
+test("a config file with an unknown key names the nearest one", async () => {
+  const path = join(directory, "varve.yaml")
+  await writeFile(path, "limits:\n  messageBytesMx: 5\n")
+  await refuses(SETTINGS, ["--config", path], "limits.messageBytesMx", "limits.messageBytesMax?", path)
+  await writeFile(path, "stores: { ../evil: {} }\n")
+  await refuses(SETTINGS, ["--config", path], "../evil", "a-z")
+  await writeFile(path, "stores: [unclosed\n")
+  await refuses(SETTINGS, ["--config", path], "YAML")
+  await refuses(SETTINGS, ["--config", join(directory, "missing.yaml")], "missing.yaml")
+})
+
+test("an engine's own setting that is not known", async () => {
+  const path = join(directory, "varve.yaml")
+  await writeFile(path, "stores: { default: { settings: { memSegmentLenght: 5 } } }\n")
+  await refuses(SETTINGS, ["--config", path], "memSegmentLenght")
+})
+
+test("a data directory that another daemon holds", async () => {
+  const daemon = await startDaemon({ directory })
+  try {
+    const line = await refuses(FAILED, [], String(daemon.pid))
+    strictEqual(line.event, "start-failed")
+  } finally {
+    await daemon.kill("SIGTERM")
+  }
+})
+
+test("a port in use, gRPC and HTTP", async () => {
+  const other = await mkdtemp(join(tmpdir(), "varve-startup-"))
+  const daemon = await startDaemon({ directory: other })
+  try {
+    await refuses(FAILED, ["--grpc", daemon.grpc], "EADDRINUSE")
+    await refuses(FAILED, ["--http", daemon.http.slice("http://".length)], "EADDRINUSE")
+  } finally {
+    await daemon.stop()
+  }
+})
+
+test("a directory that cannot be written", async () => {
+  // A file where a directory should be stops even root, whom permissions do not.
+  await writeFile(join(directory, "data"), "")
+  await refuses(FAILED, [], "data")
+  const closed = join(directory, "closed")
+  await mkdir(closed)
+  await chmod(closed, 0o500)
+  if (process.getuid?.() !== 0) await refuses(FAILED, ["--data-dir", join(closed, "data")], "closed")
+})
+
+test("a repository of a newer format, and a damaged store file", async () => {
+  const daemon = await startDaemon({ directory })
+  await daemon.kill("SIGTERM")
+  const repositoryFile = join(directory, "data", "repository", "repository.json")
+  const repository = await readFile(repositoryFile, "utf8")
+  const storeFile = join(directory, "data", "stores", "default", "store.json")
+  const store = await readFile(storeFile, "utf8")
+  await writeFile(storeFile, store.replace('"partitions":4', '"partitions":5'))
+  await refuses(FAILED, [], "store.json")
+  await writeFile(storeFile, store)
+  await writeFile(repositoryFile, newerFormat(repository))
+  await refuses(FAILED, [], "repository.json", "format")
+})
+
+/** The same file as a later version would write it: its own checksum is right. */
+function newerFormat(text: string): string {
+  const sealed = text.slice(0, text.indexOf(',"checksum"')).replace(`"format":1`, `"format":2`)
+  const checksum = createHash("sha256").update(sealed).digest("hex")
+  return `${sealed},"checksum":"${checksum}"}\n`
+}
