@@ -1,0 +1,271 @@
+// The command line as a process against a real daemon: what it prints, where, and its exit code.
+
+import { readFileSync } from "node:fs"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { startDaemon, type TestDaemon } from "../server/daemon.ts"
+import { type Outcome, runVarve } from "./run-varve.ts"
+
+let daemon: TestDaemon
+let directory: string
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "varve-cli-"))
+  const config = join(directory, "varve.yaml")
+  const stores = {
+    default: { engine: "hybrid-log", partitions: 4 },
+    sorted: { engine: "memory", partitions: 1 },
+    explicit: { engine: "memory", partitions: 2, partitioning: "explicit" },
+    versions: { engine: "hybrid-log", partitions: 2 },
+  }
+  await writeFile(config, JSON.stringify({ stores }))
+  daemon = await startDaemon({ flags: ["--config", config] })
+})
+
+afterAll(async () => {
+  await daemon?.stop()
+  await rm(directory, { recursive: true, force: true })
+})
+
+/** Runs a command against the daemon. */
+function varve(words: readonly string[], stdin?: Uint8Array | string): Promise<Outcome> {
+  return runVarve([...words, "--address", daemon.grpc], stdin)
+}
+
+/** The same, expecting success; the text that it printed. */
+async function output(words: readonly string[], stdin?: Uint8Array | string): Promise<string> {
+  const { code, stdout, stderr } = await varve(words, stdin)
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
+  return stdout.toString()
+}
+
+async function json(words: readonly string[]): Promise<Record<string, unknown>> {
+  return JSON.parse(await output([...words, "--json"])) as Record<string, unknown>
+}
+
+describe("cli: records", () => {
+  test("set and get: the value comes back as it is, without a newline", async () => {
+    expect(await output(["set", "user:1", "Ada"])).toBe("")
+    expect(await output(["get", "user:1"])).toBe("Ada")
+  })
+
+  test("set -: the bytes of stdin, all of them and nothing else", async () => {
+    const value = Buffer.from(Array.from({ length: 70_000 }, (_, i) => i % 256))
+    await output(["set", "binary", "-"], value)
+    const { stdout } = await varve(["get", "binary"])
+    expect(stdout.equals(value)).toBe(true)
+  })
+
+  test("--hex: keys and values as hex digits", async () => {
+    await output(["set", "00ff", "cafe", "--hex"])
+    expect(await output(["get", "00ff", "--hex"])).toBe("cafe")
+    expect(await json(["get", "00ff", "--hex"])).toEqual({ found: true, value: { hex: "cafe" } })
+  })
+
+  test("get of a key that is not there: code 1, nothing on stdout, {found:false} with --json", async () => {
+    const { code, stdout } = await varve(["get", "nobody"])
+    expect([code, stdout.length]).toEqual([1, 0])
+    const asked = await varve(["get", "nobody", "--json"])
+    expect([asked.code, asked.stdout.toString()]).toEqual([1, '{"found":false}\n'])
+  })
+
+  test("delete: the key is gone; once more is no error", async () => {
+    await output(["set", "short-lived", "x"])
+    await output(["delete", "short-lived"])
+    expect((await varve(["get", "short-lived"])).code).toBe(1)
+    await output(["delete", "short-lived"])
+  })
+
+  test("a store with explicit partitions: --partition is needed, and keys are apart", async () => {
+    const { code, stderr } = await varve(["set", "a", "1", "--store", "explicit"])
+    expect(code).toBe(3)
+    expect(stderr).toContain("PARTITION_REQUIRED")
+    await output(["set", "a", "1", "--store", "explicit", "--partition", "1"])
+    expect(await output(["get", "a", "--store", "explicit", "--partition", "1"])).toBe("1")
+    expect((await varve(["get", "a", "--store", "explicit", "--partition", "0"])).code).toBe(1)
+  })
+})
+
+describe("cli: scan", () => {
+  beforeAll(async () => {
+    for (const key of ["b:2", "a:1", "b:1", "c\tx"])
+      await output(["set", key, `v-${key}`, "--store", "sorted"])
+  })
+
+  test("one record a line, what does not show escaped", async () => {
+    expect(await output(["scan", "--store", "sorted"])).toBe(
+      "a:1\tv-a:1\nb:1\tv-b:1\nb:2\tv-b:2\nc\\x09x\tv-c\\x09x\n",
+    )
+  })
+
+  test("--prefix, --start, --end, --limit, --keys-only", async () => {
+    const scan = (...words: string[]): Promise<string> =>
+      output(["scan", "--store", "sorted", "--keys-only", ...words])
+    expect(await scan("--prefix", "b:")).toBe("b:1\nb:2\n")
+    expect(await scan("--start", "b:1", "--end", "b:2")).toBe("b:1\n")
+    expect(await scan("--limit", "1")).toBe("a:1\n")
+    expect(await scan("--prefix", "nothing")).toBe("")
+  })
+
+  test("--json: one document a line", async () => {
+    const lines = (await output(["scan", "--store", "sorted", "--json", "--prefix", "a"]))
+      .trimEnd()
+      .split("\n")
+    expect(lines.map((line) => JSON.parse(line))).toEqual([{ partition: 0, key: "a:1", value: "v-a:1" }])
+  })
+})
+
+describe("cli: versions", () => {
+  const store = ["--store", "versions"]
+
+  test("snapshot, list, restore, pin and delete", async () => {
+    await output(["set", "k", "one", ...store])
+    expect(await json(["snapshot", "--metadata", "offset 1", ...store])).toMatchObject({
+      version: 1,
+      complete: true,
+    })
+    await output(["set", "k", "two", ...store])
+    expect(await json(["snapshot", "5", ...store])).toMatchObject({ version: 5 })
+
+    const restored = await output(["restore", "1", ...store])
+    expect(restored).toContain("restored version 1 ")
+    expect(restored).toContain("metadata: offset 1\n")
+    expect(await output(["get", "k", ...store])).toBe("one")
+
+    const handle = /--replaced (\S+)/.exec(restored)?.[1]
+    await output(["restore", "--replaced", handle!, ...store])
+    expect(await output(["get", "k", ...store])).toBe("two")
+
+    const listed = (await json(["snapshots", "list", ...store])) as unknown as {
+      version: number
+      pinned: boolean
+    }[]
+    expect(listed.map(({ version }) => version)).toEqual([1, 5])
+    expect(await output(["snapshots", "list", ...store])).toMatch(/│ 5 +│/)
+
+    await output(["snapshots", "pin", "1", ...store])
+    const refused = await varve(["snapshots", "delete", "1", ...store])
+    expect(refused.code).toBe(3)
+    expect(refused.stderr).toContain("SNAPSHOT_PINNED")
+    await output(["snapshots", "unpin", "1", ...store])
+    await output(["snapshots", "delete", "1", ...store])
+    const gone = await varve(["restore", "1", ...store])
+    expect(gone.code).toBe(1)
+    expect(gone.stderr).toContain("SNAPSHOT_NOT_FOUND")
+  })
+})
+
+describe("cli: describe and bench", () => {
+  test("describe names every store; with --store only that one", async () => {
+    const { stores } = (await json(["describe"])) as { stores: { name: string; partitionCount: number }[] }
+    expect(stores.map(({ name }) => name)).toEqual(["default", "explicit", "sorted", "versions"])
+    const one = (await json(["describe", "--store", "sorted"])) as { stores: { name: string }[] }
+    expect(one.stores.map(({ name }) => name)).toEqual(["sorted"])
+    expect(await output(["describe"])).toContain("store explicit: memory")
+  })
+
+  test("bench counts what it did and leaves no key behind", async () => {
+    const sizes = ["--requests", "2000", "--batch", "50", "--keys", "300", "--clients", "2"]
+    for (const store of ["default", "explicit"]) {
+      const report = (await json(["bench", ...sizes, "--store", store])) as {
+        operationsPerSecond: number
+        reads: { records: number; milliseconds: { p50: number; max: number } }
+        writes: { records: number }
+      }
+      expect(report.reads.records + report.writes.records).toBe(2000)
+      expect(report.operationsPerSecond).toBeGreaterThan(0)
+      expect(report.reads.milliseconds.max).toBeGreaterThanOrEqual(report.reads.milliseconds.p50)
+      expect(await output(["scan", "--store", store, "--prefix", "varve-bench:"])).toBe("")
+    }
+  })
+})
+
+describe("cli: what goes wrong", () => {
+  test.each([
+    [["frobnicate"], "unknown command"],
+    [["get"], "missing required argument"],
+    [["get", "a", "--colour"], "unknown option"],
+    [["snapshot", "0"], "whole numbers from 1"],
+    [["get", "abc", "--hex"], "not hexadecimal"],
+    [["restore", "1", "--replaced", "x"], "not both"],
+    [["serve", "--engine", "abacus"], "abacus"],
+  ])("%j is wrong usage: code 2", async (words, message) => {
+    const { code, stdout, stderr } = await runVarve(words)
+    expect(code).toBe(2)
+    expect(stderr + stdout).toContain(message)
+  })
+
+  test("--version and --help end with 0", async () => {
+    const { version } = JSON.parse(
+      readFileSync(new URL("../../server/package.json", import.meta.url), "utf8"),
+    ) as {
+      version: string
+    }
+    const asked = await runVarve(["--version"])
+    expect([asked.code, asked.stdout.toString().trim()]).toEqual([0, version])
+    const help = await runVarve(["--help"])
+    expect(help.code).toBe(0)
+    for (const command of [
+      "serve",
+      "get",
+      "set",
+      "delete",
+      "scan",
+      "snapshot",
+      "restore",
+      "snapshots",
+      "describe",
+      "bench",
+    ])
+      expect(help.stdout.toString()).toMatch(new RegExp(`^  ${command} `, "m"))
+  })
+
+  test("README's table of exit codes is the one of --help", async () => {
+    const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8")
+    const documented = [...readme.matchAll(/^\| (\d+) \| (.+) \|$/gm)].map(
+      ([, code, meaning]) => `${code}  ${meaning}`,
+    )
+    const help = (await runVarve(["--help"])).stdout.toString()
+    const printed = [...help.matchAll(/^ {2,4}(\d+ {2}\S.+)$/gm)].map(([, line]) => line)
+    expect(documented.length).toBeGreaterThan(5)
+    expect(documented).toEqual(printed)
+  })
+
+  test("an unknown store: code 1, the reason and the known ones on stderr", async () => {
+    const { code, stdout, stderr } = await varve(["get", "a", "--store", "nowhere"])
+    expect([code, stdout.length]).toEqual([1, 0])
+    expect(stderr).toContain("STORE_UNKNOWN")
+    expect(stderr).toContain("default")
+  })
+
+  test("a version that does not ascend: code 3", async () => {
+    await output(["snapshot", "7", "--store", "explicit"])
+    const { code, stderr } = await varve(["snapshot", "7", "--store", "explicit"])
+    expect(code).toBe(3)
+    expect(stderr).toContain("VERSION_")
+  })
+
+  test("nobody there: code 4, for unary calls and streams", async () => {
+    const probe = createServer().listen(0, "127.0.0.1")
+    await new Promise((resolve) => probe.once("listening", resolve))
+    const { port } = probe.address() as { port: number }
+    await new Promise((resolve) => probe.close(resolve))
+    for (const words of [["get", "a"], ["scan"], ["bench"]]) {
+      const { code, stderr } = await runVarve([...words, "--address", `127.0.0.1:${port}`])
+      expect([words, code]).toEqual([words, 4])
+      expect(stderr).toContain("CONNECTION_LOST")
+    }
+  })
+
+  test("somebody there who says nothing: code 4 after --timeout", async () => {
+    const silent = createServer((socket) => socket.resume()).listen(0, "127.0.0.1")
+    await new Promise((resolve) => silent.once("listening", resolve))
+    const { port } = silent.address() as { port: number }
+    const outcome = runVarve(["get", "a", "--timeout", "1", "--address", `127.0.0.1:${port}`])
+    expect((await outcome).code).toBe(4)
+    await new Promise((resolve) => silent.close(resolve))
+  })
+})
