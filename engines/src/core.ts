@@ -71,7 +71,13 @@ export interface EngineCore {
 
   statistics(): Pick<
     EngineStatistics,
-    "recordCount" | "memoryBytes" | "indexBytes" | "flushCount" | "bytesFlushed" | "diskReadCount" | "stallCount"
+    | "recordCount"
+    | "memoryBytes"
+    | "indexBytes"
+    | "flushCount"
+    | "bytesFlushed"
+    | "diskReadCount"
+    | "stallCount"
   >
   /** Stops background work and waits for it. Does not flush. */
   close(): Promise<void>
@@ -85,5 +91,5 @@ export interface EngineDefinition<Settings> {
   /** A core over the runs in `host.runs` (none for a new state) and the engine state saved with them. */
   open(host: CoreHost<Settings>, engineState: unknown): Promise<EngineCore>
   /** When runs are to be merged; undefined: never. */
-  readonly mergePolicy: ((settings: Settings) => { readonly maxRunsPerLevel: number } | undefined)
+  readonly mergePolicy: (settings: Settings) => { readonly maxRunsPerLevel: number } | undefined
 }

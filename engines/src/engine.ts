@@ -67,7 +67,10 @@ export type RestoreTarget =
   | { readonly replaced: string }
   | { readonly empty: true }
 
-/** `newTimeline` names the timeline that the next version starts; partitions of one store share it. */
+/**
+ * `newTimeline` names the timeline that the next version starts, whatever this partition's versions are: partitions
+ * of one store share it. Without it a new one is started only when there are later versions on the present one.
+ */
 export type RestoreOptions = RestoreTarget & { readonly newTimeline?: string }
 
 export interface RestoreResult {
@@ -123,9 +126,7 @@ export interface Engine {
    */
   get(key: Uint8Array): Uint8Array | undefined | Promise<Uint8Array | undefined>
   /** Values in the order of `keys`; one promise for all when any needs the disk. */
-  getMany(
-    keys: readonly Uint8Array[],
-  ): (Uint8Array | undefined)[] | Promise<(Uint8Array | undefined)[]>
+  getMany(keys: readonly Uint8Array[]): (Uint8Array | undefined)[] | Promise<(Uint8Array | undefined)[]>
   /**
    * Sets one key; an empty value deletes it.
    * @throws EngineError `KEY_EMPTY`, `KEY_TOO_LARGE`, `VALUE_TOO_LARGE`, `WRITES_STALLED`, `STORAGE_FULL`,

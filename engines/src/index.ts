@@ -1,6 +1,13 @@
 // The door for users. What is not here is no promise.
 
-export { EngineError, type ErrorKind, type ErrorReason, errorKinds, errorReasons, isEngineError } from "./base/error.ts"
+export {
+  EngineError,
+  type ErrorKind,
+  type ErrorReason,
+  errorKinds,
+  errorReasons,
+  isEngineError,
+} from "./base/error.ts"
 export * from "./engine.ts"
 export { type OpenEngineOptions, openEngine } from "./open-engine.ts"
 export type { RunFigures } from "./runs/run.ts"

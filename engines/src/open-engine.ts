@@ -55,7 +55,10 @@ export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
   const settings = definition.parseSettings(options.settings)
   const valueBytesMax = options.valueBytesMax ?? VALUE_BYTES_DEFAULT
   if (!Number.isInteger(valueBytesMax) || valueBytesMax < 1 || valueBytesMax > VALUE_BYTES_MAX) {
-    throw new EngineError("SETTING_INVALID", `valueBytesMax is ${valueBytesMax}; it is 1 to ${VALUE_BYTES_MAX} bytes`)
+    throw new EngineError(
+      "SETTING_INVALID",
+      `valueBytesMax is ${valueBytesMax}; it is 1 to ${VALUE_BYTES_MAX} bytes`,
+    )
   }
   // What was opened here is closed here, in reverse order, when a later step fails or the engine is closed.
   const closing: (() => Promise<void>)[] = []

@@ -99,7 +99,9 @@ async function check(name: EngineName, seams: SimulatedSeams, promises: Promises
     expect(now).toEqual(promises.asked.get(version) ?? new Map())
   }
   const listed = await engine.listVersions()
-  expect(listed.map(({ version }) => version)).toEqual(expect.arrayContaining([...promises.acknowledged.keys()]))
+  expect(listed.map(({ version }) => version)).toEqual(
+    expect.arrayContaining([...promises.acknowledged.keys()]),
+  )
   // Whatever is listed is whole, acknowledged or not.
   for (const { version, timeline } of listed) {
     await engine.restore({ version, timeline })
@@ -127,7 +129,9 @@ test.each(
       await check(name, lossesByName[loss](seams, step), promises)
     } catch (error) {
       const last = seams.fileSystem.trace.slice(-3).join("; ")
-      throw new Error(`${name}, ${loss} at step ${step} (${last}): ${(error as Error).message}`, { cause: error })
+      throw new Error(`${name}, ${loss} at step ${step} (${last}): ${(error as Error).message}`, {
+        cause: error,
+      })
     }
   }
 })

@@ -2,14 +2,14 @@
 // about it.
 
 import { type Engine, type EngineName, openEngine } from "@varve/engines"
-import { SimulatedFileSystem, type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
+import { type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
 
 /** Settings with which a few kilobytes fill the memory regions. Records of up to 2 KiB. */
-export const tinySettings: Record<EngineName, unknown> = {
+const tinySettings: Record<EngineName, unknown> = {
   memory: {},
   "hybrid-log": { memSegmentLength: 4096, roLagInterval: 8192, flushInterval: 8192, maxRunsPerLevel: 2 },
 }
-export const TINY_VALUE_BYTES_MAX = 2048
+const TINY_VALUE_BYTES_MAX = 2048
 
 export interface EngineFixture {
   readonly seams: SimulatedSeams
@@ -43,8 +43,6 @@ export function afterPowerLoss(seams: SimulatedSeams, seed = 1): SimulatedSeams 
 export function afterKill(seams: SimulatedSeams, seed = 1): SimulatedSeams {
   return simulatedSeams(seed, { fileSystem: seams.fileSystem.restartProcess() })
 }
-
-export { SimulatedFileSystem }
 
 export function bytes(text: string): Uint8Array {
   return Buffer.from(text)

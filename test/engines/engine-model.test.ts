@@ -75,7 +75,10 @@ class Walk {
   }
 
   async #writeBatch(): Promise<void> {
-    const records = Array.from({ length: 1 + this.#random.integer(20) }, () => [this.#key(), this.#value()] as const)
+    const records = Array.from(
+      { length: 1 + this.#random.integer(20) },
+      () => [this.#key(), this.#value()] as const,
+    )
     for (const [key, value] of records) this.#apply(key, value)
     await this.#engine.write(records.map(([key, value]) => ({ key: bytes(key), value: bytes(value) })))
   }
@@ -89,7 +92,9 @@ class Walk {
     this.#apply(key, value)
     const written = this.#engine.set(bytes(key), bytes(value))
     const values = await pending
-    expect(values.map((each) => (each === undefined ? undefined : Buffer.from(each).toString()))).toEqual(expected)
+    expect(values.map((each) => (each === undefined ? undefined : Buffer.from(each).toString()))).toEqual(
+      expected,
+    )
     await written
   }
 

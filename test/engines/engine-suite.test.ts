@@ -98,7 +98,12 @@ describe.each(engineNames)("%s", (name) => {
       await engine.set(bytes("a"), bytes("1"))
       await engine.set(bytes("c"), bytes("3"))
       const values = await engine.getMany(["c", "b", "a", "c"].map(bytes))
-      expect(values.map((value) => value && Buffer.from(value).toString())).toEqual(["3", undefined, "1", "3"])
+      expect(values.map((value) => value && Buffer.from(value).toString())).toEqual([
+        "3",
+        undefined,
+        "1",
+        "3",
+      ])
     })
 
     test("a batch is applied in order", async () => {
@@ -219,12 +224,26 @@ describe.each(engineNames)("%s", (name) => {
       await engine.set(bytes("a"), bytes("1"))
       await engine.set(bytes("b"), bytes("1"))
       const snapshot = engine.snapshot({ version: 1 })
-      const written = [engine.set(bytes("a"), bytes("2")), engine.delete(bytes("b")), engine.set(bytes("c"), bytes("2"))]
+      const written = [
+        engine.set(bytes("a"), bytes("2")),
+        engine.delete(bytes("b")),
+        engine.set(bytes("c"), bytes("2")),
+      ]
       await Promise.all(written)
       expect((await snapshot).version).toBe(1)
-      expect(await contents(engine)).toEqual(new Map([["a", "2"], ["c", "2"]]))
+      expect(await contents(engine)).toEqual(
+        new Map([
+          ["a", "2"],
+          ["c", "2"],
+        ]),
+      )
       await engine.restore({ version: 1 })
-      expect(await contents(engine)).toEqual(new Map([["a", "1"], ["b", "1"]]))
+      expect(await contents(engine)).toEqual(
+        new Map([
+          ["a", "1"],
+          ["b", "1"],
+        ]),
+      )
     })
 
     test("any version can be put back, and the newest by default; metadata comes with it", async () => {

@@ -177,7 +177,11 @@ test("merger: over several levels every key stays readable at its address, and f
     [4, 3000],
   ] as const) {
     const seams = simulatedSeams(seed)
-    const { directory, runs, merger, errors, flush, check, checkKept } = await makeState(seams, 3, memoryBytes)
+    const { directory, runs, merger, errors, flush, check, checkKept } = await makeState(
+      seams,
+      3,
+      memoryBytes,
+    )
     for (let round = 0; round < 40; round++) {
       const keys = new Set(Array.from({ length: 20 }, () => `key-${seams.random.integer(60)}`))
       await flush([...keys].map((key) => ({ key, value: seams.random.integer(4) === 0 ? "" : `${round}` })))

@@ -10,13 +10,13 @@ import {
   type StoredRun,
 } from "@varve/engines/internal"
 
-export const HASH_SEED = 7
+const HASH_SEED = 7
 
 /** Longer values repeat: noise is slow. */
 const PATTERN_BYTES = 10_000
 
 /** Deterministic bytes without pattern. */
-export function noise(count: number, seed: number): Uint8Array {
+function noise(count: number, seed: number): Uint8Array {
   const bytes = new Uint8Array(count)
   let state = Math.imul(seed + 1, 0x9e3779b1) | 1
   for (let i = 0; i < count; i++) {

@@ -1,7 +1,13 @@
 // The repository as it runs in a daemon: jobs in threads, files on the real disk.
 
 import { readFileSync } from "node:fs"
-import { DirectoryObjectStore, Repository, type SystemSeams, systemSeams } from "@varve/engines/internal"
+import {
+  DirectoryObjectStore,
+  Repository,
+  type RunToStore,
+  type SystemSeams,
+  systemSeams,
+} from "@varve/engines/internal"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { expectReason } from "../io/expect-error.ts"
 import { temporaryDirectory } from "../io/temporary-directory.ts"
@@ -19,7 +25,7 @@ test("repository in threads: runs come back byte for byte, and errors with their
   const directory = temporaryDirectory()
   const objectStore = await DirectoryObjectStore.open(seams.fileSystem, `${directory}/repository`)
   const repository = await Repository.open(objectStore, seams)
-  const runs = []
+  const runs: RunToStore[] = []
   for (const run of [1, 2, 3]) {
     const path = `${directory}/${run}.run`
     runs.push({ figures: await makeRun(seams.fileSystem, path, { recordCount: 2000, seed: run, run }), path })

@@ -3,7 +3,7 @@
 
 import {
   DirectoryObjectStore,
-  type EngineError,
+  EngineError,
   encodeRecord,
   manifestKey,
   type ObjectStore,
@@ -109,14 +109,16 @@ describe("repository: runs", () => {
 
   test("of a run of which a hundredth has changed, little more than that is stored", async () => {
     const house = await open()
-    const options = { recordCount: 40_000, seed: 1 }
+    const options = { recordCount: 64_000, seed: 1 }
     await house.repository.storeRuns([await addRun(house, "a.run", { ...options, run: 1 })])
     const changed = await addRun(house, "b.run", {
       ...options,
       run: 2,
-      changed: { from: 20_000, to: 20_400 },
+      changed: { from: 20_000, to: 20_640 },
     })
-    const { runs, bytesNew, bytesReused } = await house.repository.storeRuns([changed])
+    // Opened again, so that it learns from the pack what is there.
+    const repository = await Repository.open(house.objectStore, house.seams)
+    const { runs, bytesNew, bytesReused } = await repository.storeRuns([changed])
     expect(bytesNew).toBeGreaterThan(changed.figures.bytes * 0.01)
     expect(bytesNew).toBeLessThan(changed.figures.bytes * 0.03)
     expect(bytesReused).toBeGreaterThan(changed.figures.bytes * 0.97)
@@ -194,6 +196,45 @@ describe("repository: damage", () => {
     await expectReason(house.repository.fetchRun(runs[0]!, "/runs/back"), "DATA_LOSS")
   })
 
+  test("a truncated or missing pack of chunks is damage, although the recipe lies in another", async () => {
+    const house = await open()
+    const { fileSystem } = house.seams
+    const run = await addRun(house, "a.run", { recordCount: 200, seed: 1 })
+    await house.repository.storeRuns([run])
+    const pack = packs(house)[0]!
+    const { runs } = await house.repository.storeRuns([run])
+    expect(pack).not.toContain(runs[0]!.recipe.pack)
+    for (const length of [run.figures.bytes - 1, 0]) {
+      fileSystem.truncate(pack, length)
+      expect(await expectReason(house.repository.fetchRun(runs[0]!, "/runs/back"), "DATA_LOSS")).toContain(
+        "ends before",
+      )
+    }
+    await fileSystem.remove(pack)
+    expect(await expectReason(house.repository.fetchRun(runs[0]!, "/runs/back"), "DATA_LOSS")).toContain(
+      "missing",
+    )
+  })
+
+  test.each(["flip", "truncate", "remove"] as const)(
+    "a run that changes between being cut and being written is not stored: %s",
+    async (spoil) => {
+      const house = await open()
+      const { fileSystem, executor } = house.seams
+      const run = await addRun(house, "a.run", { recordCount: 200, seed: 1 })
+      const runJob = executor.run.bind(executor)
+      executor.run = async (job, input, transfer) => {
+        const output = await runJob(job, input, transfer)
+        if (job.name === "cutRun" && spoil === "flip") fileSystem.flip(run.path, 4000)
+        if (job.name === "cutRun" && spoil === "truncate") fileSystem.truncate(run.path, 4000)
+        if (job.name === "cutRun" && spoil === "remove") await fileSystem.remove(run.path)
+        return output
+      }
+      expect(await expectReason(house.repository.storeRuns([run]), "DATA_LOSS")).toContain(run.path)
+      expect(packs(house)).toEqual([])
+    },
+  )
+
   test("the recipe of another run is damage", async () => {
     const house = await open()
     const first = await addRun(house, "a.run", { recordCount: 50, seed: 1, run: 1 })
@@ -256,6 +297,24 @@ describe("repository: damage", () => {
     expect(again.chunksReused).toBe(0)
     expect([...other.damaged.keys()]).toEqual([pack.slice("/repository/".length)])
     await expectFetched(house, again.runs[0]!, run.path)
+  })
+
+  test("a store that fails while chunks are looked up is told; the next call looks again, later ones need not", async () => {
+    const house = await open()
+    const run = await addRun(house, "a.run", { recordCount: 1000, seed: 1 })
+    await house.repository.storeRuns([run])
+    const repository = await Repository.open(house.objectStore, house.seams)
+    const list = house.objectStore.list.bind(house.objectStore)
+    let calls = 0
+    house.objectStore.list = async (prefix) => {
+      calls++
+      if (calls === 1) throw new EngineError("REPOSITORY_FAILED", "no answer")
+      return list(prefix)
+    }
+    await expectReason(repository.storeRuns([run]), "REPOSITORY_FAILED")
+    expect(packs(house)).toHaveLength(1)
+    for (let i = 0; i < 3; i++) expect((await repository.storeRuns([run])).chunksNew).toBe(0)
+    expect(calls).toBe(2)
   })
 
   test("a failing disk leaves nothing behind, and the next call stores everything", async () => {
@@ -347,6 +406,20 @@ describe("repository: versions", () => {
     expect(reads).toBe(1)
   })
 
+  test("a version that goes while it is listed is left out; a failing store is not taken for damage", async () => {
+    const { repository, objectStore } = await open()
+    for (const version of [1, 2]) await repository.commit(makeManifest([], { version }))
+    const get = objectStore.get.bind(objectStore)
+    objectStore.get = async () => {
+      throw new EngineError("REPOSITORY_FAILED", "no answer")
+    }
+    await expectReason(repository.listVersions("default", 0), "REPOSITORY_FAILED")
+    const gone = manifestKey("default", 0, { timeline: "a", version: 1 })
+    objectStore.get = async (key, range) => (key === gone ? undefined : get(key, range))
+    expect((await repository.listVersions("default", 0)).map(({ version }) => version)).toEqual([2])
+    expect(repository.damaged.size).toBe(0)
+  })
+
   test("a damaged manifest hides no other, is told, and can be removed", async () => {
     const { repository, seams } = await open()
     for (const version of [1, 2, 3]) await repository.commit(makeManifest([], { version }))
@@ -387,7 +460,7 @@ describe("repository: versions", () => {
     await repository.deleteVersion("default", 0, name)
     expect(await repository.listVersions("default", 0)).toEqual([])
     await expectReason(repository.deleteVersion("default", 0, name), "SNAPSHOT_NOT_FOUND")
-    for (const pinned of [true, false]) {
+    for (const pinned of [false, true]) {
       await expectReason(repository.pin("default", 0, name, pinned), "SNAPSHOT_NOT_FOUND")
     }
     expect(seams.fileSystem.paths().filter((path) => path.endsWith(".pin"))).toEqual([])

@@ -79,7 +79,8 @@ export class ThreadExecutor implements Executor {
 
   async #post<Input, Output>(job: Job<Input, Output>, input: Input): Promise<JobAnswer> {
     const lane = job.isBackground ? "background" : "foreground"
-    const pool = (this.#pools[lane] ??= this.#startPool(lane))
+    this.#pools[lane] ??= this.#startPool(lane)
+    const pool = this.#pools[lane]
     const request = { module: job.module, name: job.name, input }
     try {
       return await pool.run(request, {

@@ -35,7 +35,10 @@ export class LiveState {
   timeline: string
   metadata: Uint8Array
   readonly #parts: PartitionParts
-  #uploads: Promise<void> = Promise.resolve()
+  /** Merged runs that are not stored yet, oldest first, each held. */
+  readonly #unstored: OpenRun[] = []
+  #upload: Promise<void> | undefined
+  #isClosing = false
 
   private constructor(
     parts: PartitionParts,
@@ -127,8 +130,10 @@ export class LiveState {
 
   /** Stops its work and gives up its runs. Does not flush. */
   async close(): Promise<void> {
+    this.#isClosing = true
     await this.merger?.close()
-    await this.#uploads
+    await this.#upload
+    for (const run of this.#unstored.splice(0)) run.release()
     await this.core.close()
     this.listed.close()
     this.runs.close()
@@ -139,9 +144,27 @@ export class LiveState {
     assert(inputs.length > 0, "a merge has inputs")
     this.listed.merged(inputs, output)
     output.retain()
-    this.#uploads = this.#uploads
-      .then(() => (this.runs.newestFirst.includes(output) ? this.listed.storeMerged(output) : undefined))
-      .catch((error: unknown) => this.#parts.warn("a merged run could not be uploaded", error))
-      .finally(() => output.release())
+    this.#unstored.push(output)
+    this.#upload ??= this.#storeMerged().finally(() => {
+      this.#upload = undefined
+    })
+  }
+
+  /**
+   * Stores merged runs in the order of the merges: a manifest that listed a newer one by itself and an older one by
+   * its inputs would put the inputs, which are of lower levels, above it. After a failure the next merge goes on.
+   */
+  async #storeMerged(): Promise<void> {
+    for (let run = this.#unstored[0]; run !== undefined && !this.#isClosing; run = this.#unstored[0]) {
+      try {
+        // One that was merged again meanwhile is listed no more.
+        if (this.runs.newestFirst.includes(run)) await this.listed.storeMerged(run)
+      } catch (error) {
+        this.#parts.warn("a merged run could not be uploaded", error)
+        return
+      }
+      this.#unstored.shift()
+      run.release()
+    }
   }
 }

@@ -25,8 +25,20 @@ import type {
 import type { RunFigures } from "../runs/run.ts"
 import type { RunDirectory } from "../runs/run-directory.ts"
 import type { OpenRun } from "../runs/run-set.ts"
-import { MANIFEST_FORMAT, type Manifest, type StoredRun, type VersionName, type VersionSummary } from "../snapshots/manifest.ts"
-import { extendLine, newestOnLine, newTimelineId, resolveVersion, startsNewTimeline } from "../snapshots/timeline.ts"
+import {
+  MANIFEST_FORMAT,
+  type Manifest,
+  type StoredRun,
+  type VersionName,
+  type VersionSummary,
+} from "../snapshots/manifest.ts"
+import {
+  extendLine,
+  newestOnLine,
+  newTimelineId,
+  resolveVersion,
+  startsNewTimeline,
+} from "../snapshots/timeline.ts"
 import { LiveState, type PartitionParts } from "./live-state.ts"
 import { ReplacedStates } from "./replaced-states.ts"
 import { checkManifest, emptySource, type RestoreSource, versionSource } from "./restore-source.ts"
@@ -152,9 +164,7 @@ export class PartitionEngine<Settings> implements Engine {
     return this.#state.core.get(key)
   }
 
-  getMany(
-    keys: readonly Uint8Array[],
-  ): (Uint8Array | undefined)[] | Promise<(Uint8Array | undefined)[]> {
+  getMany(keys: readonly Uint8Array[]): (Uint8Array | undefined)[] | Promise<(Uint8Array | undefined)[]> {
     for (const key of keys) checkKeyBytes(key.length)
     this.#checkOpen()
     return this.#state.core.getMany(keys)
@@ -315,7 +325,10 @@ export class PartitionEngine<Settings> implements Engine {
 
   #checkVersion(version: number): void {
     if (!Number.isSafeInteger(version) || version < 1) {
-      throw new EngineError("VERSION_INVALID", `${version} is no version: it is a whole number from 1 to 2^53 - 1`)
+      throw new EngineError(
+        "VERSION_INVALID",
+        `${version} is no version: it is a whole number from 1 to 2^53 - 1`,
+      )
     }
     if (version <= this.#sealedVersion) {
       throw new EngineError(
@@ -373,7 +386,15 @@ export class PartitionEngine<Settings> implements Engine {
   ): Pick<Manifest, "format" | "store" | "partition" | "partitionCount" | "engine" | "hashSeed" | "runs"> {
     const { store, partition, partitionCount, definition } = this.#options
     const { hashSeed } = state
-    return { format: MANIFEST_FORMAT, store, partition, partitionCount, engine: definition.name, hashSeed, runs }
+    return {
+      format: MANIFEST_FORMAT,
+      store,
+      partition,
+      partitionCount,
+      engine: definition.name,
+      hashSeed,
+      runs,
+    }
   }
 
   async #restoreState(options: RestoreOptions): Promise<RestoreResult> {
@@ -427,7 +448,9 @@ export class PartitionEngine<Settings> implements Engine {
     }
     const manifest = await repository.readManifest(store, partition, name)
     checkManifest(manifest, definition.name, partitionCount)
-    const timeline = startsNewTimeline([versions], name) ? newTimeline : name.timeline
+    // Who restores several partitions together decides for all of them.
+    const isForked = options.newTimeline !== undefined || startsNewTimeline([versions], name)
+    const timeline = isForked ? newTimeline : name.timeline
     return versionSource(repository, directory, manifest, timeline)
   }
 

@@ -7,8 +7,8 @@ import type { OpenRun } from "../runs/run-set.ts"
 import type { ReplacedState, StateDescription } from "./state-file.ts"
 
 /** The newest ones are kept, and none for longer than this. */
-export const REPLACED_STATES_MAX = 3
-export const REPLACED_STATE_MS = 60 * 60 * 1000
+const REPLACED_STATES_MAX = 3
+const REPLACED_STATE_MS = 60 * 60 * 1000
 
 interface Held extends ReplacedState {
   readonly runs: readonly OpenRun[]

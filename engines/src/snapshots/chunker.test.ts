@@ -147,6 +147,15 @@ describe("chunker", () => {
     expect(records.length / ends.length).toBeLessThan(small.bytesAverage * 1.5)
   })
 
+  test("where a chunk ends depends on nothing before it", () => {
+    const records = Buffer.concat(Array.from({ length: 10_000 }, (_, i) => record(i)))
+    const ends = cut(records, records.length)
+    for (const [i, end] of ends.slice(0, -1).entries()) {
+      const next = records.subarray(end, end + 50 * record(0).length)
+      expect(end + cut(next, next.length)[0]!).toBe(ends[i + 1])
+    }
+  })
+
   test("inserting, removing and changing records changes the chunks around them only", () => {
     const all = Array.from({ length: 5000 }, (_, i) => record(i))
     const variants: [string, Uint8Array[]][] = [

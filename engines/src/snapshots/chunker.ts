@@ -192,7 +192,7 @@ export class Chunker {
 }
 
 /** What `advance` wants to see of a record's beginning. */
-export const CHUNKER_BYTES_AHEAD = RECORD_HEADER_BYTES_MAX
+const CHUNKER_BYTES_AHEAD = RECORD_HEADER_BYTES_MAX
 
 /** The upper bits: they depend on the most bytes (the top one on the last 32). */
 function topBits(count: number): number {

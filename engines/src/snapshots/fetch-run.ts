@@ -48,7 +48,7 @@ export const fetchRun = defineJob(
 )
 
 /** Reads and checks the recipe of a run. @throws (rejects) as `fetchRun` */
-export async function readRecipe(objectStore: ObjectStore, run: StoredRun): Promise<Recipe> {
+async function readRecipe(objectStore: ObjectStore, run: StoredRun): Promise<Recipe> {
   const { pack, offset, bytes, hash } = run.recipe
   const key = packKey(pack)
   const name = `${key}: recipe of run ${run.id} at byte ${offset}`

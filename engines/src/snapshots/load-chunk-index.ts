@@ -78,7 +78,7 @@ async function readEntries(
  * Reads and checks the entries of a pack; undefined when there is none.
  * @throws (rejects) EngineError `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`
  */
-export async function readPackEntries(
+async function readPackEntries(
   objectStore: ObjectStore,
   pack: Pick<ObjectSummary, "key" | "bytes">,
 ): Promise<PackEntries | undefined> {

@@ -29,7 +29,7 @@ import { CHUNK_BYTES_MAX, type ChunkList, HASH_BYTES } from "./chunk-list.ts"
 import { isRegionKind } from "./region-kind.ts"
 import { damaged, hexOf, idBytes, tooNew } from "./stored-bytes.ts"
 
-export const PACK_FORMAT = 1
+const PACK_FORMAT = 1
 export const PACK_ENTRY_BYTES = 48
 export const PACK_TRAILER_BYTES = 40
 /**

@@ -29,7 +29,7 @@ import { CHUNK_BYTES_MAX, type ChunkList, HASH_BYTES } from "./chunk-list.ts"
 import { regionKinds } from "./region-kind.ts"
 import { damaged, getUint53, hexOf, idBytes, setUint53, tooNew } from "./stored-bytes.ts"
 
-export const RECIPE_FORMAT = 1
+const RECIPE_FORMAT = 1
 const HEADER_BYTES = 40
 const PACK_ID_BYTES = 16
 const ENTRY_BYTES = 48

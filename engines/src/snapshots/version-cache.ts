@@ -5,7 +5,7 @@
 import type { ObjectSummary } from "../io/object-store.ts"
 import type { VersionSummary } from "./manifest.ts"
 
-export const VERSION_CACHE_BYTES_MAX = 32 * 1024 * 1024
+const VERSION_CACHE_BYTES_MAX = 32 * 1024 * 1024
 
 /** What a summary takes besides its metadata and line, roughly. */
 const SUMMARY_BYTES = 600

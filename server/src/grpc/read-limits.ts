@@ -3,7 +3,7 @@
 import { VarveError } from "@varve/proto"
 
 /** Keys of one call or frame: each costs an object while it is read. */
-export const KEYS_PER_READ_MAX = 65_536
+const KEYS_PER_READ_MAX = 65_536
 
 /** @throws VarveError `REQUEST_INVALID` */
 export function checkKeyCount(count: number): void {

@@ -20,7 +20,7 @@ interface MethodFigures {
 }
 
 /** Names of the canonical codes 0 to 16. */
-export const codeNames = [
+const codeNames = [
   "OK",
   "Canceled",
   "Unknown",

@@ -22,7 +22,7 @@ import type { VersionMetrics } from "../metrics/version-metrics.ts"
 import { describe, type Node } from "./describe.ts"
 import { decodeReplacedHandle, encodeReplacedHandle } from "./replaced-handle.ts"
 import type { StoreRestoreTarget } from "./store.ts"
-import { isOnCurrentLine, type PartitionVersions, type StoreVersion } from "./store-versions.ts"
+import { isComplete, isOnCurrentLine, type PartitionVersions, type StoreVersion } from "./store-versions.ts"
 import type { Stores } from "./stores.ts"
 
 export class Administration {
@@ -193,7 +193,7 @@ function describeVersion(
     parentVersion: BigInt(first.parent?.version ?? 0),
     parentTimeline: first.parent?.timeline ?? "",
     createdMs: BigInt(Math.floor(version.createdMs)),
-    complete: parts.length === partitions.length,
+    complete: isComplete(version, partitions),
     currentLine: isOnCurrentLine(version, partitions),
     pinned: parts.some(({ summary }) => summary.pinned),
     engine: first.engine,

@@ -1,5 +1,10 @@
-// Which version of a store a caller means, over several partitions. A version of a store is complete when every
-// partition has committed it: the same number on the same timeline.
+// Which version of a store a caller means, over several partitions. A number means, for each partition, the version
+// on the line that the partition stands on. The lines are the same unless some partitions were restored alone:
+//
+//     partition 0   a: 1 ── 2 ── 3 ── 4            restored alone to version 2, partition 1 goes on as b:
+//     partition 1   a: 1 ── 2 ── b: 3 ── 4         version 4 of the store is a/4 of the one and b/4 of the other
+//
+// A version of the store is complete when every partition has it: on its own line, or under the very same name.
 
 import { EngineError } from "@varve/engines"
 import {
@@ -57,6 +62,16 @@ export function isOnCurrentLine(version: StoreVersion, partitions: readonly Part
   })
 }
 
+/** True when every partition has the version: under this name, or, when it is current, on the line it stands on. */
+export function isComplete(version: StoreVersion, partitions: readonly PartitionVersions[]): boolean {
+  const isCurrent = isOnCurrentLine(version, partitions)
+  return partitions.every(
+    ({ partition, versions, line }) =>
+      version.parts.some((part) => part.partition === partition) ||
+      (isCurrent && versions.some((each) => each.version === version.version && isOnLine(each, line))),
+  )
+}
+
 /**
  * The version of the store that `wanted` means, for deleting or pinning: some partition has it.
  * @throws EngineError `SNAPSHOT_NOT_FOUND`, `VERSION_AMBIGUOUS`
@@ -69,44 +84,65 @@ export function findVersion(
 }
 
 /**
- * The version to put back: `wanted`, or the newest that all `partitions` have. "Newest" follows the line that
- * the partitions are on (after a crash: were on), so that what was rolled back stays rolled back. Without a complete
- * version there, as in a new directory, it is the one sealed last.
+ * The version of each partition to put back: `wanted`, or the newest that all `partitions` have. "Newest" follows the
+ * lines that the partitions are on (after a crash: were on), so that what was rolled back stays rolled back. Without
+ * a version in common there, as in a new directory, it is the one sealed last.
  * @throws EngineError `SNAPSHOT_NOT_FOUND`, `VERSION_AMBIGUOUS`
  */
-export function restoreTarget(
+export function restoreTargets(
+  partitions: readonly PartitionVersions[],
+  wanted: { readonly version: number; readonly timeline: string | undefined } | undefined,
+): VersionName[] {
+  const current = wanted?.timeline === undefined ? currentVersions(partitions, wanted?.version) : undefined
+  return current ?? partitions.map(() => commonVersion(partitions, wanted))
+}
+
+/** Whether the next version of all `partitions` starts a new timeline, one for all, when these are put back. */
+export function needsNewTimeline(
+  partitions: readonly PartitionVersions[],
+  targets: readonly VersionName[],
+): boolean {
+  const isFork = partitions.some(({ versions }, at) => startsNewTimeline([versions], targets[at]!))
+  return isFork || targets.some(({ timeline }) => timeline !== targets[0]!.timeline)
+}
+
+/** For each partition the version with this number, or the highest in common, on its own line; undefined if none. */
+function currentVersions(
+  partitions: readonly PartitionVersions[],
+  wanted: number | undefined,
+): VersionName[] | undefined {
+  const byNumber = partitions.map(
+    ({ versions, line }) =>
+      new Map(versions.filter((each) => isOnLine(each, line)).map((each) => [each.version, each])),
+  )
+  const common = [...(byNumber[0]?.keys() ?? [])].filter((number) => byNumber.every((map) => map.has(number)))
+  const chosen = common.filter((number) => wanted === undefined || number === wanted)
+  if (chosen.length === 0) return undefined
+  const number = Math.max(...chosen)
+  return byNumber.map((map) => map.get(number)!)
+}
+
+/** The version that all partitions have under one name. */
+function commonVersion(
   partitions: readonly PartitionVersions[],
   wanted: { readonly version: number; readonly timeline: string | undefined } | undefined,
 ): VersionName {
   const listings = partitions.map(({ versions }) => versions)
   if (wanted === undefined) {
-    const onLine = partitions.map(({ versions, line }) => versions.filter((each) => isOnLine(each, line)))
-    const newest = newestComplete(onLine) ?? newestComplete(listings)
-    if (newest === undefined) {
-      throw new EngineError("SNAPSHOT_NOT_FOUND", `${whichPartitions(partitions)} no version in common`)
-    }
-    return newest
+    const newest = newestComplete(listings)
+    if (newest !== undefined) return newest
+    throw new EngineError("SNAPSHOT_NOT_FOUND", `${whichPartitions(partitions)} no version in common`)
   }
   const complete = completeVersions(listings)
-  if (!complete.some((each) => each.version === wanted.version)) {
-    const partial = groupVersions(partitions).find((each) => each.version === wanted.version)
-    if (partial !== undefined) {
-      const having = partial.parts.map(({ partition }) => partition).join(", ")
-      throw new EngineError(
-        "SNAPSHOT_NOT_FOUND",
-        `version ${wanted.version} is not complete: of the partitions asked only ${having} have it on timeline ${partial.timeline}`,
-      )
-    }
+  const partial = groupVersions(partitions).find((each) => each.version === wanted.version)
+  if (partial !== undefined && !complete.some((each) => each.version === wanted.version)) {
+    const having = partial.parts.map(({ partition }) => partition).join(", ")
+    throw new EngineError(
+      "SNAPSHOT_NOT_FOUND",
+      `version ${wanted.version} is not complete: of the partitions asked only ${having} have it on timeline ${partial.timeline}`,
+    )
   }
   return resolveVersion(complete, wanted, sharedLine(partitions))
-}
-
-/** Whether the version after a restore of `target` must start a new timeline, on all of `partitions`. */
-export function needsNewTimeline(partitions: readonly PartitionVersions[], target: VersionName): boolean {
-  return startsNewTimeline(
-    partitions.map(({ versions }) => versions),
-    target,
-  )
 }
 
 /** The line of all partitions when they agree on where they stand; otherwise none. */

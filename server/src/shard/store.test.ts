@@ -8,7 +8,13 @@ import type { StoreSettings } from "../config/settings.ts"
 import { Partition } from "./partition.ts"
 import { decodeReplacedHandle, encodeReplacedHandle } from "./replaced-handle.ts"
 import { Store } from "./store.ts"
-import { groupVersions, type PartitionVersions, restoreTarget } from "./store-versions.ts"
+import {
+  groupVersions,
+  isComplete,
+  needsNewTimeline,
+  type PartitionVersions,
+  restoreTargets,
+} from "./store-versions.ts"
 
 const settings: StoreSettings = {
   name: "default",
@@ -159,9 +165,11 @@ test("which version: newest complete on the line, else sealed last; incomplete o
   const a = [summary("a", 1, 10), summary("a", 2, 20), summary("b", 3, 15)]
   const name = ({ timeline, version }: { timeline: string; version: number }): string =>
     `${timeline}/${version}`
-  strictEqual(name(restoreTarget([partition(0, a), partition(1, a)], undefined)), "a/2")
-  strictEqual(name(restoreTarget([partition(0, a, "b"), partition(1, a, "b")], undefined)), "b/3")
-  strictEqual(name(restoreTarget([partition(0, a), partition(1, a.slice(0, 1))], undefined)), "a/1")
+  const names = (versions: readonly { timeline: string; version: number }[]): string =>
+    versions.map(name).join()
+  strictEqual(names(restoreTargets([partition(0, a), partition(1, a)], undefined)), "a/2,a/2")
+  strictEqual(names(restoreTargets([partition(0, a, "b"), partition(1, a, "b")], undefined)), "b/3,b/3")
+  strictEqual(names(restoreTargets([partition(0, a), partition(1, a.slice(0, 1))], undefined)), "a/1,a/1")
   strictEqual(
     groupVersions([partition(0, a), partition(1, a.slice(0, 1))])
       .map(name)
@@ -169,13 +177,43 @@ test("which version: newest complete on the line, else sealed last; incomplete o
     "a/1,b/3,a/2",
   )
   const wanted = { version: 2, timeline: undefined }
-  throws(() => restoreTarget([partition(0, a), partition(1, a.slice(0, 1))], wanted), /only 0 have it/)
+  throws(() => restoreTargets([partition(0, a), partition(1, a.slice(0, 1))], wanted), /only 0 have it/)
   const both = [summary("a", 1), summary("b", 1)]
   throws(
-    () => restoreTarget([partition(0, both)], { version: 1, timeline: undefined }),
+    () => restoreTargets([partition(0, both)], { version: 1, timeline: undefined }),
     reason("VERSION_AMBIGUOUS"),
   )
-  strictEqual(name(restoreTarget([partition(0, both)], { version: 1, timeline: "b" })), "b/1")
+  strictEqual(names(restoreTargets([partition(0, both)], { version: 1, timeline: "b" })), "b/1")
+})
+
+test("which version: after one partition was restored alone, a number means the one on each partition's own line", () => {
+  const common = [summary("a", 1, 10), summary("a", 2, 20), summary("a", 3, 30)]
+  const stayed: PartitionVersions = {
+    partition: 0,
+    versions: [...common, summary("a", 4, 50)],
+    line: [{ timeline: "a", version: Number.MAX_SAFE_INTEGER }],
+  }
+  const wentBack: PartitionVersions = {
+    partition: 1,
+    versions: [...common, summary("b", 4, 50)],
+    line: [
+      { timeline: "a", version: 2 },
+      { timeline: "b", version: Number.MAX_SAFE_INTEGER },
+    ],
+  }
+  const partitions = [stayed, wentBack]
+  const newest = restoreTargets(partitions, undefined)
+  deepStrictEqual(
+    newest.map(({ timeline, version }) => `${timeline}/${version}`),
+    ["a/4", "b/4"],
+  )
+  ok(needsNewTimeline(partitions, newest))
+  deepStrictEqual(
+    groupVersions(partitions)
+      .filter((version) => isComplete(version, partitions))
+      .map(({ timeline, version }) => `${timeline}/${version}`),
+    ["a/1", "a/2", "a/3", "a/4", "b/4"],
+  )
 })
 
 test("replaced handle: round trip; anything else is refused", () => {

@@ -5,7 +5,7 @@
 // one fails, those that have switched already are switched back by the handle of what they replaced.
 
 import { EngineError, type RestoreTarget, type SnapshotResult } from "@varve/engines"
-import { type Clock, newTimelineId, type Random, type VersionName } from "@varve/engines/internal"
+import { type Clock, isOnLine, METADATA_BYTES_MAX, newTimelineId, type Random } from "@varve/engines/internal"
 import { partitionOfKey, VarveError } from "@varve/proto"
 import type { StoreSettings } from "../config/settings.ts"
 import type { Partition } from "./partition.ts"
@@ -14,12 +14,11 @@ import {
   groupVersions,
   needsNewTimeline,
   type PartitionVersions,
-  restoreTarget,
+  restoreTargets,
   type StoreVersion,
 } from "./store-versions.ts"
 
 const VERSION_MAX = Number.MAX_SAFE_INTEGER
-const METADATA_BYTES_MAX = 1024 * 1024
 
 export interface StoreSnapshot extends Omit<SnapshotResult, "sealMs" | "totalMs"> {
   readonly partitions: readonly number[]
@@ -142,7 +141,7 @@ export class Store {
         sealSeconds: total(results, ({ sealMs }) => sealMs) / 1000,
         totalSeconds: (this.#clock.monotonicMs() - startedMs) / 1000,
         partitions: partitions.map(({ index }) => index),
-        complete: await this.#isComplete(partitions, results),
+        complete: await this.#isCompleteWith(partitions, version),
       }
     } finally {
       for (const partition of partitions) partition.pendingVersions.delete(version)
@@ -220,13 +219,11 @@ export class Store {
     allOrFirstError(await Promise.allSettled(this.partitions.map(({ engine }) => engine.close())))
   }
 
-  async #isComplete(done: readonly Partition[], results: readonly SnapshotResult[]): Promise<boolean> {
-    const { version, timeline } = results[0]!
-    if (results.some((result) => result.timeline !== timeline)) return false
+  /** Whether the partitions that took no part in a snapshot have its version on their lines. */
+  async #isCompleteWith(done: readonly Partition[], version: number): Promise<boolean> {
     const others = this.partitions.filter((partition) => !done.includes(partition))
-    const listings = await this.versions(others)
-    return listings.every(({ versions }) =>
-      versions.some((each) => each.version === version && each.timeline === timeline),
+    return (await this.versions(others)).every(({ versions, line }) =>
+      versions.some((each) => each.version === version && isOnLine(each, line)),
     )
   }
 
@@ -247,11 +244,11 @@ export class Store {
       })
     }
     const listings = await this.versions(partitions)
-    const chosen: VersionName = restoreTarget(listings, "version" in target ? target : undefined)
-    const timeline = needsNewTimeline(listings, chosen)
+    const versions = restoreTargets(listings, "version" in target ? target : undefined)
+    const fork = needsNewTimeline(listings, versions)
       ? { newTimeline: newTimelineId(this.#clock, this.#random) }
       : {}
-    return partitions.map(() => ({ version: chosen.version, timeline: chosen.timeline, ...timeline }))
+    return versions.map(({ version, timeline }) => ({ version, timeline, ...fork }))
   }
 }
 

@@ -6,8 +6,8 @@
 
 import { EngineError, isEngineError } from "../../base/error.ts"
 import type { CoreHost, Seal } from "../../core.ts"
-import type { OpenRun } from "../../runs/run-set.ts"
 import { newRunOrigin } from "../../runs/new-run-origin.ts"
+import type { OpenRun } from "../../runs/run-set.ts"
 import { flushLog } from "./flush-log.ts"
 import type { MemoryLog } from "./memory-log.ts"
 import type { HybridLogSettings } from "./settings.ts"

@@ -31,7 +31,7 @@ import type { CollisionTable } from "../../runs/collision-table.ts"
 import type { HashIndex } from "../../runs/hash-index.ts"
 import type { Relocations } from "../../runs/merge-runs.ts"
 import type { OpenRun } from "../../runs/run-set.ts"
-import { type ColdRecord, ColdReads } from "./cold-reads.ts"
+import { ColdReads, type ColdRecord } from "./cold-reads.ts"
 import { DisplacedCheck } from "./displaced-check.ts"
 import { Flusher } from "./flusher.ts"
 import { MemoryLog } from "./memory-log.ts"
@@ -232,7 +232,12 @@ export class HybridLog implements EngineCore {
     const place = this.#index.get(h1, h2)
     if (place < 0) {
       if (isDelete && this.#collisions.isEmpty) return
-      this.#place(h1, h2, this.#append(keySource, keyStart, keyEnd, valueSource, valueStart, valueEnd), isDelete)
+      this.#place(
+        h1,
+        h2,
+        this.#append(keySource, keyStart, keyEnd, valueSource, valueStart, valueEnd),
+        isDelete,
+      )
       return
     }
     const log = this.#log
@@ -258,7 +263,12 @@ export class HybridLog implements EngineCore {
       // What is appended below replaces it; as padding it is neither written out as a record nor met again.
       log.bytes.fill(0, this.#cursor.start, this.#cursor.end)
     }
-    this.#place(h1, h2, this.#append(keySource, keyStart, keyEnd, valueSource, valueStart, valueEnd), isDelete)
+    this.#place(
+      h1,
+      h2,
+      this.#append(keySource, keyStart, keyEnd, valueSource, valueStart, valueEnd),
+      isDelete,
+    )
   }
 
   /** Points the index to a record and keeps count of tombstones. */

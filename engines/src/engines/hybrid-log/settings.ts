@@ -25,7 +25,12 @@ export const hybridLogSettingsSchema = z.strictObject({
     .max(1024 * MIB)
     .default(16 * MIB)
     .describe("Length of the read-only region: when it is full it becomes a run, in bytes"),
-  maxRunsPerLevel: z.int().min(2).max(64).default(4).describe("Runs of a level that merge into one of the next"),
+  maxRunsPerLevel: z
+    .int()
+    .min(2)
+    .max(64)
+    .default(4)
+    .describe("Runs of a level that merge into one of the next"),
   compactionEnabled: z.boolean().default(true).describe("Whether runs merge at all"),
 })
 

@@ -81,7 +81,11 @@ export class Dumper {
       if (pending !== undefined) await pending
       end = 0
     }
-    for (let next: IteratorResult<[ByteString, Uint8Array]> = { value: first }; !next.done; next = rest.next()) {
+    for (
+      let next: IteratorResult<[ByteString, Uint8Array]> = { value: first };
+      !next.done;
+      next = rest.next()
+    ) {
       const [key, value] = next.value
       const bytesMax = RECORD_HEADER_BYTES_MAX + key.length + value.length
       if (end + bytesMax > buffer.length) {

@@ -63,9 +63,8 @@ export class MemoryEngine implements EngineCore {
     }
   }
 
-  /** Memory is the caller's to size: there is no limit here. */
   admit(): void {
-    return undefined
+    // Whatever fits the process is taken: this engine has no memory budget and waits for no disk.
   }
 
   async *scan(options: ScanOptions): AsyncGenerator<KeyValue[]> {
