@@ -80,9 +80,12 @@ export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
     const engine = await PartitionEngine.open({
       definition: definition as EngineDefinition<unknown>,
       settings,
-      store: options.store ?? "default",
-      partition: options.partition ?? 0,
-      partitionCount: options.partitionCount ?? 1,
+      identity: {
+        store: options.store ?? "default",
+        partition: options.partition ?? 0,
+        partitionCount: options.partitionCount ?? 1,
+        engine: definition.name,
+      },
       parts: { seams, directory: runDirectory, repository, valueBytesMax, warn },
       afterClose: closeAll,
     })

@@ -3,6 +3,7 @@
 
 import { assert } from "../base/assert.ts"
 import type { CoreHost, EngineCore, EngineDefinition } from "../core.ts"
+import type { EngineName } from "../engine.ts"
 import type { Seams } from "../io/seams.ts"
 import { Merger } from "../runs/merger.ts"
 import type { RunDirectory } from "../runs/run-directory.ts"
@@ -11,6 +12,14 @@ import type { VersionName } from "../snapshots/manifest.ts"
 import type { Repository } from "../snapshots/repository.ts"
 import { ListedRuns } from "./listed-runs.ts"
 import type { StateDescription } from "./state-file.ts"
+
+/** Which partition it is, and what runs it; as versions are filed. */
+export interface PartitionIdentity {
+  readonly store: string
+  readonly partition: number
+  readonly partitionCount: number
+  readonly engine: EngineName
+}
 
 /** What does not change between the states of one partition. */
 export interface PartitionParts {

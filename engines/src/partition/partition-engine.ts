@@ -25,37 +25,18 @@ import type {
 import type { RunFigures } from "../runs/run.ts"
 import type { RunDirectory } from "../runs/run-directory.ts"
 import type { OpenRun } from "../runs/run-set.ts"
-import {
-  MANIFEST_FORMAT,
-  type Manifest,
-  type StoredRun,
-  type VersionName,
-  type VersionSummary,
-} from "../snapshots/manifest.ts"
-import {
-  extendLine,
-  newestOnLine,
-  newTimelineId,
-  resolveVersion,
-  startsNewTimeline,
-} from "../snapshots/timeline.ts"
-import { LiveState, type PartitionParts } from "./live-state.ts"
+import type { VersionName, VersionSummary } from "../snapshots/manifest.ts"
+import { newestOnLine, newTimelineId, resolveVersion, startsNewTimeline } from "../snapshots/timeline.ts"
+import { LiveState, type PartitionIdentity, type PartitionParts } from "./live-state.ts"
 import { ReplacedStates } from "./replaced-states.ts"
 import { checkManifest, emptySource, type RestoreSource, versionSource } from "./restore-source.ts"
+import { SnapshotQueue } from "./snapshot-queue.ts"
 import { publishStateFile, readStateFile, STATE_FORMAT, type StateDescription } from "./state-file.ts"
 
-/** Longest metadata of a version, in bytes. */
-export const METADATA_BYTES_MAX = 1024 * 1024
 const EMPTY = new Uint8Array(0)
 
-/** Who the partition is. */
-export interface PartitionIdentity {
-  readonly store: string
-  readonly partition: number
-  readonly partitionCount: number
-}
-
-export interface PartitionEngineOptions<Settings> extends PartitionIdentity {
+export interface PartitionEngineOptions<Settings> {
+  readonly identity: PartitionIdentity
   readonly definition: EngineDefinition<Settings>
   readonly settings: Settings
   readonly parts: Omit<PartitionParts, "poison">
@@ -71,11 +52,7 @@ export class PartitionEngine<Settings> implements Engine {
   readonly #replaced: ReplacedStates
   #state: LiveState
   #lineage: string
-  /** The newest version sealed, committed or not. */
-  #sealedVersion: number
-  /** Snapshots that are sealed and not yet committed, and the end of the last of them. */
-  #pendingSnapshotCount = 0
-  #lastCommit: Promise<unknown> = Promise.resolve()
+  #snapshots: SnapshotQueue
   #restore: Promise<unknown> | undefined
   /** Why nothing may be written any more. */
   #refusal: EngineError | undefined
@@ -100,7 +77,7 @@ export class PartitionEngine<Settings> implements Engine {
     this.#replaced = opened.replaced
     this.#state = opened.state
     this.#lineage = opened.lineage
-    this.#sealedVersion = opened.state.version
+    this.#snapshots = new SnapshotQueue(opened.state, options.identity, opened.parts)
   }
 
   /**
@@ -202,42 +179,9 @@ export class PartitionEngine<Settings> implements Engine {
   }
 
   async snapshot({ version, metadata = EMPTY }: SnapshotOptions): Promise<SnapshotResult> {
-    // Everything up to the flush happens before the call returns: an async function runs to its first await.
     this.#checkWritable()
     if (this.#restore !== undefined) throw restoreInProgress()
-    this.#checkVersion(version)
-    if (metadata.length > METADATA_BYTES_MAX) {
-      throw new EngineError(
-        "METADATA_TOO_LARGE",
-        `the metadata has ${metadata.length} bytes; at most ${METADATA_BYTES_MAX} are allowed`,
-      )
-    }
-    const { clock } = this.#parts.seams
-    const startedMs = clock.monotonicMs()
-    const state = this.#state
-    const createdMs = clock.nowMs()
-    const { recordCount } = state.core.statistics()
-    const seal = state.core.seal()
-    const sealMs = clock.monotonicMs() - startedMs
-    this.#sealedVersion = version
-    state.runs.version = version
-    const flushed = state.core.flush(seal).then((runs) => ({ runs, engineState: state.core.engineState() }))
-    const draft = { version, metadata: new Uint8Array(metadata), createdMs, recordCount }
-    this.#pendingSnapshotCount++
-    const committed = this.#lastCommit.then(() => this.#commit(state, draft, flushed))
-    this.#lastCommit = committed.catch(() => undefined)
-    // A flush that fails is reported by the commit, which may still wait for the one before it.
-    flushed.catch(() => undefined)
-    try {
-      const result = await committed
-      return { ...result, sealMs, totalMs: clock.monotonicMs() - startedMs }
-    } finally {
-      this.#pendingSnapshotCount--
-      if (this.#pendingSnapshotCount === 0) {
-        this.#sealedVersion = this.#state.version
-        this.#state.listed.keepOnly(this.#state.runs.newestFirst)
-      }
-    }
+    return this.#snapshots.snapshot({ version, metadata })
   }
 
   async restore(options: RestoreOptions): Promise<RestoreResult> {
@@ -253,18 +197,18 @@ export class PartitionEngine<Settings> implements Engine {
   }
 
   listVersions(): Promise<VersionSummary[]> {
-    const { store, partition } = this.#options
+    const { store, partition } = this.#options.identity
     return this.#parts.repository.listVersions(store, partition)
   }
 
   async deleteVersion(version: number, timeline?: string): Promise<void> {
-    const { store, partition } = this.#options
+    const { store, partition } = this.#options.identity
     const name = resolveVersion(await this.listVersions(), { version, timeline }, this.line)
     await this.#parts.repository.deleteVersion(store, partition, name)
   }
 
   async pinVersion(version: number, pinned: boolean, timeline?: string): Promise<void> {
-    const { store, partition } = this.#options
+    const { store, partition } = this.#options.identity
     const name = resolveVersion(await this.listVersions(), { version, timeline }, this.line)
     await this.#parts.repository.pin(store, partition, name, pinned)
   }
@@ -291,7 +235,7 @@ export class PartitionEngine<Settings> implements Engine {
     this.#refusal = new EngineError("ENGINE_CLOSED", "the engine is closed")
     const { directory } = this.#parts
     await this.#restore?.catch(() => undefined)
-    await this.#lastCommit
+    await this.#snapshots.idle()
     try {
       if (poisoned === undefined) {
         await this.#state.merger?.close()
@@ -323,21 +267,6 @@ export class PartitionEngine<Settings> implements Engine {
     if (this.#refusal !== undefined) throw this.#refusal
   }
 
-  #checkVersion(version: number): void {
-    if (!Number.isSafeInteger(version) || version < 1) {
-      throw new EngineError(
-        "VERSION_INVALID",
-        `${version} is no version: it is a whole number from 1 to 2^53 - 1`,
-      )
-    }
-    if (version <= this.#sealedVersion) {
-      throw new EngineError(
-        "VERSION_NOT_ASCENDING",
-        `version ${version} is not above ${this.#sealedVersion}, the newest one of partition ${this.#options.partition}`,
-      )
-    }
-  }
-
   #poison(cause: unknown): void {
     if (this.#refusal !== undefined) return
     const why = cause instanceof Error ? cause.message : String(cause)
@@ -349,54 +278,6 @@ export class PartitionEngine<Settings> implements Engine {
     this.#parts.warn("the partition takes no more writes", cause)
   }
 
-  async #commit(
-    state: LiveState,
-    draft: { version: number; metadata: Uint8Array; createdMs: number; recordCount: number },
-    flushed: Promise<{ runs: readonly OpenRun[]; engineState: unknown }>,
-  ): Promise<Omit<SnapshotResult, "sealMs" | "totalMs">> {
-    const { runs, engineState } = await flushed
-    try {
-      const stored = await state.listed.store(runs)
-      const name = { timeline: state.timeline, version: draft.version }
-      const line = extendLine(state.line, name)
-      await this.#parts.repository.commit({
-        ...this.#manifestOf(state, stored.runs),
-        ...name,
-        parent: state.line.at(-1) ?? null,
-        line,
-        createdMs: draft.createdMs,
-        engineState,
-        metadata: Buffer.from(draft.metadata).toString("base64"),
-        recordCount: draft.recordCount,
-        bytesNew: stored.bytesNew,
-        bytesReused: stored.bytesReused,
-      })
-      state.line = line
-      state.metadata = draft.metadata
-      const { bytesNew, bytesReused, chunksNew, chunksReused } = stored
-      return { ...name, bytesNew, bytesReused, chunksNew, chunksReused }
-    } finally {
-      for (const run of runs) run.release()
-    }
-  }
-
-  #manifestOf(
-    state: LiveState,
-    runs: readonly StoredRun[],
-  ): Pick<Manifest, "format" | "store" | "partition" | "partitionCount" | "engine" | "hashSeed" | "runs"> {
-    const { store, partition, partitionCount, definition } = this.#options
-    const { hashSeed } = state
-    return {
-      format: MANIFEST_FORMAT,
-      store,
-      partition,
-      partitionCount,
-      engine: definition.name,
-      hashSeed,
-      runs,
-    }
-  }
-
   async #restoreState(options: RestoreOptions): Promise<RestoreResult> {
     const { clock } = this.#parts.seams
     const startedMs = clock.monotonicMs()
@@ -405,7 +286,7 @@ export class PartitionEngine<Settings> implements Engine {
     const replaced = newIdentity(this.#parts)
     const lineage = newIdentity(this.#parts)
     try {
-      await this.#lastCommit
+      await this.#snapshots.idle()
       const settled = await this.#state.settle()
       this.#replaced.add(replaced, settled.description, settled.runs)
       try {
@@ -422,7 +303,7 @@ export class PartitionEngine<Settings> implements Engine {
     this.#state = next
     this.#crashedLine = undefined
     this.#lineage = lineage
-    this.#sealedVersion = next.version
+    this.#snapshots = new SnapshotQueue(next, this.#options.identity, this.#parts)
     await old.close()
     await this.#removeUnused()
     const { version, timeline, metadata } = this.position
@@ -431,7 +312,7 @@ export class PartitionEngine<Settings> implements Engine {
 
   async #sourceOf(options: RestoreOptions): Promise<RestoreSource> {
     const { repository, directory, seams } = this.#parts
-    const { store, partition, partitionCount, definition } = this.#options
+    const { store, partition, partitionCount, engine } = this.#options.identity
     const newTimeline = options.newTimeline ?? newTimelineId(seams.clock, seams.random)
     if ("empty" in options) return emptySource(newTimeline, randomSeed(seams.random.bytes(4)))
     if ("replaced" in options) {
@@ -447,7 +328,7 @@ export class PartitionEngine<Settings> implements Engine {
       throw new EngineError("SNAPSHOT_NOT_FOUND", `partition ${partition} of ${store} has no version yet`)
     }
     const manifest = await repository.readManifest(store, partition, name)
-    checkManifest(manifest, definition.name, partitionCount)
+    checkManifest(manifest, engine, partitionCount)
     // Who restores several partitions together decides for all of them.
     const isForked = options.newTimeline !== undefined || startsNewTimeline([versions], name)
     const timeline = isForked ? newTimeline : name.timeline
@@ -455,11 +336,11 @@ export class PartitionEngine<Settings> implements Engine {
   }
 
   #publish(present: StateDescription, marks: { isClean: boolean; lineage: string }): Promise<void> {
-    const { store, partition, definition } = this.#options
+    const { store, partition, engine } = this.#options.identity
     const { directory, seams } = this.#parts
     return publishStateFile(seams.fileSystem, directory.directory, {
       format: STATE_FORMAT,
-      engine: definition.name,
+      engine,
       store,
       partition,
       ...marks,

@@ -1,0 +1,136 @@
+// Snapshots of one state: each is sealed when it is asked for, and they are committed one after the other.
+//
+//   seal 1   seal 2   seal 3              in the turns of the calls; a seal is a few assignments
+//      flush 1 ── flush 2 ── flush 3      the core's own order
+//         commit 1 ──── commit 2 ──── …   store what the repository lacks, then the manifest
+//
+// One that fails leaves nothing behind but chunks that nobody lists, and the next one goes on without it.
+
+import { EngineError } from "../base/error.ts"
+import type { SnapshotOptions, SnapshotResult } from "../engine.ts"
+import type { OpenRun } from "../runs/run-set.ts"
+import { MANIFEST_FORMAT, METADATA_BYTES_MAX } from "../snapshots/manifest.ts"
+import { extendLine } from "../snapshots/timeline.ts"
+import type { LiveState, PartitionIdentity, PartitionParts } from "./live-state.ts"
+
+/** A version that is sealed and not committed yet. */
+interface Draft {
+  readonly version: number
+  readonly metadata: Uint8Array
+  readonly createdMs: number
+  readonly recordCount: number
+  readonly flushed: Promise<{ readonly runs: readonly OpenRun[]; readonly engineState: unknown }>
+}
+
+export class SnapshotQueue {
+  readonly #state: LiveState
+  readonly #identity: PartitionIdentity
+  readonly #parts: PartitionParts
+  /** The newest version sealed, committed or not. */
+  #sealedVersion: number
+  #pendingCount = 0
+  #lastCommit: Promise<unknown> = Promise.resolve()
+
+  constructor(state: LiveState, identity: PartitionIdentity, parts: PartitionParts) {
+    this.#state = state
+    this.#identity = identity
+    this.#parts = parts
+    this.#sealedVersion = state.version
+  }
+
+  /** See `Engine.snapshot`: the state is fixed when the call returns. */
+  async snapshot({ version, metadata }: Required<SnapshotOptions>): Promise<SnapshotResult> {
+    // An async function runs to its first await in the caller's turn.
+    this.#check(version, metadata)
+    const { clock } = this.#parts.seams
+    const startedMs = clock.monotonicMs()
+    const draft = this.#seal(version, metadata)
+    const sealMs = clock.monotonicMs() - startedMs
+    this.#pendingCount++
+    const committed = this.#lastCommit.then(() => this.#commit(draft))
+    this.#lastCommit = committed.catch(() => undefined)
+    // A flush that fails is reported by the commit, which may still wait for the one before it.
+    draft.flushed.catch(() => undefined)
+    try {
+      return { ...(await committed), sealMs, totalMs: clock.monotonicMs() - startedMs }
+    } finally {
+      this.#pendingCount--
+      if (this.#pendingCount === 0) {
+        this.#sealedVersion = this.#state.version
+        this.#state.listed.keepOnly(this.#state.runs.newestFirst)
+      }
+    }
+  }
+
+  /** Resolves when all versions sealed so far are committed or have failed. */
+  async idle(): Promise<void> {
+    await this.#lastCommit
+  }
+
+  #check(version: number, metadata: Uint8Array): void {
+    if (!Number.isSafeInteger(version) || version < 1) {
+      throw new EngineError(
+        "VERSION_INVALID",
+        `${version} is no version: it is a whole number from 1 to 2^53 - 1`,
+      )
+    }
+    if (version <= this.#sealedVersion) {
+      throw new EngineError(
+        "VERSION_NOT_ASCENDING",
+        `version ${version} is not above ${this.#sealedVersion}, the newest one of partition ${this.#identity.partition}`,
+      )
+    }
+    if (metadata.length > METADATA_BYTES_MAX) {
+      throw new EngineError(
+        "METADATA_TOO_LARGE",
+        `the metadata has ${metadata.length} bytes; at most ${METADATA_BYTES_MAX} are allowed`,
+      )
+    }
+  }
+
+  #seal(version: number, metadata: Uint8Array): Draft {
+    const { core, runs } = this.#state
+    const createdMs = this.#parts.seams.clock.nowMs()
+    const { recordCount } = core.statistics()
+    const seal = core.seal()
+    this.#sealedVersion = version
+    runs.version = version
+    const flushed = core.flush(seal).then((held) => ({ runs: held, engineState: core.engineState() }))
+    return { version, metadata: new Uint8Array(metadata), createdMs, recordCount, flushed }
+  }
+
+  async #commit(draft: Draft): Promise<Omit<SnapshotResult, "sealMs" | "totalMs">> {
+    const state = this.#state
+    const { runs, engineState } = await draft.flushed
+    try {
+      const stored = await state.listed.store(runs)
+      const name = { timeline: state.timeline, version: draft.version }
+      const line = extendLine(state.line, name)
+      const { store, partition, partitionCount, engine } = this.#identity
+      await this.#parts.repository.commit({
+        format: MANIFEST_FORMAT,
+        store,
+        partition,
+        partitionCount,
+        ...name,
+        parent: state.line.at(-1) ?? null,
+        line,
+        createdMs: draft.createdMs,
+        engine,
+        hashSeed: state.hashSeed,
+        runs: stored.runs,
+        engineState,
+        metadata: Buffer.from(draft.metadata).toString("base64"),
+        recordCount: draft.recordCount,
+        bytesNew: stored.bytesNew,
+        bytesReused: stored.bytesReused,
+      })
+      state.line = line
+      state.metadata = draft.metadata
+      const { bytesNew, bytesReused, chunksNew, chunksReused } = stored
+      return { ...name, bytesNew, bytesReused, chunksNew, chunksReused }
+    } finally {
+      for (const run of runs) run.release()
+    }
+  }
+}
