@@ -448,6 +448,22 @@ describe.each(engineNames)("%s", (name) => {
       expect(await reasonOf(() => engine.snapshot({ version: 1 }))).toBe("ENGINE_CLOSED")
     })
 
+    test("after a failed sync of a run no later write is acknowledged; reads go on; reopening gives the version", async () => {
+      const { engine, seams } = await tinyEngine(name)
+      await engine.set(bytes("a"), bytes("1"))
+      await engine.snapshot({ version: 1 })
+      await engine.set(bytes("a"), bytes("2"))
+      seams.fileSystem.failNth("sync", 1)
+      expect(await reasonOf(() => engine.snapshot({ version: 2 }))).toBe("STORAGE_FAILED")
+      expect(await reasonOf(() => engine.set(bytes("b"), bytes("1")))).toBe("ENGINE_POISONED")
+      expect(await reasonOf(() => engine.snapshot({ version: 2 }))).toBe("ENGINE_POISONED")
+      expect(await read(engine, "a")).toBe("2")
+      await engine.close()
+      const again = await openTiny(name, afterKill(seams, 2))
+      expect(again.recovery).toBe("crashed")
+      expect(await contents(again)).toEqual(new Map([["a", "1"]]))
+    })
+
     test("a full disk fails the snapshot, keeps reads, and is forgotten when there is space", async () => {
       const { engine, seams } = await tinyEngine(name)
       await engine.set(bytes("a"), bytes("1"))

@@ -1,6 +1,7 @@
 // Writes everything below a seal as one run, in slices, so that reads and writes go on. Dumps follow one another:
 // the layers of one are folded together before the next begins.
 
+import { isEngineError } from "../../base/error.ts"
 import { KeyHasher } from "../../base/key-hash.ts"
 import { encodeRecordHeader, RECORD_HEADER_BYTES_MAX } from "../../base/record.ts"
 import type { CoreHost } from "../../core.ts"
@@ -62,6 +63,8 @@ export class Dumper {
       runs.retire(replaced)
       return runs.retainAll()
     } catch (error) {
+      // Space comes back; a disk that has failed once may have lost more than it told.
+      if (!isEngineError(error, "STORAGE_FULL")) this.#host.poison(error)
       await writer.abandon()
       throw error
     }
