@@ -70,3 +70,7 @@ test("closed files leave no descriptor open", async () => {
   }
   expect(descriptors()).toBe(before)
 })
+
+test("a directory that the file system will never make is refused, at once", async () => {
+  await expectReason(new NodeFileSystem().makeDirectory("/proc/varve/below"), "STORAGE_FAILED")
+})

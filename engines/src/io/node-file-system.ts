@@ -105,19 +105,28 @@ export class NodeFileSystem implements FileSystem {
 
 /** Makes `path` and what is missing above it, from the top down; each name is synced before the next is made. */
 async function makeDurably(path: string): Promise<void> {
+  const failure = await makeOne(path)
+  if (failure === undefined) return
+  if (systemCode(failure) !== "ENOENT" || dirname(path) === path) {
+    throw storageError("make directory", path, failure)
+  }
+  await makeDurably(dirname(path))
+  // Once more and not again: there are file systems, such as /proc, that say ENOENT whatever is there.
+  const still = await makeOne(path)
+  if (still !== undefined) throw storageError("make directory", path, still)
+}
+
+/** Why the directory is not there and could not be made; undefined when it is there, durably. */
+async function makeOne(path: string): Promise<unknown> {
   try {
     await mkdir(path)
   } catch (error) {
-    const code = systemCode(error)
-    if (code === "EEXIST") {
-      const found = await stat(path).catch(refused("ask the status of", path))
-      if (found.isDirectory()) return
-    }
-    if (code !== "ENOENT" || dirname(path) === path) throw storageError("make directory", path, error)
-    await makeDurably(dirname(path))
-    return makeDurably(path)
+    if (systemCode(error) !== "EEXIST") return error
+    const found = await stat(path).catch(refused("ask the status of", path))
+    return found.isDirectory() ? undefined : error
   }
   await syncDirectory(dirname(path))
+  return undefined
 }
 
 async function syncDirectory(path: string): Promise<void> {
