@@ -9,6 +9,7 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js"
 import { type StateBackendClient, VarveError, varveErrorOf } from "@varve/proto"
+import { unwatchAbort, watchAbort } from "./abort-watch.ts"
 import { Backoff } from "./backoff.ts"
 import { type CallOptions, deadlineOf, type Settings } from "./options.ts"
 
@@ -128,10 +129,10 @@ export class ControlCalls {
     }
     const forget = (): void => {
       this.#running.delete(finish)
-      signal?.removeEventListener("abort", onAbort)
+      if (signal !== undefined) unwatchAbort(signal, onAbort)
     }
     this.#running.add(finish)
-    signal?.addEventListener("abort", onAbort)
+    if (signal !== undefined) watchAbort(signal, onAbort)
     return forget
   }
 

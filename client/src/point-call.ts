@@ -2,6 +2,7 @@
 // `write` has one for each frame that it is spread over. Each promise settles once; whatever comes later is dropped.
 
 import { decodeValue, ValueCursor, VarveError } from "@varve/proto"
+import { unwatchAbort, watchAbort } from "./abort-watch.ts"
 import type { Frame } from "./frame.ts"
 import type { CallOptions } from "./options.ts"
 
@@ -31,7 +32,7 @@ export abstract class PointCall {
     if (signal.aborted) throw cancelled(signal, false)
     this.#signal = signal
     this.#onAbort = () => this.giveUp(cancelled(signal, this.frame?.sent === true))
-    signal.addEventListener("abort", this.#onAbort)
+    watchAbort(signal, this.#onAbort)
   }
 
   /** Records of this share in its frame. */
@@ -52,7 +53,7 @@ export abstract class PointCall {
   protected settle(): boolean {
     if (this.#settled) return false
     this.#settled = true
-    if (this.#onAbort !== undefined) this.#signal?.removeEventListener("abort", this.#onAbort)
+    if (this.#signal !== undefined && this.#onAbort !== undefined) unwatchAbort(this.#signal, this.#onAbort)
     return true
   }
 

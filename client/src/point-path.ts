@@ -11,6 +11,7 @@
 // frame's buffer.
 
 import { type DescribeResponse, VarveError } from "@varve/proto"
+import { unwatchAbort, watchAbort } from "./abort-watch.ts"
 import { Connection, type ConnectionOwner } from "./connection.ts"
 import { DeadlineAlarm } from "./deadline-alarm.ts"
 import { Fifo } from "./fifo.ts"
@@ -129,12 +130,12 @@ export class PointPath implements ConnectionOwner {
     return new Promise((resolve) => {
       const finish = (): void => {
         clearTimeout(timer)
-        signal?.removeEventListener("abort", finish)
+        if (signal !== undefined) unwatchAbort(signal, finish)
         entry.over = true
         resolve()
       }
       const timer = setTimeout(finish, deadlineMs)
-      signal?.addEventListener("abort", finish)
+      if (signal !== undefined) watchAbort(signal, finish)
       const entry: WaitingTurn = { over: false, turn: () => this.#afterFrames(finish) }
       if (this.#waiting.length === 0 && this.#topology !== undefined) {
         entry.turn()

@@ -9,7 +9,13 @@
 // Order: calls about one partition take effect in the order in which they are made, awaited or not. `snapshot`,
 // `restore` and `scan` begin when every point call that was made before them has its answer.
 
-import { checkKeyBytes, type RestoreResponse, recordBytes, VarveError } from "@varve/proto"
+import {
+  checkKeyBytes,
+  PARTITION_COUNT_MAX,
+  type RestoreResponse,
+  recordBytes,
+  VarveError,
+} from "@varve/proto"
 import { parseAddress } from "./address.ts"
 import { type Bytes, EMPTY, toBytes } from "./bytes.ts"
 import { type CallEnd, ControlCalls } from "./control-calls.ts"
@@ -188,12 +194,12 @@ export class State {
     const end = this.#control.endOf(options, this.#settings.longDeadlineMs)
     const request = {
       store: this.#settings.store,
-      partition: options.partition,
+      partition: options.partition === undefined ? undefined : toPartition(options.partition),
       prefix: toBytes(options.prefix ?? EMPTY, "prefix"),
       start: toBytes(options.start ?? EMPTY, "start"),
       end: toBytes(options.end ?? EMPTY, "end"),
       keysOnly: options.keysOnly ?? false,
-      limit: BigInt(options.limit ?? 0),
+      limit: toLimit(options.limit ?? 0),
     }
     await this.#settled(end)
     for await (const { records } of this.#control.stream((channel) => channel.scan, request, end)) {
@@ -207,7 +213,7 @@ export class State {
    */
   async snapshot(options: SnapshotOptions): Promise<SnapshotResult> {
     const end = this.#control.endOf(options, this.#settings.longDeadlineMs)
-    const partitions = [...(options.partitions ?? [])]
+    const partitions = toPartitions(options.partitions)
     const version = toVersion(options.version)
     const metadata = Buffer.from(toBytes(options.metadata ?? EMPTY, "metadata"))
     await this.#settled(end)
@@ -224,7 +230,7 @@ export class State {
     const end = this.#control.endOf(options, this.#settings.longDeadlineMs)
     const request = {
       store: this.#settings.store,
-      partitions: [...(options.partitions ?? [])],
+      partitions: toPartitions(options.partitions),
       version: options.version === undefined ? undefined : toVersion(options.version),
       timeline: options.timeline ?? "",
       replaced: options.replaced ?? "",
@@ -241,7 +247,7 @@ export class State {
     options: CallOptions & { readonly partitions?: readonly number[] } = {},
   ): Promise<SnapshotSummary[]> {
     const end = this.#control.endOf(options, this.#settings.deadlineMs)
-    const request = { store: this.#settings.store, partitions: [...(options.partitions ?? [])] }
+    const request = { store: this.#settings.store, partitions: toPartitions(options.partitions) }
     return plain((await this.#control.read((channel) => channel.listSnapshots, request, end)).snapshots)
   }
 
@@ -382,6 +388,21 @@ function toKey(key: Bytes): Uint8Array {
 /** Bytes that stay as they are: of a text they are new already, of the caller's array a copy. */
 function owned(given: Bytes, bytes: Uint8Array): Uint8Array {
   return typeof given === "string" ? bytes : Uint8Array.from(bytes)
+}
+
+function toPartitions(partitions: readonly number[] = []): number[] {
+  return partitions.map(toPartition)
+}
+
+/** Whether the store has it is the daemon's to say. */
+function toPartition(partition: number): number {
+  if (Number.isInteger(partition) && partition >= 0 && partition < PARTITION_COUNT_MAX) return partition
+  throw new VarveError("PARTITION_OUT_OF_RANGE", `a partition is a whole number from 0, not ${partition}`)
+}
+
+function toLimit(limit: number): bigint {
+  if (Number.isSafeInteger(limit) && limit >= 0) return BigInt(limit)
+  throw new VarveError("REQUEST_INVALID", `a limit is a whole number from 0, not ${limit}`)
 }
 
 function toVersion(version: number): bigint {

@@ -26,6 +26,7 @@ function response(partitionCount: number, addresses: string[], messageBytesMax =
           timeline: "",
           statistics: undefined,
           metadata: new Uint8Array(0),
+          metadataBytes: 0,
         })),
         settings: {},
         repository: "",

@@ -1,5 +1,6 @@
 // The client against a small daemon: what callers see.
 
+import { getEventListeners } from "node:events"
 import { connect, type State, VarveError } from "@varve/client"
 import { partitionOfKey } from "@varve/proto"
 import { afterEach, expect, test } from "vitest"
@@ -201,6 +202,21 @@ test("client: bad arguments fail the call alone", async () => {
   expect(await reasonOf(state.set("k", Buffer.alloc(101)))).toBe("VALUE_TOO_LARGE")
   expect(await reasonOf(state.write([{ key: "k", value: Buffer.alloc(101) }]))).toBe("VALUE_TOO_LARGE")
   expect(await reasonOf(state.get(7 as never))).toBe("REQUEST_INVALID")
+  // UTF-8 has no bytes for these: they would be one key.
+  expect(await reasonOf(state.set("\ud800", "v"))).toBe("REQUEST_INVALID")
+  expect(await reasonOf(state.get("\udc01"))).toBe("REQUEST_INVALID")
+  expect(await reasonOf(state.set("k", "half \ud800"))).toBe("REQUEST_INVALID")
+  for (const limit of [1.5, -1, Number.NaN]) {
+    expect(await reasonOf(state.scan({ limit }).next())).toBe("REQUEST_INVALID")
+  }
+  for (const partition of [1.5, -1, Number.NaN, "1" as never]) {
+    expect(await reasonOf(state.scan({ partition }).next())).toBe("PARTITION_OUT_OF_RANGE")
+    expect(await reasonOf(state.snapshot({ version: 1, partitions: [partition] }))).toBe(
+      "PARTITION_OUT_OF_RANGE",
+    )
+    expect(await reasonOf(state.restore({ partitions: [partition] }))).toBe("PARTITION_OUT_OF_RANGE")
+    expect(await reasonOf(state.listSnapshots({ partitions: [partition] }))).toBe("PARTITION_OUT_OF_RANGE")
+  }
   expect(await reasonOf(state.get("k", { deadlineMs: 0 }))).toBe("REQUEST_INVALID")
   expect(await reasonOf(state.get("k", { partition: 9 }))).toBe("PARTITION_OUT_OF_RANGE")
   expect(await reasonOf(state.snapshot({ version: 0 }))).toBe("VERSION_INVALID")
@@ -275,6 +291,16 @@ test("client: a deadline fails the call, and says whether it was sent", async ()
     reason: "DEADLINE_PASSED",
     message: expect.stringContaining("not sent"),
   })
+})
+
+test("client: calls that share a signal share one listener on it", async () => {
+  const { state } = await pair()
+  await state.set("k", "v")
+  const { signal } = new AbortController()
+  const calls = Array.from({ length: 100 }, () => state.get("k", { signal }))
+  expect(getEventListeners(signal, "abort").length).toBe(1)
+  await Promise.all(calls)
+  expect(getEventListeners(signal, "abort").length).toBe(0)
 })
 
 test("client: an aborted signal cancels the call, before and after it was sent", async () => {

@@ -263,6 +263,7 @@ export class MemoryDaemon {
             timeline: "",
             statistics: undefined,
             metadata: new Uint8Array(0),
+            metadataBytes: 0,
           })),
           settings: { color: "grey" },
           repository: "memory:",
@@ -354,5 +355,6 @@ function summary(version: number, metadata: Uint8Array): SnapshotDescription {
     bytesNew: 1n,
     partitions: [0],
     metadata,
+    metadataBytes: metadata.length,
   }
 }

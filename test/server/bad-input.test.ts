@@ -355,7 +355,10 @@ test("bytes that are no message, and a message that is cut off, are the caller's
     0,
   )
   const cut = await rawCall("Get", whole.subarray(0, whole.length - 1))
-  ok(cut.trailers["grpc-status"] !== "0")
+  strictEqual(cut.trailers["grpc-status"], String(status.INVALID_ARGUMENT))
+  ok(cut.trailers["grpc-status-details-bin"] !== undefined)
+  const twice = await rawCall("Get", Buffer.concat([whole, whole]))
+  strictEqual(twice.trailers["grpc-status"], String(status.INVALID_ARGUMENT))
   const unknown = await rawCall("NoSuchCall", whole)
   strictEqual(unknown.trailers["grpc-status"], String(status.UNIMPLEMENTED))
 })
@@ -443,3 +446,27 @@ async function rawCall(
     session.close()
   }
 }
+
+test("metadata that would not fit an answer about many versions is left out, and its size is told", async () => {
+  const large = 300_000
+  const small = bytes("offset 1")
+  await client.snapshot(1001, { metadata: big(large) })
+  await client.snapshot(1002, { metadata: big(large) })
+  for (const { metadata, metadataBytes } of (await client.describe("default")).stores[0]!.partitions) {
+    deepStrictEqual([metadata.length, metadataBytes], [0, large])
+  }
+  await client.snapshot(1003, { metadata: small })
+  const listed = (await client.listSnapshots()).filter(({ version }) => version > 1000n)
+  deepStrictEqual(
+    listed.map(({ version, metadata, metadataBytes }) => [version, metadata.length, metadataBytes]),
+    [
+      [1001n, 0, large],
+      [1002n, 0, large],
+      [1003n, small.length, small.length],
+    ],
+  )
+  for (const { metadata } of (await client.describe("default")).stores[0]!.partitions) {
+    deepStrictEqual(Buffer.from(metadata), small)
+  }
+  deepStrictEqual((await client.restore({ version: 1001n })).metadata.length, large)
+})

@@ -66,6 +66,11 @@ test("http: what is not allowed is refused with its reason", async () => {
     ["POST", "/v1/stores/nowhere/restore", {}, 404, "STORE_UNKNOWN"],
     ["POST", restore, { versoin: 1 }, 400, "REQUEST_INVALID"],
     ["POST", restore, { version: "x" }, 400, "REQUEST_INVALID"],
+    ...[true, [3], "", "0x10", 1.5, null].map(
+      (version) => ["POST", restore, { version }, 400, "REQUEST_INVALID"] as const,
+    ),
+    ["GET", "/v1/stores/%ff/snapshots", undefined, 400, "REQUEST_INVALID"],
+    [`GET`, `/v1/stores/${"a".repeat(1000)}/snapshots`, undefined, 414, "REQUEST_INVALID"],
     ["POST", restore, { version: 99 }, 404, "SNAPSHOT_NOT_FOUND"],
     ["POST", "/v1/stores/default/snapshots", { version: 0 }, 400, "VERSION_INVALID"],
     [

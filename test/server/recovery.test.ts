@@ -164,6 +164,16 @@ test("a stop lets calls finish and refuses new ones; the state is kept", async (
   deepStrictEqual(await contents(next.client), new Set(["kept"]))
 })
 
+test("a stop that cannot keep everything says so, and its exit code too", async () => {
+  const { daemon, client } = await first()
+  await fill(client, "nowhere to go")
+  await rm(join(daemon.directory, "data", "stores"), { recursive: true })
+  strictEqual(await daemon.kill("SIGTERM"), 70)
+  const events = daemon.log.map(({ event }) => event)
+  ok(events.includes("stop-failed"), events.join(" "))
+  ok(!events.includes("start-failed") && !events.includes("stopped"), events.join(" "))
+})
+
 test("a second signal ends the process at once", async () => {
   const { daemon, client } = await first()
   const stream = client.stub.pipeline()

@@ -123,7 +123,8 @@ export const settingRows: readonly SettingRow[] = [
     unit: "bytes",
     ...integer(MIB, 1024 * 1024 * MIB),
     default: String(256 * MIB),
-    description: "Requests being worked on and answers not yet taken, in all; above it: OVERLOADED.",
+    description:
+      "Requests being worked on and answers not yet taken, in all; above it: OVERLOADED. Messages that are still arriving have as much of their own.",
   },
   {
     key: "limits.streamInflightBytesMax",

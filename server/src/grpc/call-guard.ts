@@ -5,10 +5,13 @@
 //   - makes every status well-formed, short and explained, also those that grpc-js makes by itself (a passed
 //     deadline, a message over the limit, bytes that are no message);
 //   - counts calls and messages;
-//   - lets a handler stop reading (`CallGuard.of(call.metadata)`), which bounds what one stream can pile up.
+//   - lets a handler stop reading (`CallGuard.of(call.metadata)`), which bounds what one stream can pile up;
+//   - counts the bytes of messages that have not come in whole, and refuses more of them than the limit;
+//   - counts the answers of unary calls until the client takes them (streams count their own).
 //
-// Two things of grpc-js are used that its types keep private, each guarded by a test: the encoding of a
-// request (`incomingEncoding`), and that its own errors go through `sendStatus` of the call object.
+// Four things of grpc-js are used that its types keep private, each guarded by a test: the encoding of a request
+// (`incomingEncoding`), that its own errors go through `sendStatus` of the call object, that what arrives goes
+// through `decoder.write`, and that what is sent goes through `serializeMessage`.
 
 import {
   type Metadata,
@@ -20,6 +23,7 @@ import {
 import { ERROR_DETAILS_KEY, errorTable, type Reason } from "@varve/proto"
 import type { CallMetrics } from "../metrics/call-metrics.ts"
 import { statusOf, statusText } from "./failure.ts"
+import type { Inflight } from "./inflight.ts"
 
 type Listener = Parameters<ServerInterceptingCallInterface["start"]>[0]
 type CallStatus = Parameters<ServerInterceptingCallInterface["sendStatus"]>[0]
@@ -29,10 +33,35 @@ export interface Admission {
   open: boolean
 }
 
+/** What a guard works with. */
+export interface GuardHost {
+  readonly metrics: CallMetrics
+  readonly admission: Admission
+  /** Answers that are not taken yet. */
+  readonly inflight: Inflight
+  /** Messages that are still arriving: their own limit, so that they do not hold up whole ones. */
+  readonly arriving: Inflight
+}
+
+/** What a piece of a message costs besides its bytes: a peer may send it byte by byte. */
+const PIECE_OVERHEAD_BYTES = 128
+
+/** The parts of grpc-js's call object that its types keep private. */
+interface PrivateCall {
+  readonly incomingEncoding: unknown
+  readonly decoder: {
+    write(bytes: Buffer): Buffer[]
+    readonly readMessageRemaining: number
+    readPartialMessage: Buffer[]
+  }
+  serializeMessage(message: unknown): Buffer
+}
+
 const guards = new WeakMap<Metadata, CallGuard>()
 
 export class CallGuard extends ServerInterceptingCall {
   readonly #next: ServerInterceptingCallInterface
+  readonly #host: GuardHost
   readonly #metrics: CallMetrics
   readonly #path: string
   readonly #startedMs = performance.now()
@@ -40,16 +69,20 @@ export class CallGuard extends ServerInterceptingCall {
   #ended = false
   #readingPaused = false
   #readWanted = false
+  #arrivingBytes = 0
+  #answerBytes = 0
 
   constructor(
     next: ServerInterceptingCallInterface,
     path: string,
-    metrics: CallMetrics,
-    admission: Admission,
+    answersWithStream: boolean,
+    host: GuardHost,
   ) {
     super(next)
+    const { metrics, admission } = host
     this.#next = next
     this.#path = path
+    this.#host = host
     this.#metrics = metrics
     metrics.started(path)
     const send = next.sendStatus.bind(next)
@@ -58,7 +91,10 @@ export class CallGuard extends ServerInterceptingCall {
       this.#end(explained.code ?? status.UNKNOWN)
       send(explained)
     }
-    const encoding = (next as unknown as { incomingEncoding?: unknown }).incomingEncoding
+    const call = next as unknown as PrivateCall
+    this.#watchArrival(call)
+    if (!answersWithStream) this.#watchAnswer(call)
+    const encoding = call.incomingEncoding
     this.#refused = encoding !== "identity" || !admission.open
     if (encoding !== "identity") {
       next.sendStatus(
@@ -99,6 +135,8 @@ export class CallGuard extends ServerInterceptingCall {
       },
       onReceiveHalfClose: () => listener.onReceiveHalfClose(),
       onCancel: () => {
+        this.#countArriving(0)
+        this.#countAnswer(0)
         this.#end(status.CANCELLED)
         listener.onCancel()
       },
@@ -116,11 +154,62 @@ export class CallGuard extends ServerInterceptingCall {
 
   override sendMessage(message: unknown, callback: () => void): void {
     this.#metrics.sent(this.#path)
-    this.#next.sendMessage(message, callback)
+    this.#next.sendMessage(message, () => {
+      this.#countAnswer(0)
+      callback()
+    })
   }
 
   override sendStatus(callStatus: CallStatus): void {
     this.#next.sendStatus(callStatus)
+  }
+
+  /** Counts what arrives until it is a whole message. Above the limit the call is refused and drops the rest. */
+  #watchArrival({ decoder }: PrivateCall): void {
+    const { arriving } = this.#host
+    const write = decoder.write.bind(decoder)
+    let isDropped = false
+    decoder.write = (bytes) => {
+      if (isDropped || this.#refused) return []
+      const messages = write(bytes)
+      if (decoder.readMessageRemaining === 0) {
+        this.#countArriving(0)
+        return messages
+      }
+      const before = messages.length === 0 ? this.#arrivingBytes : 0
+      this.#countArriving(before + bytes.length + PIECE_OVERHEAD_BYTES)
+      if (arriving.bytes > arriving.bytesMax) {
+        isDropped = true
+        decoder.readPartialMessage = []
+        this.#countArriving(0)
+        this.#next.sendStatus(
+          refusal(
+            "OVERLOADED",
+            `more than ${arriving.bytesMax} bytes of unfinished messages are arriving (setting limits.inflightBytesMax)`,
+          ),
+        )
+      }
+      return messages
+    }
+  }
+
+  #watchAnswer(call: PrivateCall): void {
+    const serialize = call.serializeMessage.bind(call)
+    call.serializeMessage = (message) => {
+      const bytes = serialize(message)
+      this.#countAnswer(bytes.length)
+      return bytes
+    }
+  }
+
+  #countArriving(bytes: number): void {
+    this.#host.arriving.add(bytes - this.#arrivingBytes)
+    this.#arrivingBytes = bytes
+  }
+
+  #countAnswer(bytes: number): void {
+    this.#host.inflight.add(bytes - this.#answerBytes)
+    this.#answerBytes = bytes
   }
 
   #end(code: number): void {
@@ -131,8 +220,8 @@ export class CallGuard extends ServerInterceptingCall {
 }
 
 /** The interceptor that puts a guard before every call. */
-export function guardCalls(metrics: CallMetrics, admission: Admission): ServerInterceptor {
-  return (method, call) => new CallGuard(call, method.path, metrics, admission)
+export function guardCalls(host: GuardHost): ServerInterceptor {
+  return (method, call) => new CallGuard(call, method.path, method.responseStream, host)
 }
 
 function refusal(reason: Reason, message: string): CallStatus {
@@ -154,6 +243,14 @@ function explainStatus(raw: CallStatus): CallStatus {
         return refusal("REQUEST_INVALID", "the request's bytes are no message of this call")
       }
       if (text.startsWith("Invalid grpc-timeout")) return refusal("REQUEST_INVALID", text)
+      return { ...raw, details: text }
+    case status.UNIMPLEMENTED:
+      if (text.startsWith("Received no request message")) {
+        return refusal("REQUEST_INVALID", "the call ended before its request was whole")
+      }
+      if (text.startsWith("Received a second request message")) {
+        return refusal("REQUEST_INVALID", "the call takes one request, and more came")
+      }
       return { ...raw, details: text }
     default:
       return { ...raw, details: text }

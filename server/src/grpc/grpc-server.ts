@@ -12,6 +12,7 @@ import type { Limits } from "../config/settings.ts"
 import type { Log } from "../log.ts"
 import { CallMetrics } from "../metrics/call-metrics.ts"
 import { type Admission, guardCalls } from "./call-guard.ts"
+import { Inflight } from "./inflight.ts"
 import { Listener } from "./listener.ts"
 import { addReflection, reflectionServices } from "./reflection.ts"
 
@@ -48,10 +49,12 @@ export class GrpcServer {
     limits: Limits,
     backend: StateBackendServer,
     registry: Registry,
+    inflight: Inflight,
     log: Log,
   ): Promise<GrpcServer> {
     const metrics = new CallMetrics(registry, [StateBackendService, healthService, ...reflectionServices])
     const admission: Admission = { open: true }
+    const arriving = new Inflight(limits.inflightBytesMax)
     const server = new Server({
       "grpc.max_receive_message_length": limits.messageBytesMax,
       "grpc.max_send_message_length": limits.messageBytesMax,
@@ -64,7 +67,7 @@ export class GrpcServer {
         SESSION_MEMORY_MIB_LEAST,
         Math.ceil((4 * limits.messageBytesMax) / MIB),
       ),
-      interceptors: [guardCalls(metrics, admission)],
+      interceptors: [guardCalls({ metrics, admission, inflight, arriving })],
     })
     server.addService(StateBackendService, backend)
     const health = new HealthImplementation({ "": "SERVING", [SERVICE_NAME]: "SERVING" })

@@ -2,6 +2,7 @@
 // caller gets a whole answer.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert"
+import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2"
 import { Client, credentials, Server, ServerCredentials, type ServiceError, status } from "@grpc/grpc-js"
 import { EngineError } from "@varve/engines"
 import { VarveError, varveErrorOf } from "@varve/proto"
@@ -12,6 +13,7 @@ import { CallMetrics } from "../metrics/call-metrics.ts"
 import { type Admission, guardCalls } from "./call-guard.ts"
 import { STATUS_TEXT_BYTES_MAX, statusText } from "./failure.ts"
 import { duplexStream, unary } from "./handlers.ts"
+import { Inflight } from "./inflight.ts"
 
 const text = {
   serialize: (value: string) => Buffer.from(value),
@@ -56,11 +58,19 @@ const lines: LogLine[] = []
 const log = logTo((line) => lines.push(line))
 const registry = new Registry()
 const admission: Admission = { open: true }
+const ARRIVING_BYTES_MAX = 100_000
+const host = {
+  metrics: new CallMetrics(registry, [service]),
+  admission,
+  inflight: new Inflight(1024 * 1024),
+  arriving: new Inflight(ARRIVING_BYTES_MAX),
+}
 let server: Server
 let client: Client
+let port: number
 
 beforeAll(async () => {
-  server = new Server({ interceptors: [guardCalls(new CallMetrics(registry, [service]), admission)] })
+  server = new Server({ interceptors: [guardCalls(host)] })
   server.addService(service, {
     call: unary<string, string>(log, (request) => {
       const [when, what] = request.split(" ") as [string, string]
@@ -72,7 +82,7 @@ beforeAll(async () => {
       for await (const request of call) misdeeds[request as string]!()
     }),
   })
-  const port = await new Promise<number>((resolve, reject) => {
+  port = await new Promise<number>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
       error === null ? resolve(bound) : reject(error),
     )
@@ -169,6 +179,71 @@ test("while the daemon goes down new calls are told so", async () => {
   const error = varveErrorOf(await failure("late"))
   admission.open = true
   deepStrictEqual([error.code, error.reason, error.retryable], [status.UNAVAILABLE, "SHUTTING_DOWN", true])
+})
+
+/** A call by hand: what a well-behaved client would not do. */
+function rawCall(session: ClientHttp2Session): ClientHttp2Stream {
+  return session.request({
+    ":method": "POST",
+    ":path": service.call.path,
+    "content-type": "application/grpc",
+    te: "trailers",
+  })
+}
+
+/** The first `sentBytes` of a message of `bytes`. */
+function beginning(bytes: number, sentBytes: number): Buffer {
+  const frame = Buffer.alloc(5 + sentBytes, "a")
+  frame.writeUInt8(0, 0)
+  frame.writeUInt32BE(bytes, 1)
+  return frame
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadlineMs = performance.now() + 5000
+  while (!condition()) {
+    if (performance.now() > deadlineMs) throw new Error("it did not become true within 5 s")
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+}
+
+test("messages that are still arriving are bounded over all calls, and whole ones go on", async () => {
+  const session = connect(`http://127.0.0.1:${port}`)
+  rawCall(session).write(beginning(1_000_000, 60_000))
+  await until(() => host.arriving.bytes > 60_000)
+  const second = rawCall(session)
+  const answered = new Promise<unknown>((resolve) =>
+    second.on("response", (headers) => resolve(headers["grpc-status"])),
+  )
+  second.write(beginning(1_000_000, 60_000))
+  strictEqual(await answered, String(status.RESOURCE_EXHAUSTED))
+  ok(host.arriving.bytes > 60_000 && host.arriving.bytes <= ARRIVING_BYTES_MAX)
+  strictEqual(await call("whole"), "whole")
+  session.destroy()
+  await until(() => host.arriving.bytes === 0)
+})
+
+test("pieces of a message count for more than their bytes", async () => {
+  const session = connect(`http://127.0.0.1:${port}`)
+  const stream = rawCall(session)
+  stream.write(beginning(1_000_000, 0))
+  for (let piece = 1; piece <= 20; piece++) {
+    const before = host.arriving.bytes
+    stream.write("a")
+    await until(() => host.arriving.bytes >= before + 100)
+  }
+  session.destroy()
+  await until(() => host.arriving.bytes === 0)
+})
+
+test("an answer that nobody takes is in flight until its call is over", async () => {
+  const session = connect(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 0 } })
+  rawCall(session).end(beginning(50_000, 50_000))
+  await until(() => host.inflight.bytes >= 50_000)
+  session.destroy()
+  await until(() => host.inflight.bytes === 0)
+  await call("taken")
+  await until(() => host.inflight.bytes === 0)
 })
 
 test("a status text is cut between characters", () => {

@@ -11,7 +11,7 @@
 //   GET    /
 
 import { errorTable, isReason, isVarveError, VarveError } from "@varve/proto"
-import { type FastifyInstance, fastify } from "fastify"
+import { type FastifyInstance, type FastifyReply, fastify } from "fastify"
 import { z } from "zod"
 import type { ListenAddress } from "../config/address.ts"
 import type { ShardClient } from "../shard/shard-client.ts"
@@ -28,10 +28,16 @@ const QUICK_CALL_MS = 10_000
 const LONG_CALL_MS = 10 * 60_000
 
 const partitions = z.array(z.number().int().min(0).max(65_535)).max(65_536).default([])
-const version = z.coerce
-  .bigint()
-  .min(0n)
-  .max(2n ** 64n - 1n)
+const digits = z.string().regex(/^\d{1,20}$/, "must be a whole number")
+const version = z
+  .union([z.number().int(), digits])
+  .transform(BigInt)
+  .pipe(
+    z
+      .bigint()
+      .min(0n)
+      .max(2n ** 64n - 1n),
+  )
 const base64 = z.string().regex(/^[A-Za-z0-9+/]*={0,2}$/)
 
 const snapshotBody = z.strictObject({
@@ -76,6 +82,7 @@ export class HttpServer {
       requestTimeout: REQUEST_TIMEOUT_MS,
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       forceCloseConnections: true,
+      frameworkErrors: (error, _request, reply) => fail(error, reply),
     })
     app.server.maxConnections = CONNECTIONS_MAX
     // JSON only, and a body is required: a page in somebody's browser can then change nothing here.
@@ -109,21 +116,22 @@ export class HttpServer {
 }
 
 function addFailures(app: FastifyInstance): void {
-  app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
-    if (isVarveError(error)) {
-      const httpStatus = isReason(error.reason) ? errorTable[error.reason].httpStatus : 500
-      const { reason, message, metadata } = error
-      return reply.code(httpStatus).send({ error: { reason, message, metadata } })
-    }
-    const isCallers = error.statusCode !== undefined && error.statusCode < 500
-    const [httpStatus, reason] = isCallers ? [error.statusCode!, "REQUEST_INVALID"] : [500, "INTERNAL"]
-    return reply
-      .code(httpStatus)
-      .send({ error: { reason, message: isCallers ? error.message : "internal error" } })
-  })
+  app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => fail(error, reply))
   app.setNotFoundHandler((_request, reply) =>
     reply.code(404).send({ error: { reason: "UNIMPLEMENTED", message: "there is nothing at this path" } }),
   )
+}
+
+function fail(error: Error & { statusCode?: number }, reply: FastifyReply): void {
+  if (isVarveError(error)) {
+    const httpStatus = isReason(error.reason) ? errorTable[error.reason].httpStatus : 500
+    const { reason, message, metadata } = error
+    reply.code(httpStatus).send({ error: { reason, message, metadata } })
+    return
+  }
+  const isCallers = error.statusCode !== undefined && error.statusCode < 500
+  const [httpStatus, reason] = isCallers ? [error.statusCode!, "REQUEST_INVALID"] : [500, "INTERNAL"]
+  reply.code(httpStatus).send({ error: { reason, message: isCallers ? error.message : "internal error" } })
 }
 
 function addProbes(

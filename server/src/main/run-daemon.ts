@@ -66,7 +66,16 @@ async function stopOnSignal(log: Log, start: () => Promise<Daemon>): Promise<num
     process.exit(exitCodes.failed)
   }
   log.info("stopping", `${end}: the daemon drains and stops`)
-  await daemon.close()
+  try {
+    await daemon.close()
+  } catch (error) {
+    log.error(
+      "stop-failed",
+      "not everything could be kept: the next start restores a version",
+      errorFields(error),
+    )
+    return exitCodes.failed
+  }
   log.info("stopped", "the daemon has stopped; everything is kept")
   return exitCodes.stopped
 }

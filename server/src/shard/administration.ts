@@ -20,6 +20,7 @@ import { VarveError } from "@varve/proto"
 import { errorFields, type Log } from "../log.ts"
 import type { VersionMetrics } from "../metrics/version-metrics.ts"
 import { describe, type Node } from "./describe.ts"
+import { MetadataRoom } from "./metadata-room.ts"
 import { decodeReplacedHandle, encodeReplacedHandle } from "./replaced-handle.ts"
 import type { StoreRestoreTarget } from "./store.ts"
 import { isComplete, isOnCurrentLine, type PartitionVersions, type StoreVersion } from "./store-versions.ts"
@@ -134,7 +135,10 @@ export class Administration {
         : versions.filter(({ parts }) =>
             asked.every((index) => parts.some(({ partition }) => partition === index)),
           )
-    return { snapshots: listed.map((version) => describeVersion(version, partitions)) }
+    const room = new MetadataRoom(this.#node.messageBytesMax)
+    // The newest versions get the room.
+    const newestFirst = listed.toReversed().map((version) => describeVersion(version, partitions, room))
+    return { snapshots: newestFirst.reverse() }
   }
 
   async deleteSnapshot(request: DeleteSnapshotRequest): Promise<DeleteSnapshotResponse> {
@@ -182,6 +186,7 @@ function optionalText(text: string): string | undefined {
 function describeVersion(
   version: StoreVersion,
   partitions: readonly PartitionVersions[],
+  room: MetadataRoom,
 ): SnapshotDescription {
   const { parts } = version
   const first = parts[0]!.summary
@@ -201,6 +206,6 @@ function describeVersion(
     bytes: sum(({ bytes }) => bytes),
     bytesNew: sum(({ bytesNew }) => bytesNew),
     partitions: parts.map(({ partition }) => partition),
-    metadata: first.metadata,
+    ...room.take(first.metadata),
   }
 }

@@ -7,6 +7,7 @@ import {
   type StoreDescription,
   slotRange,
 } from "@varve/proto"
+import { MetadataRoom } from "./metadata-room.ts"
 import type { Partition } from "./partition.ts"
 import type { Store } from "./store.ts"
 
@@ -24,6 +25,7 @@ export interface Node {
 
 /** The answer for `stores`. */
 export function describe(node: Node, stores: readonly Store[]): DescribeResponse {
+  const room = new MetadataRoom(node.messageBytesMax)
   return {
     node: {
       softwareVersion: node.softwareVersion,
@@ -31,17 +33,17 @@ export function describe(node: Node, stores: readonly Store[]): DescribeResponse
       instance: node.instance,
       messageBytesMax: BigInt(node.messageBytesMax),
     },
-    stores: stores.map((store) => describeStore(node, store)),
+    stores: stores.map((store) => describeStore(node, store, room)),
   }
 }
 
-function describeStore(node: Node, { settings, partitions }: Store): StoreDescription {
+function describeStore(node: Node, { settings, partitions }: Store, room: MetadataRoom): StoreDescription {
   return {
     name: settings.name,
     engine: settings.engine,
     durability: settings.durability,
     partitionCount: partitions.length,
-    partitions: partitions.map((partition) => describePartition(node, partition, partitions.length)),
+    partitions: partitions.map((partition) => describePartition(node, partition, partitions.length, room)),
     settings: Object.fromEntries(
       Object.entries(settings.settings).map(([name, value]) => [
         name,
@@ -54,7 +56,12 @@ function describeStore(node: Node, { settings, partitions }: Store): StoreDescri
   }
 }
 
-function describePartition(node: Node, partition: Partition, partitionCount: number): PartitionDescription {
+function describePartition(
+  node: Node,
+  partition: Partition,
+  partitionCount: number,
+  room: MetadataRoom,
+): PartitionDescription {
   const { engine, index, recovery } = partition
   const { first, last } = slotRange(index, partitionCount)
   return {
@@ -67,7 +74,7 @@ function describePartition(node: Node, partition: Partition, partitionCount: num
     version: BigInt(engine.position.version),
     timeline: engine.position.timeline,
     statistics: describeStatistics(engine.statistics()),
-    metadata: engine.position.metadata,
+    ...room.take(engine.position.metadata),
   }
 }
 

@@ -109,7 +109,7 @@ async function serve(
   }
   const administration = new Administration(stores, node, log, versions)
   const backend = stateBackend({ stores, administration, operations, inflight, limits: settings.limits, log })
-  const server = await GrpcServer.open(settings.grpc, settings.limits, backend, registry, log)
+  const server = await GrpcServer.open(settings.grpc, settings.limits, backend, registry, inflight, log)
   // Behind a wildcard the shard does not know by which name it is reached: clients stay where they came to.
   if (!WILDCARD_HOSTS.includes(settings.grpc.host)) node.address = formatAddress(server.address)
   registerServerMetrics(registry, server, inflight)

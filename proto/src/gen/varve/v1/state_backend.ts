@@ -337,8 +337,13 @@ export interface SnapshotDescription {
   bytesNew: bigint;
   /** The partitions that have committed it. */
   partitions: number[];
-  /** The caller's metadata, of the first of these partitions. */
+  /**
+   * The caller's metadata, of the first of these partitions. Left out when the answer has no room for it, of older
+   * versions first; a restore always gives it.
+   */
   metadata: Uint8Array;
+  /** Its size in bytes, also when it is left out. */
+  metadataBytes: number;
 }
 
 /** Removes a version. */
@@ -448,8 +453,10 @@ export interface PartitionDescription {
   statistics:
     | EngineStatistics
     | undefined;
-  /** The metadata of the newest version on its line. */
+  /** The metadata of the newest version on its line. Left out when the answer has no room for it. */
   metadata: Uint8Array;
+  /** Its size in bytes, also when it is left out. */
+  metadataBytes: number;
 }
 
 /** Figures of an engine. */
@@ -2322,6 +2329,7 @@ function createBaseSnapshotDescription(): SnapshotDescription {
     bytesNew: 0n,
     partitions: [],
     metadata: EMPTY_BYTES,
+    metadataBytes: 0,
   };
 }
 
@@ -2390,6 +2398,9 @@ export const SnapshotDescription: MessageFns<SnapshotDescription> = {
     }
     if (message.metadata.length !== 0) {
       writer.uint32(114).bytes(message.metadata);
+    }
+    if (message.metadataBytes !== 0) {
+      writer.uint32(120).uint32(message.metadataBytes);
     }
     return writer;
   },
@@ -2527,6 +2538,14 @@ export const SnapshotDescription: MessageFns<SnapshotDescription> = {
             }
 
             message.metadata = reader.bytes();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.metadataBytes = reader.uint32();
             continue;
           }
         }
@@ -3172,6 +3191,7 @@ function createBasePartitionDescription(): PartitionDescription {
     timeline: "",
     statistics: undefined,
     metadata: EMPTY_BYTES,
+    metadataBytes: 0,
   };
 }
 
@@ -3209,6 +3229,9 @@ export const PartitionDescription: MessageFns<PartitionDescription> = {
     }
     if (message.metadata.length !== 0) {
       writer.uint32(82).bytes(message.metadata);
+    }
+    if (message.metadataBytes !== 0) {
+      writer.uint32(88).uint32(message.metadataBytes);
     }
     return writer;
   },
@@ -3304,6 +3327,14 @@ export const PartitionDescription: MessageFns<PartitionDescription> = {
             }
 
             message.metadata = reader.bytes();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.metadataBytes = reader.uint32();
             continue;
           }
         }
