@@ -69,12 +69,13 @@ export type RestoreTarget =
 
 /**
  * `newTimeline` names the timeline that the next version starts, whatever this partition's versions are: partitions
- * of one store share it. Without it a new one is started only when there are later versions on the present one.
+ * of one store share it. Without it a new one is started for a replaced state, and for a version that has later ones
+ * on its timeline.
  */
 export type RestoreOptions = RestoreTarget & { readonly newTimeline?: string }
 
 export interface RestoreResult {
-  /** Zero when the state put back belongs to no version. */
+  /** Zero, and no metadata, when the state put back is no version: a replaced one, which went on after its last. */
   readonly version: number
   readonly timeline: string
   readonly metadata: Uint8Array

@@ -77,7 +77,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
       warn("a run file could not be removed", error),
     )
     closing.push(() => runDirectory.close())
-    const engine = await PartitionEngine.open({
+    const engine = await PartitionEngine.open<unknown>({
       definition: definition as EngineDefinition<unknown>,
       settings,
       identity: {
@@ -89,10 +89,15 @@ export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
       parts: { seams, directory: runDirectory, repository, valueBytesMax, warn },
       afterClose: closeAll,
     })
-    if (options.restoreAfterCrash !== false && engine.recovery !== "continued") {
-      const versions = await engine.listVersions()
-      if (versions.length > 0) await engine.restore({ newest: true })
-      else if (engine.recovery === "crashed") await engine.restore({ empty: true })
+    try {
+      if (options.restoreAfterCrash !== false && engine.recovery !== "continued") {
+        const versions = await engine.listVersions()
+        if (versions.length > 0) await engine.restore({ newest: true })
+        else if (engine.recovery === "crashed") await engine.restore({ empty: true })
+      }
+    } catch (error) {
+      await engine.abandon()
+      throw error
     }
     return engine
   } catch (error) {

@@ -8,13 +8,14 @@
 //
 // Holds: a leaf that is not stored holds its run, so that its file stays; the hold ends when it is stored.
 
+import { compareNewestFirst, type RunFigures } from "../runs/run.ts"
 import type { OpenRun } from "../runs/run-set.ts"
 import type { StoredRun } from "../snapshots/manifest.ts"
 import type { Repository, StoreResult } from "../snapshots/repository.ts"
 
 /** One run that manifests list. Either it is stored, or its file is held until it is. */
 interface Leaf {
-  readonly id: string
+  readonly figures: RunFigures
   stored: StoredRun | undefined
   held: OpenRun | undefined
 }
@@ -31,24 +32,45 @@ export class ListedRuns {
     for (const [id, runs] of Object.entries(stored)) {
       this.#leaves.set(
         id,
-        runs.map((run) => ({ id: run.id, stored: run, held: undefined })),
+        runs.map((run) => ({ figures: run, stored: run, held: undefined })),
       )
     }
   }
 
   /** Stores what the repository lacks of `runs`. @returns what manifests list for them, and what it cost. */
   async store(runs: readonly OpenRun[]): Promise<Omit<StoreResult, "runs"> & { runs: StoredRun[] }> {
-    const leaves = runs.flatMap((run) => this.#leavesOf(run))
+    const leaves = this.#inOrder(runs)
     const missing = leaves.filter((leaf) => leaf.stored === undefined)
-    const result = await this.#repository.storeRuns(
-      missing.map(({ held }) => ({ figures: held!.figures, path: held!.path })),
-    )
-    missing.forEach((leaf, i) => {
-      leaf.stored = result.runs[i]!
-      leaf.held?.release()
-      leaf.held = undefined
-    })
-    return { ...result, runs: leaves.map(({ stored }) => stored!) }
+    // An upload of a merged run that ends meanwhile lets go of the leaves that it stands for.
+    const files = missing.map(({ held }) => held!)
+    for (const file of files) file.retain()
+    try {
+      const result = await this.#repository.storeRuns(files.map(({ figures, path }) => ({ figures, path })))
+      missing.forEach((leaf, i) => {
+        leaf.stored = result.runs[i]!
+        leaf.held?.release()
+        leaf.held = undefined
+      })
+      return { ...result, runs: leaves.map(({ stored }) => stored!) }
+    } finally {
+      for (const file of files) file.release()
+    }
+  }
+
+  /**
+   * The leaves of runs that are newest first, newest first too. The inputs of a merged run are of lower levels than
+   * it; where they would come behind a run of a higher one, the merged run is listed itself.
+   */
+  #inOrder(runs: readonly OpenRun[]): Leaf[] {
+    const leaves: Leaf[] = []
+    for (const run of runs) {
+      const last = leaves.at(-1)
+      const own = this.#leavesOf(run)
+      const isBehind =
+        last === undefined || own[0] === undefined || compareNewestFirst(last.figures, own[0].figures) < 0
+      leaves.push(...(isBehind ? own : this.#listItself(run)))
+    }
+    return leaves
   }
 
   /** From now on manifests list the inputs' leaves for `output`. Called while the inputs are held by the caller. */
@@ -61,7 +83,7 @@ export class ListedRuns {
   async storeMerged(output: OpenRun): Promise<void> {
     const { runs } = await this.#repository.storeRuns([{ figures: output.figures, path: output.path }])
     const { id } = output.figures
-    this.#leaves.set(id, [{ id, stored: runs[0]!, held: undefined }])
+    this.#leaves.set(id, [{ figures: output.figures, stored: runs[0]!, held: undefined }])
     this.#dropHolds()
   }
 
@@ -90,12 +112,14 @@ export class ListedRuns {
   }
 
   #leavesOf(run: OpenRun): readonly Leaf[] {
-    const known = this.#leaves.get(run.figures.id)
-    if (known !== undefined) return known
+    return this.#leaves.get(run.figures.id) ?? this.#listItself(run)
+  }
+
+  #listItself(run: OpenRun): readonly Leaf[] {
     run.retain()
-    const leaf = { id: run.figures.id, stored: undefined, held: run }
+    const leaf = { figures: run.figures, stored: undefined, held: run }
     this.#held.add(leaf)
-    this.#leaves.set(leaf.id, [leaf])
+    this.#leaves.set(run.figures.id, [leaf])
     return [leaf]
   }
 

@@ -73,10 +73,8 @@ export class LiveState {
             hashSeed: this.hashSeed,
             policy: { maxRunsPerLevel: opened.maxRunsPerLevel },
             keepsAddresses: (run) => this.core.keepsAddresses(run),
-            relocate: async (inputs, output, relocations) => {
-              await this.core.relocate(inputs, output, relocations)
-              this.#follow(inputs, output)
-            },
+            replaced: (inputs, output) => this.#follow(inputs, output),
+            relocate: (inputs, output, relocations) => this.core.relocate(inputs, output, relocations),
             onError: (error) => parts.warn("a merge failed", error),
           })
   }

@@ -54,6 +54,8 @@ export class PartitionEngine<Settings> implements Engine {
   #lineage: string
   #snapshots: SnapshotQueue
   #restore: Promise<unknown> | undefined
+  /** The present state is on disk, and another one is about to take its place: a write would be lost. */
+  #isChanging = false
   /** Why nothing may be written any more. */
   #refusal: EngineError | undefined
   #isClosed = false
@@ -106,19 +108,35 @@ export class PartitionEngine<Settings> implements Engine {
       parts.warn(`the replaced state ${handle} is not whole any more and was given up`, error),
     )
     const recovery: Recovery = file === undefined ? "new" : file.isClean ? "continued" : "crashed"
-    const source =
-      file !== undefined && recovery === "continued"
-        ? await openSource(directory, file.present)
-        : emptySource(newTimelineId(seams.clock, seams.random), randomSeed(seams.random.bytes(4)))
-    const state = await LiveState.open(parts, options, source.description, source.runs)
+    let source: RestoreSource
+    let state: LiveState
+    try {
+      source =
+        file !== undefined && recovery === "continued"
+          ? await openSource(directory, file.present)
+          : emptySource(newTimelineId(seams.clock, seams.random), randomSeed(seams.random.bytes(4)))
+      state = await LiveState.open(parts, options, source.description, source.runs)
+    } catch (error) {
+      directory.keepFiles()
+      replaced.close()
+      throw error
+    }
     const lineage = file !== undefined && recovery === "continued" ? file.lineage : newIdentity(parts)
     engine = new PartitionEngine(options, { parts, state, replaced, recovery, lineage })
     if (file !== undefined && recovery === "crashed") {
       engine.#crashedLine = openLine(file.present.line, file.present.timeline)
     }
     if (early !== undefined) engine.#poison(early)
-    await engine.#publish(source.description, { isClean: false, lineage })
-    if (recovery !== "crashed") await engine.#removeUnused()
+    // Until a restore puts another state in its place, the line of the lost one is what a second crash asks for.
+    const { line, timeline } =
+      file !== undefined && recovery === "crashed" ? file.present : source.description
+    try {
+      await engine.#publish({ ...source.description, line, timeline }, { isClean: false, lineage })
+      if (recovery !== "crashed") await engine.#removeUnused()
+    } catch (error) {
+      await engine.abandon()
+      throw error
+    }
     return engine
   }
 
@@ -151,6 +169,7 @@ export class PartitionEngine<Settings> implements Engine {
     checkKeyBytes(key.length)
     checkValueBytes(value.length, this.#parts.valueBytesMax)
     this.#checkWritable()
+    this.#checkUnchanging()
     const { core } = this.#state
     core.admit(recordBytes(key.length, value.length))
     return core.set(key, value)
@@ -228,6 +247,15 @@ export class PartitionEngine<Settings> implements Engine {
     return this.#state.runs.figures
   }
 
+  /** Lets go of everything and keeps the files as they are: for an engine that could not be brought up. */
+  async abandon(): Promise<void> {
+    this.#isClosed = true
+    this.#refusal ??= new EngineError("ENGINE_CLOSED", "the engine is closed")
+    this.#parts.directory.keepFiles()
+    await this.#state.close()
+    this.#replaced.close()
+  }
+
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
@@ -236,15 +264,17 @@ export class PartitionEngine<Settings> implements Engine {
     const { directory } = this.#parts
     await this.#restore?.catch(() => undefined)
     await this.#snapshots.idle()
+    let held: readonly OpenRun[] = []
     try {
       if (poisoned === undefined) {
         await this.#state.merger?.close()
         const { description, runs } = await this.#state.settle()
+        held = runs
         await this.#publish(description, { isClean: true, lineage: this.#lineage })
-        for (const run of runs) run.release()
       }
     } finally {
       directory.keepFiles()
+      for (const run of held) run.release()
       await this.#state.close()
       this.#replaced.close()
       await this.#options.afterClose()
@@ -253,6 +283,7 @@ export class PartitionEngine<Settings> implements Engine {
 
   #writeChecked(batch: Uint8Array): Promise<void> | undefined {
     this.#checkWritable()
+    this.#checkUnchanging()
     const { core } = this.#state
     core.admit(batch.length)
     return core.write(batch)
@@ -265,6 +296,11 @@ export class PartitionEngine<Settings> implements Engine {
 
   #checkWritable(): void {
     if (this.#refusal !== undefined) throw this.#refusal
+  }
+
+  #checkUnchanging(): void {
+    if (!this.#isChanging) return
+    throw new EngineError("WRITES_STALLED", "a restore is about to replace the state: try again in a moment")
   }
 
   #poison(cause: unknown): void {
@@ -287,27 +323,40 @@ export class PartitionEngine<Settings> implements Engine {
     const lineage = newIdentity(this.#parts)
     try {
       await this.#snapshots.idle()
+      // Nearly all of it while writes go on; what came meanwhile is little, and writers wait for that.
+      for (const run of (await this.#state.settle()).runs) run.release()
+      this.#isChanging = true
       const settled = await this.#state.settle()
       this.#replaced.add(replaced, settled.description, settled.runs)
       try {
         await this.#publish(source.description, { isClean: false, lineage })
       } catch (error) {
         this.#replaced.removeLast()
+        await this.#takeBack(settled.description, lineage)
         throw error
       }
     } catch (error) {
+      this.#isChanging = false
       await next.close()
       throw error
     }
+    this.#isChanging = false
+    this.#replaced.trim()
     const old = this.#state
     this.#state = next
     this.#crashedLine = undefined
     this.#lineage = lineage
     this.#snapshots = new SnapshotQueue(next, this.#options.identity, this.#parts)
     await old.close()
-    await this.#removeUnused()
+    // The state is in place: what goes wrong from here on costs space only.
+    await this.#removeUnused().catch((error: unknown) =>
+      this.#parts.warn("runs that are not used any more could not be removed", error),
+    )
     const { version, timeline, metadata } = this.position
-    return { version, timeline, metadata, replaced, totalMs: clock.monotonicMs() - startedMs }
+    const totalMs = clock.monotonicMs() - startedMs
+    // A state that was replaced may hold writes that came after its newest version: no version's metadata fits it.
+    if ("replaced" in options) return { version: 0, timeline, metadata: EMPTY, replaced, totalMs }
+    return { version, timeline, metadata, replaced, totalMs }
   }
 
   async #sourceOf(options: RestoreOptions): Promise<RestoreSource> {
@@ -317,7 +366,8 @@ export class PartitionEngine<Settings> implements Engine {
     if ("empty" in options) return emptySource(newTimeline, randomSeed(seams.random.bytes(4)))
     if ("replaced" in options) {
       const { state, runs } = this.#replaced.get(options.replaced)
-      return { description: state, runs }
+      // Its own timeline may have gone on without it.
+      return { description: { ...state, timeline: newTimeline }, runs }
     }
     const versions = await this.listVersions()
     const name =
@@ -347,6 +397,18 @@ export class PartitionEngine<Settings> implements Engine {
       present,
       replaced: this.#replaced.list,
     })
+  }
+
+  /** The state file may name the state of a restore that failed: then it names the present one again. */
+  async #takeBack(present: StateDescription, lineage: string): Promise<void> {
+    const { directory, seams } = this.#parts
+    try {
+      const file = await readStateFile(seams.fileSystem, directory.directory)
+      if (file?.lineage !== lineage) return
+      await this.#publish(present, { isClean: false, lineage: this.#lineage })
+    } catch (error) {
+      this.#poison(error)
+    }
   }
 
   #removeUnused(): Promise<void> {

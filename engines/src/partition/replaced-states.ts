@@ -23,9 +23,9 @@ export class ReplacedStates {
     this.#clock = clock
   }
 
-  /** For the state file. */
+  /** For the state file: what `trim` leaves. */
   get list(): ReplacedState[] {
-    return this.#states.map(({ handle, replacedMs, state }) => ({ handle, replacedMs, state }))
+    return this.#kept().map(({ handle, replacedMs, state }) => ({ handle, replacedMs, state }))
   }
 
   /** Opens the runs of the states in a state file. `onLost` hears of those that are not whole any more. */
@@ -44,13 +44,12 @@ export class ReplacedStates {
         onLost(state.handle, error)
       }
     }
-    this.#trim()
+    this.trim()
   }
 
-  /** Keeps a state; takes over the caller's holds on its runs. */
+  /** Keeps a state, and for now all others; takes over the caller's holds on its runs. */
   add(handle: string, state: StateDescription, runs: readonly OpenRun[]): void {
     this.#states = [...this.#states, { handle, replacedMs: this.#clock.nowMs(), state, runs }]
-    this.#trim()
   }
 
   /** Takes back the last `add`; gives up the holds. */
@@ -84,12 +83,17 @@ export class ReplacedStates {
     this.#states = []
   }
 
-  #trim(): void {
-    const oldestMs = this.#clock.nowMs() - REPLACED_STATE_MS
-    const kept = this.#states.filter(({ replacedMs }) => replacedMs >= oldestMs).slice(-REPLACED_STATES_MAX)
+  /** Gives up those that are too many or too old; called when the state file does not name them any more. */
+  trim(): void {
+    const kept = this.#kept()
     for (const state of this.#states) {
       if (!kept.includes(state)) for (const run of state.runs) run.release()
     }
     this.#states = kept
+  }
+
+  #kept(): readonly Held[] {
+    const oldestMs = this.#clock.nowMs() - REPLACED_STATE_MS
+    return this.#states.filter(({ replacedMs }) => replacedMs >= oldestMs).slice(-REPLACED_STATES_MAX)
   }
 }

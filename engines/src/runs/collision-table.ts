@@ -31,11 +31,18 @@ interface Known extends Displaced {
 export class CollisionTable {
   readonly #known = new Map<string, Known>()
   readonly #displaced = new Set<Displaced>()
+  /** Hashes of all that was ever known: runs may hold several keys of them although one is known no more. */
+  readonly #shared = new Set<string>()
   #sequence = 0
 
   /** True nearly always: then the index alone knows every key. */
   get isEmpty(): boolean {
     return this.#known.size === 0 && this.#displaced.size === 0
+  }
+
+  /** Of the newest entry ever made. */
+  get lastSequence(): number {
+    return this.#sequence
   }
 
   get displacedCount(): number {
@@ -59,6 +66,7 @@ export class CollisionTable {
 
   /** Makes `key` known at `place`, newer than all before. Copies the key. */
   set(key: Uint8Array, h1: number, h2: number, place: number): void {
+    this.#shared.add(hashName(h1, h2))
     this.#known.set(nameOf(key), { key: new Uint8Array(key), h1, h2, place, sequence: ++this.#sequence })
   }
 
@@ -75,6 +83,17 @@ export class CollisionTable {
     const places: number[] = []
     for (const entry of this.#displaced) {
       if (entry.h1 === h1 && entry.h2 === h2) places.unshift(entry.place)
+    }
+    return places
+  }
+
+  /** As `candidates`, but only those that are newer than what is known of `key`. */
+  displacedSince(key: Uint8Array, h1: number, h2: number): number[] {
+    if (this.#displaced.size === 0) return []
+    const { sequence } = this.#known.get(nameOf(key))!
+    const places: number[] = []
+    for (const entry of this.#displaced) {
+      if (entry.h1 === h1 && entry.h2 === h2 && entry.sequence > sequence) places.unshift(entry.place)
     }
     return places
   }
@@ -98,6 +117,7 @@ export class CollisionTable {
     const name = nameOf(key)
     const known = this.#known.get(name)
     if (known === undefined || known.sequence < entry.sequence) {
+      this.#shared.add(hashName(entry.h1, entry.h2))
       this.#known.set(name, { ...entry, key: new Uint8Array(key) })
     }
   }
@@ -123,8 +143,8 @@ export class CollisionTable {
    * compare the keys of records with these hashes, and of no others.
    */
   hashes(): string[] {
-    const names = new Set<string>()
-    for (const entry of [...this.#known.values(), ...this.#displaced]) names.add(hashName(entry.h1, entry.h2))
+    const names = new Set(this.#shared)
+    for (const entry of this.#displaced) names.add(hashName(entry.h1, entry.h2))
     return [...names].sort()
   }
 }

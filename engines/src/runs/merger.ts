@@ -27,6 +27,8 @@ export interface MergerParts {
   readonly keepsAddresses: (run: OpenRun) => boolean
   /** Moves references over; see EngineCore. The inputs are let go when it resolves. */
   readonly relocate: (inputs: readonly OpenRun[], output: OpenRun, relocations: Relocations) => Promise<void>
+  /** Hears, in the same turn, that the output stands for its inputs, which are still held. */
+  readonly replaced?: (inputs: readonly OpenRun[], output: OpenRun) => void
   /** Hears of a merge that failed. */
   readonly onError: (error: unknown) => void
 }
@@ -111,6 +113,7 @@ export class Merger {
       })
       const output = await directory.adopt(figures)
       runs.replace(inputs, output, relocations.keptOffsets)
+      this.#parts.replaced?.(inputs, output)
       this.#mergeCount++
       this.#bytesMerged += figures.bytes
       await this.#parts.relocate(inputs, output, relocations)

@@ -2,6 +2,7 @@
 // See collision-table.ts for why.
 
 import { equalBytes } from "../../base/bytes.ts"
+import { EngineError } from "../../base/error.ts"
 import { type CollisionTable, DISPLACED_MAX, type Displaced } from "../../runs/collision-table.ts"
 import type { HashIndex } from "../../runs/hash-index.ts"
 import type { ColdRecord } from "./cold-reads.ts"
@@ -21,6 +22,9 @@ export class DisplacedCheck {
   readonly #index: HashIndex
   readonly #parts: DisplacedCheckParts
   #loop: Promise<void> | undefined
+  /** The records that are being read. */
+  #batch: Promise<unknown> | undefined
+  #failure: unknown
   #isClosing = false
 
   constructor(collisions: CollisionTable, index: HashIndex, parts: DisplacedCheckParts) {
@@ -38,6 +42,19 @@ export class DisplacedCheck {
     return this.#collisions.displacedCount > DISPLACED_MAX ? this.#loop : undefined
   }
 
+  /** Resolves when everything that is displaced now has been compared. Rejects when that cannot be done. */
+  async settled(): Promise<void> {
+    const last = this.#collisions.lastSequence
+    for (;;) {
+      const [oldest] = this.#collisions.oldestDisplaced(1)
+      if (oldest === undefined || oldest.sequence > last) return
+      if (this.#failure !== undefined) throw this.#failure
+      if (this.#isClosing) throw new EngineError("ENGINE_CLOSED", "the engine was closed")
+      void this.pressure()
+      await (this.#batch ?? this.#loop)
+    }
+  }
+
   async close(): Promise<void> {
     this.#isClosing = true
     await this.#loop
@@ -46,9 +63,13 @@ export class DisplacedCheck {
   async #run(): Promise<void> {
     try {
       while (!this.#isClosing && this.#collisions.displacedCount > 0) {
-        await Promise.all(this.#collisions.oldestDisplaced(READS_AT_ONCE).map((entry) => this.#check(entry)))
+        this.#batch = Promise.all(
+          this.#collisions.oldestDisplaced(READS_AT_ONCE).map((entry) => this.#check(entry)),
+        )
+        await this.#batch
       }
     } catch (error) {
+      this.#failure ??= error
       if (!this.#isClosing) this.#parts.fail(error)
     }
   }

@@ -62,7 +62,7 @@ export class Flusher {
 
   /** Undefined, or, when the disk is behind the writers, a promise that resolves when it has caught up. */
   pressure(): Promise<void> | undefined {
-    if (this.#log.tail - this.#log.flushed <= this.#pressureBytes) return undefined
+    if (!this.#isBehind()) return undefined
     if (!this.#isRunning || this.#full !== undefined) return undefined
     if (this.#relief === undefined) {
       let resolve = (): void => undefined
@@ -88,6 +88,10 @@ export class Flusher {
     this.#giveUp(new EngineError("ENGINE_CLOSED", "the engine was closed before the flush was done"))
   }
 
+  #isBehind(): boolean {
+    return this.#log.tail - this.#log.flushed > this.#pressureBytes
+  }
+
   #spontaneousEnd(): number | undefined {
     const end = this.#log.readOnly
     return end - this.#log.flushed >= this.#intervalBytes ? end : undefined
@@ -95,9 +99,7 @@ export class Flusher {
 
   #start(): void {
     this.#isRunning = true
-    this.#loop = this.#run().finally(() => {
-      this.#isRunning = false
-    })
+    this.#loop = this.#run()
   }
 
   async #run(): Promise<void> {
@@ -125,9 +127,11 @@ export class Flusher {
         this.#giveUp(error)
         await this.#host.clock.sleep(FULL_RETRY_MS, this.#closing.signal)
       }
-      this.#releaseWriters()
+      // A seal may have asked for a small part only: then the writers wait for the next one, unless the disk is full.
+      if (this.#full !== undefined || !this.#isBehind()) this.#releaseWriters()
     }
     this.#isRunning = false
+    this.#releaseWriters()
   }
 
   async #flushUpTo(end: number): Promise<void> {

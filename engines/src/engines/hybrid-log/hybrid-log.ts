@@ -86,7 +86,8 @@ export class HybridLog implements EngineCore {
     this.#log = new MemoryLog(capacity, memSegmentLength)
     this.#flusher = new Flusher(host, this.#log, {
       intervalBytes,
-      pressureBytes: this.#lagBytes + intervalBytes + intervalBytes / 2,
+      // Below that the largest batch finds room.
+      pressureBytes: Math.min(this.#lagBytes + intervalBytes + intervalBytes / 2, unflushedBytes),
     })
     this.#cold = new ColdReads(host.runs)
     this.#displaced = new DisplacedCheck(this.#collisions, this.#index, {
@@ -101,7 +102,11 @@ export class HybridLog implements EngineCore {
     const { h1, h2 } = hasher
     if (!this.#collisions.isEmpty) {
       const place = this.#collisions.get(key)
-      if (place >= 0) return this.#getKnown(place)
+      if (place >= 0) {
+        const newer = this.#collisions.displacedSince(key, h1, h2)
+        if (newer.length === 0) return this.#getKnown(place)
+        return this.#firstInMemoryOrCold([...newer, place], key)
+      }
     }
     const place = this.#index.get(h1, h2)
     const log = this.#log
@@ -155,7 +160,14 @@ export class HybridLog implements EngineCore {
   }
 
   scan(options: ScanOptions): AsyncIterable<KeyValue[]> {
-    return scanIndex(this.#index, this.#collisions, (place) => this.#readPlace(place), options)
+    const settled = (): Promise<void> | undefined =>
+      this.#collisions.isEmpty ? undefined : this.#displaced.settled()
+    return scanIndex(
+      this.#index,
+      this.#collisions,
+      { read: (place) => this.#readPlace(place), settled },
+      options,
+    )
   }
 
   seal(): Seal {
@@ -163,8 +175,16 @@ export class HybridLog implements EngineCore {
     return { at: this.#log.tail }
   }
 
-  flush(seal: Seal): Promise<readonly OpenRun[]> {
-    return this.#flusher.flush(seal)
+  async flush(seal: Seal): Promise<readonly OpenRun[]> {
+    const runs = await this.#flusher.flush(seal)
+    try {
+      // The state names hashes that several keys share: what was displaced until now is nearly always none of them.
+      await this.#displaced.settled()
+    } catch (error) {
+      for (const run of runs) run.release()
+      throw error
+    }
+    return runs
   }
 
   engineState(): unknown {
@@ -176,6 +196,8 @@ export class HybridLog implements EngineCore {
   }
 
   async relocate(inputs: readonly OpenRun[], output: OpenRun, relocations: Relocations): Promise<void> {
+    // A tombstone that the merge has dropped is still in the index, for older records of its key to be told by.
+    await this.#displaced.settled()
     const parts = {
       index: this.#index,
       collisions: this.#collisions,
@@ -359,6 +381,14 @@ export class HybridLog implements EngineCore {
     }
     if (displaced.length === 0 && isTombstonePlace(place)) return undefined
     return this.#cold.firstWithKey([place, ...displaced], new Uint8Array(key))
+  }
+
+  /** Of these places, newest first, the value of the first record that has this key. All are located now. */
+  async #firstInMemoryOrCold(places: readonly number[], key: Uint8Array): Promise<Value> {
+    const own = new Uint8Array(key)
+    const records = await Promise.all(places.map((place) => this.#readPlace(place)))
+    const found = records.find((record) => Buffer.compare(record.key, own) === 0)
+    return found === undefined || found.value.length === 0 ? undefined : found.value
   }
 
   /** The record at a place: its bytes are copied, or read from disk. */

@@ -51,7 +51,7 @@ export async function loadIndex(runs: RunSet, engineState: unknown): Promise<Loa
         }
       }
     }
-    sharedRecords.push(...sharedOfRun.reverse())
+    for (const record of sharedOfRun.reverse()) sharedRecords.push(record)
   }
   const collisions = new CollisionTable()
   tombstoneCount += await placeShared(sharedRecords, index, collisions)

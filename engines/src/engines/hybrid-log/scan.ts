@@ -11,11 +11,17 @@ import type { ColdRecord } from "./cold-reads.ts"
 /** Buckets looked at, and at most this many records held, at a time. */
 const BUCKETS_AT_ONCE = 64
 
+export interface ScanParts {
+  readonly read: (place: number) => ColdRecord | Promise<ColdRecord>
+  /** Resolves when every record that is displaced now was compared: a key may be known by it alone. */
+  readonly settled: () => Promise<void> | undefined
+}
+
 /** Pages of matching records; none is empty. */
 export async function* scanIndex(
   index: HashIndex,
   collisions: CollisionTable,
-  read: (place: number) => ColdRecord | Promise<ColdRecord>,
+  { read, settled }: ScanParts,
   options: ScanOptions,
 ): AsyncGenerator<KeyValue[]> {
   const places = new Float64Array(BUCKETS_AT_ONCE)
@@ -25,6 +31,7 @@ export async function* scanIndex(
     const page = await readPage(places.subarray(0, index.scanned), read, options)
     if (page.length > 0) yield page
   } while (position !== -1)
+  await settled()
   const page = await readPage(collisions.places(), read, options)
   if (page.length > 0) yield page
 }

@@ -84,12 +84,12 @@ export class Layers {
     }
   }
 
-  /** All keys with a value at some moment between the first step and the last. */
+  /**
+   * All keys with a value from the first step to the last, and others; a key may come several times. From the top
+   * down: a key that leaves its map meanwhile goes to the bottom.
+   */
   *keys(): Generator<ByteString> {
-    const maps = [...this.#maps]
-    for (const [depth, map] of maps.entries()) {
-      for (const key of map.keys()) if (!isKnown(maps, depth, key)) yield key
-    }
+    for (const map of [...this.#maps].reverse()) yield* map.keys()
   }
 
   /** Moves the second map into the bottom one: one key a step. No `entries` may be under way. */

@@ -74,7 +74,10 @@ export class MemoryEngine implements EngineCore {
     })()
     let page: KeyValue[] = []
     let pageBytes = 0
+    let before: ByteString | undefined
     for (const key of await sortKeys(selected, this.#host.clock)) {
+      if (key === before) continue
+      before = key
       const value = this.#layers.get(key)
       if (value === undefined) continue
       page.push({
