@@ -10,7 +10,7 @@ type State = Map<string, string>
 
 const STEPS = 1500
 const KEYS = 400
-const SEEDS = [1, 2, 3]
+const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8]
 
 /** The model: the present state, and every version by its full name. */
 class Model {
