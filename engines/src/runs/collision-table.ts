@@ -30,7 +30,10 @@ interface Known extends Displaced {
 
 export class CollisionTable {
   readonly #known = new Map<string, Known>()
+  /** Oldest first. */
   readonly #displaced = new Set<Displaced>()
+  /** The same by hash, each list oldest first: every read of a cold key asks here. */
+  readonly #displacedByHash = new Map<number, Displaced[]>()
   /** Hashes of all that was ever known: runs may hold several keys of them although one is known no more. */
   readonly #shared = new Set<string>()
   #sequence = 0
@@ -72,7 +75,11 @@ export class CollisionTable {
 
   /** Notes that `place` was pushed out of the index unread. */
   displace(h1: number, h2: number, place: number): void {
-    this.#displaced.add({ h1, h2, place, sequence: ++this.#sequence })
+    const entry = { h1, h2, place, sequence: ++this.#sequence }
+    this.#displaced.add(entry)
+    const others = this.#displacedByHash.get(hashNumber(h1, h2))
+    if (others === undefined) this.#displacedByHash.set(hashNumber(h1, h2), [entry])
+    else others.push(entry)
   }
 
   /**
@@ -80,22 +87,12 @@ export class CollisionTable {
    * one in the index. The first whose key is equal is the right one.
    */
   candidates(h1: number, h2: number): number[] {
-    const places: number[] = []
-    for (const entry of this.#displaced) {
-      if (entry.h1 === h1 && entry.h2 === h2) places.unshift(entry.place)
-    }
-    return places
+    return this.#newerThan(0, h1, h2)
   }
 
   /** As `candidates`, but only those that are newer than what is known of `key`. */
   displacedSince(key: Uint8Array, h1: number, h2: number): number[] {
-    if (this.#displaced.size === 0) return []
-    const { sequence } = this.#known.get(nameOf(key))!
-    const places: number[] = []
-    for (const entry of this.#displaced) {
-      if (entry.h1 === h1 && entry.h2 === h2 && entry.sequence > sequence) places.unshift(entry.place)
-    }
-    return places
+    return this.#newerThan(this.#known.get(nameOf(key))?.sequence ?? 0, h1, h2)
   }
 
   /** Up to `count` displaced records, oldest first, to be compared. They stay until `settle`. */
@@ -113,7 +110,7 @@ export class CollisionTable {
    * the same key; otherwise the key is known from now on, unless something newer is known of it.
    */
   settle(entry: Displaced, key: Uint8Array, sameAsIndex: boolean): void {
-    if (!this.#displaced.delete(entry) || sameAsIndex) return
+    if (!this.#forget(entry) || sameAsIndex) return
     const name = nameOf(key)
     const known = this.#known.get(name)
     if (known === undefined || known.sequence < entry.sequence) {
@@ -133,7 +130,7 @@ export class CollisionTable {
     }
     for (const entry of this.#displaced) {
       const place = target(entry.place)
-      if (place === -1) this.#displaced.delete(entry)
+      if (place === -1) this.#forget(entry)
       else if (place !== undefined) entry.place = place
     }
   }
@@ -147,6 +144,29 @@ export class CollisionTable {
     for (const entry of this.#displaced) names.add(hashName(entry.h1, entry.h2))
     return [...names].sort()
   }
+
+  /** Places of displaced records with this hash, above a sequence, newest first. */
+  #newerThan(sequence: number, h1: number, h2: number): number[] {
+    const places: number[] = []
+    for (const entry of this.#displacedByHash.get(hashNumber(h1, h2)) ?? []) {
+      if (entry.sequence > sequence) places.unshift(entry.place)
+    }
+    return places
+  }
+
+  /** False when the entry was forgotten before. */
+  #forget(entry: Displaced): boolean {
+    if (!this.#displaced.delete(entry)) return false
+    const hash = hashNumber(entry.h1, entry.h2)
+    const others = this.#displacedByHash.get(hash)!.filter((other) => other !== entry)
+    if (others.length === 0) this.#displacedByHash.delete(hash)
+    else this.#displacedByHash.set(hash, others)
+    return true
+  }
+}
+
+function hashNumber(h1: number, h2: number): number {
+  return h1 * 0x1_0000 + h2
 }
 
 /** The form in which `hashes` names a hash. */
