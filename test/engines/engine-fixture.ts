@@ -2,6 +2,7 @@
 // about it.
 
 import { type Engine, type EngineName, openEngine } from "@varve/engines"
+import type { Seams } from "@varve/engines/internal"
 import { type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
 
 /** Settings with which a few kilobytes fill the memory regions. Records of up to 2 KiB. */
@@ -17,7 +18,7 @@ export interface EngineFixture {
 }
 
 /** Opens the engine on the disk of `seams`, in a fixed directory, with a repository on the same disk. */
-export function openTiny(name: EngineName, seams: SimulatedSeams, settings?: unknown): Promise<Engine> {
+export function openTiny(name: EngineName, seams: Seams, settings?: unknown): Promise<Engine> {
   return openEngine({
     engine: name,
     directory: "/partition",
