@@ -3,6 +3,7 @@
 /// <reference lib="es2024.string" />
 
 import { VarveError } from "@varve/proto"
+import { shown } from "./check-options.ts"
 
 /** Text is sent as UTF-8. */
 export type Bytes = string | Uint8Array
@@ -23,5 +24,5 @@ export function toBytes(value: Bytes, what: string): Uint8Array {
     )
   }
   if (value instanceof Uint8Array) return value
-  throw new VarveError("REQUEST_INVALID", `the ${what} is a string or a Uint8Array, not ${typeof value}`)
+  throw new VarveError("REQUEST_INVALID", `the ${what} is a string or a Uint8Array, not ${shown(value)}`)
 }

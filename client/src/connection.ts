@@ -51,11 +51,16 @@ const FATAL_CODES: ReadonlySet<number> = new Set([
   status.FAILED_PRECONDITION,
 ])
 
+/** Of an attempt to connect that found nobody. */
+const CONNECTION_TROUBLES: ReadonlySet<string> = new Set(["CONNECTION_LOST", "DEADLINE_PASSED", "CANCELLED"])
+
 type Stream = ClientDuplexStream<PipelineRequest, PipelineResponse>
 
 export class Connection {
   readonly address: string
   readonly channel: StateBackendClient
+  /** Called once, when a call beside the stream may be made; it tries on while there are any. */
+  readonly waiters = new Set<() => void>()
   readonly #settings: Settings
   readonly #owner: ConnectionOwner
   readonly #backoff: Backoff
@@ -82,6 +87,10 @@ export class Connection {
   /** Why it is not connected; `undefined` when it is, or has not been tried. */
   get trouble(): VarveError | undefined {
     return this.#state === "open" ? undefined : this.#lastError
+  }
+
+  get isOpen(): boolean {
+    return this.#state === "open"
   }
 
   /** Takes a frame. Frames are sent in the order in which they come. */
@@ -134,7 +143,10 @@ export class Connection {
       (error, response) => {
         if (this.#state !== "opening") return
         if (error !== null) {
-          this.#notOpened(varveErrorOf(error))
+          const told = varveErrorOf(error)
+          this.#notOpened(told)
+          // A daemon that refuses has something to tell those who wait, too.
+          if (!CONNECTION_TROUBLES.has(told.reason)) this.#wakeWaiters()
           return
         }
         try {
@@ -152,10 +164,17 @@ export class Connection {
     )
   }
 
+  #wakeWaiters(): void {
+    const waiters = [...this.waiters]
+    this.waiters.clear()
+    for (const wake of waiters) wake()
+  }
+
   #openStream(): void {
     const stream = this.channel.pipeline()
     this.#stream = stream
     this.#state = "open"
+    this.#wakeWaiters()
     this.#blocked = false
     stream.on("data", (response: PipelineResponse) => {
       if (this.#stream === stream) this.#answer(response)
@@ -301,7 +320,8 @@ export class Connection {
     this.#pause = setTimeout(() => {
       this.#pause = undefined
       this.#state = "idle"
-      if (this.#unsent.length > 0 || this.#owner.awaits(this)) this.connect()
+      const isWanted = this.#unsent.length > 0 || this.waiters.size > 0 || this.#owner.awaits(this)
+      if (isWanted) this.connect()
     }, this.#backoff.next())
   }
 

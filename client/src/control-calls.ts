@@ -1,5 +1,5 @@
-// Calls that go alone and not through the pipeline: versions, descriptions. They wait for a connection until their
-// deadline. One that only reads is made again when the connection breaks; another is not, for nobody knows whether
+// Calls that go alone and not through the pipeline: versions, descriptions. They wait for a connection, but no longer
+// than `connectDeadlineMs`, and are then made on what is connected. One that only reads is made again when the connection breaks; another is not, for nobody knows whether
 // it had its effect.
 
 import {
@@ -11,6 +11,8 @@ import {
 import { type StateBackendClient, VarveError, varveErrorOf } from "@varve/proto"
 import { unwatchAbort, watchAbort } from "./abort-watch.ts"
 import { Backoff } from "./backoff.ts"
+import type { Connection } from "./connection.ts"
+import { noConnection } from "./no-connection.ts"
 import { type CallOptions, deadlineOf, type Settings } from "./options.ts"
 
 /** A unary method of the generated client, bound to its channel. */
@@ -25,40 +27,45 @@ type UnaryMethod<Request, Response> = (
 export interface CallEnd {
   /** Milliseconds of `performance.now()`. */
   readonly deadlineAt: number
+  readonly deadlineMs: number
   readonly signal: AbortSignal | undefined
 }
 
 export class ControlCalls {
+  readonly #connection: Connection
   readonly #channel: StateBackendClient
   readonly #settings: Settings
   /** What to call when the client is closed. */
   readonly #running = new Set<(error: VarveError) => void>()
   #closed: VarveError | undefined
 
-  constructor(channel: StateBackendClient, settings: Settings) {
-    this.#channel = channel
+  constructor(connection: Connection, settings: Settings) {
+    this.#connection = connection
+    this.#channel = connection.channel
     this.#settings = settings
   }
 
   /** When a call of these options ends. @throws VarveError `CLIENT_CLOSED`, `CANCELLED`, `REQUEST_INVALID` */
   endOf(options: CallOptions | undefined, defaultMs: number): CallEnd {
     if (this.#closed !== undefined) throw this.#closed
-    const end = { deadlineAt: performance.now() + deadlineOf(options, defaultMs), signal: options?.signal }
+    const deadlineMs = deadlineOf(options, defaultMs)
+    const end = { deadlineAt: performance.now() + deadlineMs, deadlineMs, signal: options?.signal }
     if (end.signal?.aborted === true) throw cancelled(end.signal)
     return end
   }
 
   /** Makes the call once. @throws (rejects) VarveError */
-  call<Request, Response>(
+  async call<Request, Response>(
     method: (channel: StateBackendClient) => UnaryMethod<Request, Response>,
     request: Request,
     end: CallEnd,
   ): Promise<Response> {
-    return new Promise((resolve, reject) => {
+    await this.#connected(end)
+    return await new Promise((resolve, reject) => {
       if (this.#closed !== undefined) throw this.#closed
       if (end.signal?.aborted === true) throw cancelled(end.signal)
       const unary = method(this.#channel).bind(this.#channel)
-      const call = unary(request, readyMetadata(), { deadline: wallDeadline(end) }, (error, response) => {
+      const call = unary(request, new Metadata(), { deadline: wallDeadline(end) }, (error, response) => {
         forget()
         if (error === null) resolve(response)
         else reject(errorOfPeer(error))
@@ -94,9 +101,10 @@ export class ControlCalls {
     request: Request,
     end: CallEnd,
   ): AsyncGenerator<Response, void, void> {
+    await this.#connected(end)
     if (this.#closed !== undefined) throw this.#closed
     if (end.signal?.aborted === true) throw cancelled(end.signal)
-    const stream = open(this.#channel).call(this.#channel, request, readyMetadata(), {
+    const stream = open(this.#channel).call(this.#channel, request, new Metadata(), {
       deadline: wallDeadline(end),
     })
     let given: VarveError | undefined
@@ -118,6 +126,41 @@ export class ControlCalls {
   close(error: VarveError): void {
     this.#closed = error
     for (const end of [...this.#running]) end(error)
+  }
+
+  /** Resolves when the connection is open, or the daemon refuses it. @throws (rejects) VarveError `DEADLINE_PASSED`: nothing was sent */
+  #connected(end: CallEnd): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed !== undefined) throw this.#closed
+      if (end.signal?.aborted === true) throw cancelled(end.signal)
+      if (this.#connection.isOpen) {
+        resolve()
+        return
+      }
+      const leftMs = Math.max(0, end.deadlineAt - performance.now())
+      const timer = setTimeout(
+        () => {
+          leave()
+          reject(noConnection(this.#connection, end, this.#settings))
+        },
+        Math.min(leftMs, this.#settings.connectDeadlineMs),
+      )
+      const wake = (): void => {
+        leave()
+        resolve()
+      }
+      const leave = (): void => {
+        clearTimeout(timer)
+        this.#connection.waiters.delete(wake)
+        forget()
+      }
+      const forget = this.#remember(end.signal, (error) => {
+        leave()
+        reject(error)
+      })
+      this.#connection.waiters.add(wake)
+      this.#connection.connect()
+    })
   }
 
   /** Calls `end` when the client is closed or the signal aborted, until the returned function is called. */
@@ -155,10 +198,6 @@ type ServerStreamMethod<Request, Response> = (
   metadata: Metadata,
   options: GrpcCallOptions,
 ) => AsyncIterable<Response> & { cancel(): void }
-
-function readyMetadata(): Metadata {
-  return new Metadata({ waitForReady: true })
-}
 
 /** gRPC wants the time of the clock on the wall. */
 function wallDeadline({ deadlineAt }: CallEnd): number {

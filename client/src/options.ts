@@ -1,6 +1,7 @@
 // What a caller may set, with units, defaults and ranges; and every limit of the client, in this one place.
 
 import { VarveError } from "@varve/proto"
+import { checkNames, shown } from "./check-options.ts"
 
 /** What happens to calls after the state was replaced: by somebody's restore, or by a crash that lost writes. */
 export type RollbackPolicy = "follow" | "fail"
@@ -18,6 +19,8 @@ export interface ConnectOptions {
   readonly deadlineMs?: number
   /** The same for `snapshot`, `restore` and `scan`. Default: 600 000. */
   readonly longDeadlineMs?: number
+  /** How long a call that does not go through the pipeline waits for a connection, in milliseconds. Default: `deadlineMs`. */
+  readonly connectDeadlineMs?: number
   /** Bytes of point calls on their way, keys and values; above it calls wait. Default: 8 MiB. */
   readonly inflightBytesMax?: number
   /** Point calls that may wait, for bytes in flight or for the first connection. Above it: OVERLOADED. Default: 100 000. */
@@ -64,24 +67,37 @@ const DEADLINE_MS_MAX = 2 ** 31 - 1
 /** How long one attempt to connect may take, in milliseconds. */
 export const CONNECT_ATTEMPT_MS = 5_000
 
+const DEADLINE_MS = 10_000
+
+const OPTION_NAMES = [
+  "store",
+  "rollback",
+  "deadlineMs",
+  "longDeadlineMs",
+  "connectDeadlineMs",
+  "inflightBytesMax",
+  "waitingCallsMax",
+  "backoffFirstMs",
+  "backoffMaxMs",
+] as const satisfies readonly (keyof ConnectOptions)[]
+
 const STORE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
 
 /** The settings, with defaults. @throws VarveError `REQUEST_INVALID`, `STORE_NAME_INVALID` */
 export function parseOptions(options: ConnectOptions): Settings {
+  checkNames("connect", options, OPTION_NAMES)
   const settings: Settings = {
     store: options.store ?? "default",
     rollback: options.rollback ?? "follow",
-    deadlineMs: options.deadlineMs ?? 10_000,
+    deadlineMs: options.deadlineMs ?? DEADLINE_MS,
     longDeadlineMs: options.longDeadlineMs ?? 600_000,
+    connectDeadlineMs: options.connectDeadlineMs ?? options.deadlineMs ?? DEADLINE_MS,
     inflightBytesMax: options.inflightBytesMax ?? 8 * 1024 * 1024,
     waitingCallsMax: options.waitingCallsMax ?? 100_000,
     backoffFirstMs: options.backoffFirstMs ?? 50,
     backoffMaxMs: options.backoffMaxMs ?? 2_000,
   }
-  for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(settings, name)) throw invalid(`there is no option ${name}`)
-  }
-  if (!STORE_NAME.test(settings.store)) {
+  if (typeof settings.store !== "string" || !STORE_NAME.test(settings.store)) {
     throw new VarveError(
       "STORE_NAME_INVALID",
       `the store name ${JSON.stringify(settings.store)} is not allowed`,
@@ -92,6 +108,7 @@ export function parseOptions(options: ConnectOptions): Settings {
   }
   checkWhole("deadlineMs", settings.deadlineMs, 1, DEADLINE_MS_MAX)
   checkWhole("longDeadlineMs", settings.longDeadlineMs, 1, DEADLINE_MS_MAX)
+  checkWhole("connectDeadlineMs", settings.connectDeadlineMs, 1, DEADLINE_MS_MAX)
   checkWhole("inflightBytesMax", settings.inflightBytesMax, 1, Number.MAX_SAFE_INTEGER)
   checkWhole("waitingCallsMax", settings.waitingCallsMax, 0, Number.MAX_SAFE_INTEGER)
   checkWhole("backoffFirstMs", settings.backoffFirstMs, 1, DEADLINE_MS_MAX)
@@ -109,7 +126,7 @@ export function deadlineOf(options: CallOptions | undefined, defaultMs: number):
 
 function checkWhole(name: string, value: number, least: number, most: number): void {
   if (!Number.isInteger(value) || value < least || value > most) {
-    throw invalid(`${name} is a whole number from ${least} to ${most}, not ${value}`)
+    throw invalid(`${name} is a whole number from ${least} to ${most}, not ${shown(value)}`)
   }
 }
 

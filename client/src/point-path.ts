@@ -13,11 +13,13 @@
 import { type DescribeResponse, VarveError } from "@varve/proto"
 import { unwatchAbort, watchAbort } from "./abort-watch.ts"
 import { Connection, type ConnectionOwner } from "./connection.ts"
+import type { CallEnd } from "./control-calls.ts"
 import { DeadlineAlarm } from "./deadline-alarm.ts"
 import { Fifo } from "./fifo.ts"
 import { Frame, type Work } from "./frame.ts"
 import type { Lane } from "./lane.ts"
 import { Lineages } from "./lineages.ts"
+import { deadlinePassed, noConnection } from "./no-connection.ts"
 import { FRAME_RECORDS_MAX, LANE_FRAMES_MAX, type Settings } from "./options.ts"
 import type { PointCall } from "./point-call.ts"
 import { Topology } from "./topology.ts"
@@ -124,17 +126,28 @@ export class PointPath implements ConnectionOwner {
 
   /**
    * Resolves when the store was described and every point call that was made before has its answer, good or bad;
-   * or after `deadlineMs`, or when `signal` is aborted.
+   * or at the deadline, or when the signal is aborted.
+   * @throws (rejects) VarveError `DEADLINE_PASSED` when nothing described the store within `connectDeadlineMs`
    */
-  settled(deadlineMs: number, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve) => {
-      const finish = (): void => {
+  settled(end: CallEnd): Promise<void> {
+    const { signal } = end
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
         clearTimeout(timer)
+        clearTimeout(connectTimer)
         if (signal !== undefined) unwatchAbort(signal, finish)
         entry.over = true
+      }
+      const finish = (): void => {
+        leave()
         resolve()
       }
-      const timer = setTimeout(finish, deadlineMs)
+      const timer = setTimeout(finish, Math.max(0, end.deadlineAt - performance.now()))
+      const connectTimer = setTimeout(() => {
+        if (this.#topology !== undefined) return
+        leave()
+        reject(noConnection(this.seed, end, this.#settings))
+      }, this.#settings.connectDeadlineMs)
       if (signal !== undefined) watchAbort(signal, finish)
       const entry: WaitingTurn = { over: false, turn: () => this.#afterFrames(finish) }
       if (this.#waiting.length === 0 && this.#topology !== undefined) {
@@ -312,12 +325,8 @@ export class PointPath implements ConnectionOwner {
   #deadlinePassed(call: PointCall): VarveError {
     const { frame, deadlineMs } = call
     const connection = frame?.lane.connection ?? this.seed
-    const trouble = connection.trouble
     const fate = frame?.sent === true ? "a write may or may not have been applied" : "the call was not sent"
-    const because = trouble === undefined ? "" : ` (${connection.address}: ${trouble.message})`
-    return new VarveError("DEADLINE_PASSED", `the deadline of ${deadlineMs} ms passed; ${fate}${because}`, {
-      cause: trouble,
-    })
+    return deadlinePassed(connection, `the deadline of ${deadlineMs} ms passed; ${fate}`)
   }
 
   #failWaiting(error: VarveError): void {

@@ -18,6 +18,7 @@ import {
 } from "@varve/proto"
 import { parseAddress } from "./address.ts"
 import { type Bytes, EMPTY, toBytes } from "./bytes.ts"
+import { checkArray, checkCallOptions, checkNeededOptions, shown, toFlag, toText } from "./check-options.ts"
 import { type CallEnd, ControlCalls } from "./control-calls.ts"
 import type { Frame } from "./frame.ts"
 import {
@@ -69,12 +70,13 @@ export class State {
   constructor(address: string, settings: Settings) {
     this.#settings = settings
     this.#points = new PointPath(address, settings)
-    this.#control = new ControlCalls(this.#points.seed.channel, settings)
+    this.#control = new ControlCalls(this.#points.seed, settings)
   }
 
   /** The value of the key; `undefined` when there is none. */
   get(key: Bytes, options?: PointOptions): Promise<Buffer | undefined> {
     return new Promise((resolve, reject) => {
+      checkCallOptions("get", options)
       const keyBytes = toKey(key)
       const call = new GetCall(this.#points.now(), this.#deadlineMs(options), options, resolve, reject)
       const bytes = recordBytes(keyBytes.length, 0)
@@ -94,6 +96,7 @@ export class State {
   /** Sets one key; an empty value deletes it. */
   set(key: Bytes, value: Bytes, options?: PointOptions): Promise<void> {
     return new Promise((resolve, reject) => {
+      checkCallOptions("set", options)
       const keyBytes = toKey(key)
       const valueBytes = toBytes(value, "value")
       const call = new WriteCall(this.#points.now(), this.#deadlineMs(options), options, resolve, reject)
@@ -122,6 +125,8 @@ export class State {
   /** The values in the order of the keys, which may be of any partitions. */
   getMany(keys: readonly Bytes[], options?: PointOptions): Promise<(Buffer | undefined)[]> {
     return new Promise((resolve, reject) => {
+      checkCallOptions("getMany", options)
+      checkArray(keys, "the argument of getMany", "keys")
       const keyList = keys.map(toKey)
       const many = new ManyValues(keyList.length, resolve, reject)
       if (keyList.length === 0) return
@@ -147,6 +152,10 @@ export class State {
    */
   write(records: readonly WriteRecord[], options?: WriteOptions): Promise<void> {
     return new Promise((resolve, reject) => {
+      checkCallOptions("write", options)
+      toFlag(options?.atomic, "atomic")
+      checkArray(records, "the argument of write", "{ key, value }")
+      for (const record of records) checkRecord(record)
       const keyList = records.map(({ key }) => toKey(key))
       const valueList = records.map(({ value }) => toBytes(value, "value"))
       if (records.length === 0) {
@@ -191,6 +200,7 @@ export class State {
    * the loop ends the call. When the connection breaks it fails with CONNECTION_LOST: begin again.
    */
   async *scan(options: ScanOptions = {}): AsyncGenerator<StateRecord, void, void> {
+    checkCallOptions("scan", options)
     const end = this.#control.endOf(options, this.#settings.longDeadlineMs)
     const request = {
       store: this.#settings.store,
@@ -198,7 +208,7 @@ export class State {
       prefix: toBytes(options.prefix ?? EMPTY, "prefix"),
       start: toBytes(options.start ?? EMPTY, "start"),
       end: toBytes(options.end ?? EMPTY, "end"),
-      keysOnly: options.keysOnly ?? false,
+      keysOnly: toFlag(options.keysOnly, "keysOnly"),
       limit: toLimit(options.limit ?? 0),
     }
     await this.#settled(end)
@@ -212,6 +222,7 @@ export class State {
    * With `rollback: "fail"` it fails with STATE_REPLACED when the state is not the one that this client wrote to.
    */
   async snapshot(options: SnapshotOptions): Promise<SnapshotResult> {
+    checkNeededOptions("snapshot", options)
     const end = this.#control.endOf(options, this.#settings.longDeadlineMs)
     const partitions = toPartitions(options.partitions)
     const version = toVersion(options.version)
@@ -227,13 +238,14 @@ export class State {
    * made after this resolved no longer fail with STATE_REPLACED.
    */
   async restore(options: RestoreOptions = {}): Promise<RestoreResult> {
+    checkCallOptions("restore", options)
     const end = this.#control.endOf(options, this.#settings.longDeadlineMs)
     const request = {
       store: this.#settings.store,
       partitions: toPartitions(options.partitions),
       version: options.version === undefined ? undefined : toVersion(options.version),
-      timeline: options.timeline ?? "",
-      replaced: options.replaced ?? "",
+      timeline: toText(options.timeline, "timeline"),
+      replaced: toText(options.replaced, "replaced"),
     }
     await this.#settled(end)
     const response = await this.#control.call((channel) => channel.restore, request, end)
@@ -246,6 +258,7 @@ export class State {
   async listSnapshots(
     options: CallOptions & { readonly partitions?: readonly number[] } = {},
   ): Promise<SnapshotSummary[]> {
+    checkCallOptions("listSnapshots", options)
     const end = this.#control.endOf(options, this.#settings.deadlineMs)
     const request = { store: this.#settings.store, partitions: toPartitions(options.partitions) }
     return plain((await this.#control.read((channel) => channel.listSnapshots, request, end)).snapshots)
@@ -253,19 +266,24 @@ export class State {
 
   /** Removes a version from the list; its space is freed by garbage collection. */
   async deleteSnapshot(options: VersionOptions): Promise<void> {
+    checkNeededOptions("deleteSnapshot", options)
     const end = this.#control.endOf(options, this.#settings.deadlineMs)
     await this.#control.call((channel) => channel.deleteSnapshot, this.#versionOf(options), end)
   }
 
   /** Protects a version from removal, or takes the protection off. */
   async pinSnapshot(options: VersionOptions & { readonly pinned: boolean }): Promise<void> {
+    checkNeededOptions("pinSnapshot", options)
     const end = this.#control.endOf(options, this.#settings.deadlineMs)
-    const request = { ...this.#versionOf(options), pinned: options.pinned }
+    if (options.pinned === undefined)
+      throw new VarveError("REQUEST_INVALID", "pinSnapshot needs pinned: true or false")
+    const request = { ...this.#versionOf(options), pinned: toFlag(options.pinned, "pinned") }
     await this.#control.call((channel) => channel.pinSnapshot, request, end)
   }
 
   /** The daemon and this store: partitions, addresses, parameters, statistics. */
   async describe(options?: CallOptions): Promise<Description> {
+    checkCallOptions("describe", options)
     const end = this.#control.endOf(options, this.#settings.deadlineMs)
     return plain(
       await this.#control.read((channel) => channel.describe, { store: this.#settings.store }, end),
@@ -292,11 +310,15 @@ export class State {
   }
 
   #settled(end: CallEnd): Promise<void> {
-    return this.#points.settled(Math.max(0, end.deadlineAt - performance.now()), end.signal)
+    return this.#points.settled(end)
   }
 
   #versionOf({ version, timeline }: VersionOptions): { store: string; version: bigint; timeline: string } {
-    return { store: this.#settings.store, version: toVersion(version), timeline: timeline ?? "" }
+    return {
+      store: this.#settings.store,
+      version: toVersion(version),
+      timeline: toText(timeline, "timeline"),
+    }
   }
 
   #addRead(
@@ -390,22 +412,34 @@ function owned(given: Bytes, bytes: Uint8Array): Uint8Array {
   return typeof given === "string" ? bytes : Uint8Array.from(bytes)
 }
 
+function checkRecord(record: unknown): void {
+  if (typeof record === "object" && record !== null) return
+  throw new VarveError("REQUEST_INVALID", `a record is an object { key, value }, not ${shown(record)}`)
+}
+
 function toPartitions(partitions: readonly number[] = []): number[] {
+  checkArray(partitions, "partitions", "numbers")
   return partitions.map(toPartition)
 }
 
 /** Whether the store has it is the daemon's to say. */
 function toPartition(partition: number): number {
   if (Number.isInteger(partition) && partition >= 0 && partition < PARTITION_COUNT_MAX) return partition
-  throw new VarveError("PARTITION_OUT_OF_RANGE", `a partition is a whole number from 0, not ${partition}`)
+  throw new VarveError(
+    "PARTITION_OUT_OF_RANGE",
+    `a partition is a whole number from 0, not ${shown(partition)}`,
+  )
 }
 
 function toLimit(limit: number): bigint {
   if (Number.isSafeInteger(limit) && limit >= 0) return BigInt(limit)
-  throw new VarveError("REQUEST_INVALID", `a limit is a whole number from 0, not ${limit}`)
+  throw new VarveError("REQUEST_INVALID", `a limit is a whole number from 0, not ${shown(limit)}`)
 }
 
 function toVersion(version: number): bigint {
   if (Number.isSafeInteger(version) && version >= 1) return BigInt(version)
-  throw new VarveError("VERSION_INVALID", `a version is a number from 1 to ${VERSION_MAX}, not ${version}`)
+  throw new VarveError(
+    "VERSION_INVALID",
+    `a version is a number from 1 to ${VERSION_MAX}, not ${shown(version)}`,
+  )
 }

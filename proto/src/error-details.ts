@@ -59,7 +59,8 @@ export function errorTrailer(details: ErrorDetails): Metadata {
 
 /** The error of a failed gRPC call as a VarveError: by its details, else by its status code. */
 export function varveErrorOf(error: ServiceError): VarveError {
-  const message = error.details || error.message
+  // gRPC adds a note about the name's resolution to what it says of a failed connection, also when it has none.
+  const message = (error.details || error.message).replace(/\.? Resolution note: $/, "")
   const bytes = error.metadata?.get(ERROR_DETAILS_KEY)[0]
   const details = bytes instanceof Uint8Array ? decodeErrorDetails(bytes) : undefined
   if (details === undefined)

@@ -400,3 +400,78 @@ test("client: after close every call fails with CLIENT_CLOSED, pending ones too,
   expect(await reasonOf(state.describe())).toBe("CLIENT_CLOSED")
   await state.close()
 })
+
+test("client: options that a call does not know, or that are none, are refused before anything is done", async () => {
+  const { daemon, state } = await pair()
+  await state.set("k", "v")
+  await state.snapshot({ version: 1 })
+  daemon.calls.length = 0
+  // As callers without types call it.
+  const loose = state as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>
+  const scan = (...given: unknown[]): Promise<unknown> =>
+    (loose["scan"]!(...given) as unknown as AsyncGenerator<unknown>).next()
+  const refusals: [string, Promise<unknown>, ...string[]][] = [
+    ["restore", loose["restore"]!(901), "the options of restore are an object with version", "not 901"],
+    [
+      "restore",
+      loose["restore"]!({ versoin: 901 }),
+      "restore has no option versoin; known: version, timeline",
+    ],
+    ["restore", loose["restore"]!(null), "not null"],
+    ["restore", loose["restore"]!({ version: 1, timeline: 5 }), "timeline is a string, not 5"],
+    ["restore", loose["restore"]!({ partitions: 3 }), "partitions is an array of numbers, not 3"],
+    ["restore", loose["restore"]!({ signal: 3 }), "signal is an AbortSignal, not 3"],
+    ["scan", scan("user:"), "the options of scan are an object with prefix", 'the string "user:"'],
+    ["scan", scan({ perfix: "user:" }), "scan has no option perfix; known: prefix"],
+    ["scan", scan({ keysOnly: "no" }), "keysOnly is true or false"],
+    ["snapshot", loose["snapshot"]!(), "snapshot needs its options: an object with version"],
+    ["snapshot", loose["snapshot"]!({ version: 2, meta: "x" }), "snapshot has no option meta"],
+    ["get", loose["get"]!("k", { partion: 1 }), "get has no option partion"],
+    ["get", loose["get"]!(null), "the key is a string or a Uint8Array, not null"],
+    ["set", loose["set"]!("k"), "the value is a string or a Uint8Array, not undefined"],
+    ["set", loose["set"]!("k", "v", "x"), "the options of set"],
+    ["delete", loose["delete"]!("k", 7), "not 7"],
+    ["getMany", loose["getMany"]!("abc"), "the argument of getMany is an array of keys"],
+    ["getMany", loose["getMany"]!(), "the argument of getMany is an array of keys, not undefined"],
+    ["write", loose["write"]!({}), "the argument of write is an array of { key, value }"],
+    ["write", loose["write"]!([null]), "a record is an object { key, value }, not null"],
+    ["write", loose["write"]!([], { atomc: true }), "write has no option atomc"],
+    ["listSnapshots", loose["listSnapshots"]!([0]), "not an array"],
+    ["deleteSnapshot", loose["deleteSnapshot"]!(), "deleteSnapshot needs its options"],
+    ["deleteSnapshot", loose["deleteSnapshot"]!(1), "not 1"],
+    ["pinSnapshot", loose["pinSnapshot"]!({ version: 1 }), "pinSnapshot needs pinned: true or false"],
+    ["describe", loose["describe"]!("default"), "the options of describe"],
+  ]
+  for (const [name, call, ...words] of refusals) {
+    const error = await call.then(
+      () => undefined,
+      (reason: unknown) => reason,
+    )
+    expect(error, name).toBeInstanceOf(VarveError)
+    expect((error as VarveError).reason).toBe("REQUEST_INVALID")
+    for (const word of words) expect((error as VarveError).message).toContain(word)
+  }
+  expect(daemon.calls).toEqual([])
+  expect(text(await state.get("k"))).toBe("v")
+})
+
+test("client: connect refuses what is no address and what are no options", () => {
+  const loose = connect as (...given: unknown[]) => State
+  const message = (...given: unknown[]): string => {
+    try {
+      loose(...given)
+    } catch (error) {
+      if (error instanceof VarveError && error.reason === "REQUEST_INVALID") return error.message
+      throw error
+    }
+    return "nothing was refused"
+  }
+  expect(message()).toBe("the address undefined is not HOST, HOST:PORT or unix:PATH")
+  expect(message(7400)).toContain("the address 7400 is not")
+  expect(message("localhost", { stroe: "s" })).toContain(
+    "connect has no option stroe; known: store, rollback",
+  )
+  expect(message("localhost", "orders")).toContain('not the string "orders"')
+  expect(message("localhost", null)).toContain("not null")
+  expect(message("localhost", { deadlineMs: "5" })).toContain('not the string "5"')
+})

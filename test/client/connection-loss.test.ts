@@ -58,6 +58,46 @@ test("client: calls made before the daemon is there wait for it", async () => {
   expect(await list).toEqual([])
 })
 
+test("client: calls that find no daemon end at connectDeadlineMs, and say why", async () => {
+  const { daemon } = await pair()
+  daemon.stop()
+  const state = connect(daemon.address, { connectDeadlineMs: 100, backoffFirstMs: 5, backoffMaxMs: 20 })
+  closers.push(() => state.close())
+  const calls = [
+    state.snapshot({ version: 1 }),
+    state.restore(),
+    state.describe(),
+    state.scan().next(),
+    state.deleteSnapshot({ version: 1 }),
+  ]
+  for (const settled of await Promise.allSettled(calls)) {
+    expect(settled).toMatchObject({
+      status: "rejected",
+      reason: {
+        reason: "DEADLINE_PASSED",
+        message: expect.stringMatching(
+          /^there was no connection within 100 ms \(connectDeadlineMs\); the call was not sent \(127.*ECONNREFUSED((?!Resolution note).)*\)$/,
+        ),
+      },
+    })
+  }
+  await expect(state.restore({ deadlineMs: 30 })).rejects.toThrow(
+    /^the deadline of 30 ms passed; the call was not sent \(/,
+  )
+})
+
+test("client: a snapshot after the daemon went away ends at connectDeadlineMs too", async () => {
+  const { daemon, state } = await pair({}, { connectDeadlineMs: 400 })
+  await state.set("k", "v")
+  daemon.stop()
+  await new Promise((resolve) => setTimeout(resolve, 30))
+  await expect(state.snapshot({ version: 1 })).rejects.toThrow(
+    /there was no connection within 400 ms .*; the call was not sent \(127.*ECONNREFUSED/,
+  )
+  await daemon.start()
+  expect((await state.snapshot({ version: 1 })).version).toBe(1)
+})
+
 test("client: a read that was on its way when the connection broke is sent again", async () => {
   const { daemon, state } = await pair()
   await state.set("k", "v")

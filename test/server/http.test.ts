@@ -39,6 +39,8 @@ async function ask(
 const reasonOf = ({ json }: { json: Record<string, unknown> }): unknown =>
   (json["error"] as { reason: string }).reason
 
+const messageOf = (json: unknown): string => (json as { error: { message: string } }).error.message
+
 test("http: the administrative calls do what the gRPC calls do", async () => {
   await client.set(bytes("k"), bytes("one"))
   const metadata = Buffer.from("offset 1").toString("base64")
@@ -89,8 +91,50 @@ test("http: what is not allowed is refused with its reason", async () => {
   // What a form on somebody's page could send.
   const simple = await fetch(`${daemon.http}${restore}`, { method: "POST", body: "{}" })
   strictEqual(simple.status, 415)
+  strictEqual(messageOf(await simple.json()), "send content-type: application/json")
   const empty = await fetch(`${daemon.http}${restore}`, { method: "POST" })
   strictEqual(empty.status, 400)
+  match(messageOf(await empty.json()), /^the body is needed: a JSON object with version, timeline/)
+  const emptyJson = await fetch(`${daemon.http}${restore}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+  })
+  match(messageOf(await emptyJson.json()), /^the body is needed: a JSON object/)
+  const snapshots = "/v1/stores/default/snapshots"
+  for (const body of [{ verzion: 3 }, { verzion: 3, version: 3 }]) {
+    match(
+      messageOf((await ask("POST", snapshots, body)).json),
+      /^there is no field verzion; known: version, /,
+    )
+  }
+  for (const body of [{}, { version: "x" }, { version: 1.5 }, { version: "99999999999999999999" }]) {
+    const answer = await ask("POST", snapshots, body)
+    strictEqual(messageOf(answer.json), "version: a whole number from 1 to 2^53 - 1 is needed")
+  }
+})
+
+test("log: what the caller did wrong is a line without a stack", async () => {
+  const fresh = await startDaemon()
+  const raw = new RawClient(fresh.grpc)
+  try {
+    const body = { method: "POST", body: "{}", headers: { "content-type": "application/json" } }
+    const answer = await fetch(`${fresh.http}/v1/stores/default/restore`, body)
+    strictEqual(messageOf(await answer.json()), "there is no version yet")
+    await raw.snapshot(5)
+    await raw.snapshot(5).catch(() => undefined)
+    await fresh.kill("SIGTERM")
+    const lines = fresh.log.filter(({ event }) => /^(snapshot|restore)-/.test(event))
+    deepStrictEqual(
+      lines.map(({ level, event, reason, stack }) => [level, event, reason, stack]),
+      [
+        ["info", "restore-refused", "SNAPSHOT_NOT_FOUND", undefined],
+        ["info", "snapshot-refused", "VERSION_NOT_ASCENDING", undefined],
+      ],
+    )
+  } finally {
+    raw.close()
+    await fresh.stop()
+  }
 })
 
 test("http: health, readiness and a page that loads nothing from elsewhere", async () => {
@@ -100,6 +144,8 @@ test("http: health, readiness and a page that loads nothing from elsewhere", asy
   match(page.headers.get("content-type")!, /text\/html/)
   const html = await page.text()
   ok(html.includes("Store default") && html.includes('href="/metrics"'))
+  ok(html.includes("<th>start</th>") && html.includes("<th>index in memory</th>"))
+  ok(/<td>[\d.]+ [KM]iB<\/td>/.test(html))
   ok(!/(src|href)="?https?:/.test(html))
 })
 

@@ -2,6 +2,7 @@
 
 import { ok, strictEqual } from "node:assert"
 import { createHash } from "node:crypto"
+import { existsSync } from "node:fs"
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -59,13 +60,25 @@ test("a config file with an unknown key names the nearest one", async () => {
 test("an engine's own setting that is not known", async () => {
   const path = join(directory, "varve.yaml")
   await writeFile(path, "stores: { default: { settings: { memSegmentLenght: 5 } } }\n")
-  await refuses(SETTINGS, ["--config", path], "memSegmentLenght")
+  await refuses(
+    SETTINGS,
+    ["--config", path],
+    "stores.default.settings.memSegmentLenght",
+    path,
+    "did you mean memSegmentLength?",
+    "roLagInterval",
+  )
+  await writeFile(path, "stores: { orders: { settings: { memSegmentLength: 5 } } }\n")
+  await refuses(SETTINGS, ["--config", path], "stores.orders.settings.memSegmentLength: 5", path, "4096")
+  await writeFile(path, "stores: { orders: { engine: memory, settings: { memSegmentLength: 5 } } }\n")
+  await refuses(SETTINGS, ["--config", path], "engine memory", "has none")
+  strictEqual(existsSync(join(directory, "data")), false)
 })
 
 test("a data directory that another daemon holds", async () => {
   const daemon = await startDaemon({ directory })
   try {
-    const line = await refuses(FAILED, [], String(daemon.pid))
+    const line = await refuses(FAILED, [], String(daemon.pid), "stop that process", "--data-dir")
     strictEqual(line.event, "start-failed")
   } finally {
     await daemon.kill("SIGTERM")
@@ -76,8 +89,11 @@ test("a port in use, gRPC and HTTP", async () => {
   const other = await mkdtemp(join(tmpdir(), "varve-startup-"))
   const daemon = await startDaemon({ directory: other })
   try {
-    await refuses(FAILED, ["--grpc", daemon.grpc], "EADDRINUSE")
-    await refuses(FAILED, ["--http", daemon.http.slice("http://".length)], "EADDRINUSE")
+    const http = daemon.http.slice("http://".length)
+    await refuses(SETTINGS, ["--grpc", daemon.grpc], `grpc: ${daemon.grpc} is in use`, "--grpc HOST:PORT")
+    await refuses(SETTINGS, ["--http", http], `http: ${http} is in use`, "--http HOST:PORT", "stop")
+    await refuses(SETTINGS, ["--grpc", "192.0.2.1:0"], "grpc: 192.0.2.1:0", "no address of this machine")
+    strictEqual(existsSync(join(directory, "data")), false)
   } finally {
     await daemon.stop()
   }

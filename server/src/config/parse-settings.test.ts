@@ -57,7 +57,7 @@ test("settings: flags beat environment beats file beats default", () => {
 })
 
 test("settings: flags for the default store leave the file's other stores alone", () => {
-  const yaml = { stores: { counts: { engine: "memory", partitioning: "explicit", settings: { a: 1 } } } }
+  const yaml = { stores: { counts: { engine: "memory", partitioning: "explicit", settings: {} } } }
   deepStrictEqual(
     parse({ yaml }).settings.stores.map(({ name, engine }) => [name, engine]),
     [["counts", "memory"]],
@@ -81,6 +81,14 @@ describe("settings: a wrong one is named with its value, its source and what is 
       /^grpc: "nowhere" \(from flag --grpc\) is not allowed; allowed: HOST:PORT/,
     ],
     [{ flags: { grpc: "127.0.0.1:65536" } }, /^grpc: "127.0.0.1:65536"/],
+    [
+      { yaml: { stores: { s: { settings: { flushIntervall: 1 } } } } },
+      /^stores\.s\.settings\.flushIntervall: .*did you mean flushInterval\? allowed: memSegmentLength, /,
+    ],
+    [
+      { yaml: { stores: { s: { settings: { maxRunsPerLevel: 1 } } } } },
+      /^stores\.s\.settings\.maxRunsPerLevel: 1 \(from file .*is not allowed; .*2/,
+    ],
     [
       { environment: { VARVE_PARTITIONS: "257" } },
       /"257" \(from environment variable VARVE_PARTITIONS\).*1 to 256/,

@@ -5,6 +5,7 @@
 
 import { resolve } from "node:path"
 import { KEY_BYTES_MAX, RECORD_HEADER_BYTES_MAX } from "@varve/engines/internal"
+import { checkEngineSettings } from "./engine-settings.ts"
 import { nearestName } from "./nearest-name.ts"
 import { type Settings, SettingsError, type StoreSettings } from "./settings.ts"
 import {
@@ -84,15 +85,19 @@ function parseStores(
     throw new SettingsError(`stores: ${names.size} stores; at most ${STORES_MAX} are allowed`)
   return [...names].sort().map((name) => {
     const values: Record<string, unknown> = { name }
+    let settingsSource = "the defaults"
     for (const row of storeSettingRows) {
       const given =
         (name === DEFAULT_STORE ? overrides.get(row.key) : undefined) ?? declared.get(name)?.get(row.key)
+      if (row.key === "settings" && given !== undefined) settingsSource = given.source
       values[row.key] =
         given === undefined
           ? defaultOf(storeSettingRows, row.key)
           : check(row, `stores.${name}.${row.key}`, given)
     }
-    return values as unknown as StoreSettings
+    const store = values as unknown as StoreSettings
+    checkEngineSettings(store.engine, store.settings, `stores.${name}.settings`, settingsSource)
+    return store
   })
 }
 

@@ -16,7 +16,7 @@ export interface StoreSettings {
   /** `hash`: a key's slot gives its partition. `explicit`: the caller gives it. */
   readonly partitioning: Partitioning
   readonly valueBytesMax: number
-  /** Parameters of the engine, checked by the engine. */
+  /** Parameters of the engine, checked by its own form (`engine-settings.ts`). */
   readonly settings: Readonly<Record<string, unknown>>
 }
 

@@ -22,21 +22,17 @@ import {
 } from "@grpc/grpc-js"
 import { ERROR_DETAILS_KEY, errorTable, type Reason } from "@varve/proto"
 import type { CallMetrics } from "../metrics/call-metrics.ts"
+import type { Admission } from "./admission.ts"
 import { statusOf, statusText } from "./failure.ts"
 import type { Inflight } from "./inflight.ts"
 
 type Listener = Parameters<ServerInterceptingCallInterface["start"]>[0]
 type CallStatus = Parameters<ServerInterceptingCallInterface["sendStatus"]>[0]
 
-/** Whether new calls are taken. */
-export interface Admission {
-  open: boolean
-}
-
 /** What a guard works with. */
 export interface GuardHost {
   readonly metrics: CallMetrics
-  readonly admission: Admission
+  readonly admission: Pick<Admission, "open">
   /** Answers that are not taken yet. */
   readonly inflight: Inflight
   /** Messages that are still arriving: their own limit, so that they do not hold up whole ones. */

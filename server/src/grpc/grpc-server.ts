@@ -1,6 +1,6 @@
 // The gRPC server of a shard: services, limits, and an orderly end.
 //
-// End: new connections are refused and new calls answered SHUTTING_DOWN, open connections are told to go away,
+// End: new connections are refused, new calls and frames answered SHUTTING_DOWN, quiet pipelines ended, open connections are told to go away,
 // calls get a grace time to finish, what is left is cut.
 
 import { Server, ServerCredentials } from "@grpc/grpc-js"
@@ -11,7 +11,8 @@ import type { ListenAddress } from "../config/address.ts"
 import type { Limits } from "../config/settings.ts"
 import type { Log } from "../log.ts"
 import { CallMetrics } from "../metrics/call-metrics.ts"
-import { type Admission, guardCalls } from "./call-guard.ts"
+import type { Admission } from "./admission.ts"
+import { guardCalls } from "./call-guard.ts"
 import { Inflight } from "./inflight.ts"
 import { Listener } from "./listener.ts"
 import { addReflection, reflectionServices } from "./reflection.ts"
@@ -43,17 +44,17 @@ export class GrpcServer {
     this.#admission = admission
   }
 
-  /** Resolves when calls are taken. @throws (rejects) the system's error, for example EADDRINUSE */
+  /** Resolves when calls are taken. @throws (rejects) SettingsError, or the system's error */
   static async open(
     address: ListenAddress,
     limits: Limits,
     backend: StateBackendServer,
     registry: Registry,
     inflight: Inflight,
+    admission: Admission,
     log: Log,
   ): Promise<GrpcServer> {
     const metrics = new CallMetrics(registry, [StateBackendService, healthService, ...reflectionServices])
-    const admission: Admission = { open: true }
     const arriving = new Inflight(limits.inflightBytesMax)
     const server = new Server({
       "grpc.max_receive_message_length": limits.messageBytesMax,
@@ -89,7 +90,7 @@ export class GrpcServer {
 
   /** Resolves when no connection is left: within `graceMs`, or at once after it. */
   async close(graceMs: number): Promise<void> {
-    this.#admission.open = false
+    this.#admission.close()
     this.#health.setStatus("", "NOT_SERVING")
     this.#health.setStatus(SERVICE_NAME, "NOT_SERVING")
     this.#listener.stop()

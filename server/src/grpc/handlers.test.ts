@@ -10,7 +10,7 @@ import { Registry } from "prom-client"
 import { afterAll, beforeAll, test } from "vitest"
 import { type LogLine, logTo } from "../log.ts"
 import { CallMetrics } from "../metrics/call-metrics.ts"
-import { type Admission, guardCalls } from "./call-guard.ts"
+import { guardCalls } from "./call-guard.ts"
 import { STATUS_TEXT_BYTES_MAX, statusText } from "./failure.ts"
 import { duplexStream, unary } from "./handlers.ts"
 import { Inflight } from "./inflight.ts"
@@ -57,7 +57,7 @@ const misdeeds: Readonly<Record<string, () => unknown>> = {
 const lines: LogLine[] = []
 const log = logTo((line) => lines.push(line))
 const registry = new Registry()
-const admission: Admission = { open: true }
+const admission = { open: true }
 const ARRIVING_BYTES_MAX = 100_000
 const host = {
   metrics: new CallMetrics(registry, [service]),

@@ -3,6 +3,7 @@
 
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net"
 import type { ListenAddress } from "../config/address.ts"
+import { listenRefusal } from "../config/listen-refusal.ts"
 import type { Log } from "../log.ts"
 
 export interface ListenerLimits {
@@ -21,7 +22,7 @@ export class Listener {
     this.address = address
   }
 
-  /** Resolves when connections are accepted. @throws (rejects) the system's error, for example EADDRINUSE */
+  /** Resolves when connections are accepted. @throws (rejects) SettingsError, or the system's error */
   static async open(
     address: ListenAddress,
     limits: ListenerLimits,
@@ -56,9 +57,10 @@ export class Listener {
       take(socket)
     })
     await new Promise<void>((resolve, reject) => {
-      server.once("error", reject)
+      const refuse = (error: Error): void => reject(listenRefusal("grpc", address, error))
+      server.once("error", refuse)
       server.listen({ host: address.host, port: address.port }, () => {
-        server.off("error", reject)
+        server.off("error", refuse)
         resolve()
       })
     })

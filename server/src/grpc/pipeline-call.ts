@@ -6,6 +6,7 @@ import type { ServerDuplexStream } from "@grpc/grpc-js"
 import type { FrameError, PipelineRequest, PipelineResponse } from "@varve/proto"
 import type { Log } from "../log.ts"
 import type { Partition } from "../shard/partition.ts"
+import type { Admission } from "./admission.ts"
 import { AnswerOrder, type AnswerSlot } from "./answer-order.ts"
 import { CallGuard } from "./call-guard.ts"
 import { failureOf } from "./failure.ts"
@@ -21,9 +22,16 @@ const FRAME_OVERHEAD_BYTES = 64
 export interface PipelineHost {
   readonly frames: Frames
   readonly inflight: Inflight
+  readonly admission: Admission
   readonly streamInflightBytesMax: number
   readonly log: Log
 }
+
+/**
+ * A stream on which nothing comes for this long while the daemon goes down is ended. A client that is busy sends
+ * within it, learns that its frames were not taken, and leaves by itself, knowing the fate of each.
+ */
+const QUIET_MS = 100
 
 /** The handler of `Pipeline`; resolves when the client has ended its side and every frame is answered. */
 export function pipelineCall(host: PipelineHost): (call: PipelineStream) => Promise<void> {
@@ -39,6 +47,8 @@ class Pipeline {
   #unanswered = 0
   #ended = false
   #reading = true
+  #isDraining = false
+  #quiet: NodeJS.Timeout | undefined
   #finish: () => void = () => undefined
 
   constructor(host: PipelineHost, call: PipelineStream) {
@@ -48,6 +58,7 @@ class Pipeline {
   }
 
   async run(): Promise<void> {
+    const forget = this.#host.admission.onClose(() => this.#waitForQuiet())
     await new Promise<void>((resolve) => {
       this.#finish = resolve
       this.#call.on("data", (frame: PipelineRequest) => this.#take(frame))
@@ -57,6 +68,8 @@ class Pipeline {
       })
       this.#call.on("cancelled", resolve)
     })
+    forget()
+    clearTimeout(this.#quiet)
     // What was not written in the end is no longer in flight.
     this.#host.inflight.remove(this.#inflightBytes)
     this.#inflightBytes = 0
@@ -64,7 +77,8 @@ class Pipeline {
   }
 
   #take(frame: PipelineRequest): void {
-    if (this.#call.cancelled) return
+    if (this.#call.cancelled || this.#ended) return
+    if (this.#quiet !== undefined) this.#waitForQuiet()
     const bytes = FRAME_OVERHEAD_BYTES + (frame.work?.value.length ?? 0)
     this.#unanswered++
     let target: FrameTarget
@@ -77,6 +91,7 @@ class Pipeline {
     }
     const order = this.#orderOf(target.partition)
     try {
+      this.#host.admission.check()
       this.#host.inflight.check()
       const result = this.#host.frames.apply(target, frame)
       if (result instanceof Promise) {
@@ -88,6 +103,14 @@ class Pipeline {
     } catch (error) {
       this.#now(order, this.#failure(frame.id, error))
     }
+  }
+
+  #waitForQuiet(): void {
+    clearTimeout(this.#quiet)
+    this.#quiet = setTimeout(() => {
+      this.#isDraining = true
+      this.#finishWhenDone()
+    }, QUIET_MS)
   }
 
   #now(order: AnswerOrder<PipelineResponse>, response: PipelineResponse): void {
@@ -159,6 +182,8 @@ class Pipeline {
   }
 
   #finishWhenDone(): void {
-    if (this.#ended && this.#unanswered === 0) this.#finish()
+    if (!(this.#ended || this.#isDraining) || this.#unanswered > 0) return
+    this.#ended = true
+    this.#finish()
   }
 }

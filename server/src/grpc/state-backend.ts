@@ -6,6 +6,7 @@ import type { Log } from "../log.ts"
 import type { OperationMetrics } from "../metrics/operation-metrics.ts"
 import type { Administration } from "../shard/administration.ts"
 import type { Stores } from "../shard/stores.ts"
+import type { Admission } from "./admission.ts"
 import { Frames } from "./frame.ts"
 import { duplexStream, serverStream, unary } from "./handlers.ts"
 import type { Inflight } from "./inflight.ts"
@@ -18,6 +19,7 @@ export interface StateBackendParts {
   readonly administration: Administration
   readonly operations: OperationMetrics
   readonly inflight: Inflight
+  readonly admission: Admission
   readonly limits: Limits
   readonly log: Log
 }
@@ -27,7 +29,7 @@ const ANSWER_OVERHEAD_BYTES = 1024
 
 /** The handlers of the service. */
 export function stateBackend(parts: StateBackendParts): StateBackendServer {
-  const { stores, administration, operations, inflight, limits, log } = parts
+  const { stores, administration, operations, inflight, admission, limits, log } = parts
   const answerBytesMax = limits.messageBytesMax - ANSWER_OVERHEAD_BYTES
   const points = new PointCalls(stores, operations, inflight, answerBytesMax)
   const frames = new Frames(stores, operations, answerBytesMax)
@@ -39,7 +41,7 @@ export function stateBackend(parts: StateBackendParts): StateBackendServer {
     getMany: unary(log, (request) => points.getMany(request)),
     write: unary(log, (request) => points.write(request)),
     scan: serverStream(log, scanCall(stores, operations, inflight)),
-    pipeline: duplexStream(log, pipelineCall({ frames, inflight, streamInflightBytesMax, log })),
+    pipeline: duplexStream(log, pipelineCall({ frames, inflight, admission, streamInflightBytesMax, log })),
     snapshot: unary(log, (request) => administration.snapshot(request)),
     restore: unary(log, (request) => administration.restore(request)),
     listSnapshots: unary(log, (request) => administration.listSnapshots(request)),

@@ -14,6 +14,7 @@ import { errorTable, isReason, isVarveError, VarveError } from "@varve/proto"
 import { type FastifyInstance, type FastifyReply, fastify } from "fastify"
 import { z } from "zod"
 import type { ListenAddress } from "../config/address.ts"
+import { listenRefusal } from "../config/listen-refusal.ts"
 import type { ShardClient } from "../shard/shard-client.ts"
 import { toJson } from "./json-messages.ts"
 import { MetricsPage } from "./metrics-page.ts"
@@ -28,15 +29,16 @@ const QUICK_CALL_MS = 10_000
 const LONG_CALL_MS = 10 * 60_000
 
 const partitions = z.array(z.number().int().min(0).max(65_535)).max(65_536).default([])
-const digits = z.string().regex(/^\d{1,20}$/, "must be a whole number")
+const versionError = "a whole number from 1 to 2^53 - 1 is needed"
+const digits = z.string().regex(/^\d{1,20}$/, versionError)
 const version = z
-  .union([z.number().int(), digits])
+  .union([z.number().int(), digits], { error: versionError })
   .transform(BigInt)
   .pipe(
     z
       .bigint()
-      .min(0n)
-      .max(2n ** 64n - 1n),
+      .min(0n, { error: versionError })
+      .max(2n ** 64n - 1n, { error: versionError }),
   )
 const base64 = z.string().regex(/^[A-Za-z0-9+/]*={0,2}$/)
 
@@ -74,7 +76,7 @@ export class HttpServer {
     this.#readiness = readiness
   }
 
-  /** Resolves when requests are answered. @throws (rejects) the system's error, for example EADDRINUSE */
+  /** Resolves when requests are answered. @throws (rejects) SettingsError, or the system's error */
   static async open(address: ListenAddress, shard: ShardClient): Promise<HttpServer> {
     const app = fastify({
       logger: false,
@@ -97,7 +99,7 @@ export class HttpServer {
     } catch (error) {
       metrics.close()
       await app.close()
-      throw error
+      throw listenRefusal("http", address, error)
     }
     const bound = app.server.address()
     const port = typeof bound === "object" && bound !== null ? bound.port : address.port
@@ -116,13 +118,21 @@ export class HttpServer {
 }
 
 function addFailures(app: FastifyInstance): void {
-  app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => fail(error, reply))
+  app.setErrorHandler((error: Error & { statusCode?: number; code?: string }, _request, reply) =>
+    fail(error, reply),
+  )
   app.setNotFoundHandler((_request, reply) =>
     reply.code(404).send({ error: { reason: "UNIMPLEMENTED", message: "there is nothing at this path" } }),
   )
 }
 
-function fail(error: Error & { statusCode?: number }, reply: FastifyReply): void {
+/** What the caller does about what the framework refuses. */
+const remedies: Readonly<Record<string, string>> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: "send content-type: application/json",
+  FST_ERR_CTP_EMPTY_JSON_BODY: "the body is needed: a JSON object; {} when there is nothing to say",
+}
+
+function fail(error: Error & { statusCode?: number; code?: string }, reply: FastifyReply): void {
   if (isVarveError(error)) {
     const httpStatus = isReason(error.reason) ? errorTable[error.reason].httpStatus : 500
     const { reason, message, metadata } = error
@@ -131,7 +141,8 @@ function fail(error: Error & { statusCode?: number }, reply: FastifyReply): void
   }
   const isCallers = error.statusCode !== undefined && error.statusCode < 500
   const [httpStatus, reason] = isCallers ? [error.statusCode!, "REQUEST_INVALID"] : [500, "INTERNAL"]
-  reply.code(httpStatus).send({ error: { reason, message: isCallers ? error.message : "internal error" } })
+  const message = isCallers ? (remedies[error.code ?? ""] ?? error.message) : "internal error"
+  reply.code(httpStatus).send({ error: { reason, message } })
 }
 
 function addProbes(
@@ -209,7 +220,17 @@ function addAdministration(app: FastifyInstance, shard: ShardClient): void {
 function read<Output>(form: z.ZodType<Output>, input: unknown): Output {
   const result = form.safeParse(input)
   if (result.success) return result.data
-  const [issue] = result.error.issues
+  const { issues } = result.error
+  // A misspelt field is missing under its right name, too.
+  const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]
+  if (issue?.code === "unrecognized_keys" && issue.path.length === 0) {
+    const known = form instanceof z.ZodObject ? Object.keys(form.shape).join(", ") : ""
+    throw new VarveError("REQUEST_INVALID", `there is no field ${issue.keys.join(", ")}; known: ${known}`)
+  }
+  if (issue?.code === "invalid_type" && issue.path.length === 0 && form instanceof z.ZodObject) {
+    const fields = Object.keys(form.shape).join(", ")
+    throw new VarveError("REQUEST_INVALID", `the body is needed: a JSON object with ${fields}`)
+  }
   throw new VarveError(
     "REQUEST_INVALID",
     `${issue?.path.join(".") || "the body"}: ${issue?.message ?? "not allowed"}`,

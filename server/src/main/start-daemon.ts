@@ -1,15 +1,17 @@
 // Starts and stops the daemon: the directory's lock, one shard, HTTP. The main thread never touches records.
 //
-// Start: lock the data directory, start the shard (it recovers the stores and listens), then HTTP, then the line
-// "ready". Stop: readiness goes, the shard drains and closes its stores, HTTP closes, the lock is given back.
+// Start: see that the addresses are free, lock the data directory, start the shard (it recovers the stores and
+// listens), then HTTP, then the line "ready". Stop: readiness goes, the shard drains and closes its stores, HTTP closes, the lock is given back.
 
 import { randomBytes } from "node:crypto"
+import { EngineError, isEngineError } from "@varve/engines"
 import { type DirectoryLock, NodeFileSystem } from "@varve/engines/internal"
 import { softwareVersion } from "../cli/software-version.ts"
 import { formatAddress, type ListenAddress } from "../config/address.ts"
 import type { Settings } from "../config/settings.ts"
 import type { Log } from "../log.ts"
 import { ShardClient } from "../shard/shard-client.ts"
+import { checkAddresses } from "./check-addresses.ts"
 import { HttpServer } from "./http-server.ts"
 import { nodeVersionWarning } from "./node-versions.ts"
 
@@ -36,8 +38,9 @@ export async function startDaemon(settings: Settings, log: Log): Promise<Daemon>
   const warning = nodeVersionWarning(process.versions.node, startedMs)
   if (warning !== undefined) log.warn("node-outdated", warning)
   const fileSystem = new NodeFileSystem()
+  await checkAddresses(settings)
   await fileSystem.makeDirectory(settings.dataDir)
-  const lock = await fileSystem.lock(settings.dataDir)
+  const lock = await lockDirectory(fileSystem, settings.dataDir)
   try {
     const instance = randomBytes(INSTANCE_BYTES).toString("hex")
     const start = { settings, softwareVersion: softwareVersion(), instance, startedMs }
@@ -61,6 +64,16 @@ export async function startDaemon(settings: Settings, log: Log): Promise<Daemon>
   } catch (error) {
     await lock.release()
     throw error
+  }
+}
+
+async function lockDirectory(fileSystem: NodeFileSystem, directory: string): Promise<DirectoryLock> {
+  try {
+    return await fileSystem.lock(directory)
+  } catch (error) {
+    if (!isEngineError(error, "DIRECTORY_LOCKED")) throw error
+    const message = `${error.message}: stop that process, or give another directory (--data-dir DIR)`
+    throw new EngineError(error.reason, message, { cause: error })
   }
 }
 

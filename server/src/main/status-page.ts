@@ -1,6 +1,7 @@
 // The page at `/`: what runs here, at a glance. Plain HTML, nothing loaded from elsewhere.
 
 import type { DescribeResponse, PartitionDescription, StoreDescription } from "@varve/proto"
+import { bytesText } from "../cli/values.ts"
 
 const style =
   "body{font:15px/1.5 system-ui,sans-serif;margin:2rem;max-width:70rem}table{border-collapse:collapse;margin:1rem 0}" +
@@ -24,12 +25,13 @@ export function statusPage({ node, stores }: DescribeResponse): string {
 const columns: readonly (readonly [string, (partition: PartitionDescription) => string])[] = [
   ["partition", ({ partition }) => String(partition)],
   ["slots", ({ slotFirst, slotLast }) => `${slotFirst} to ${slotLast}`],
-  ["state", ({ recovery }) => recovery],
+  ["start", ({ recovery }) => recovery],
   ["version", ({ version }) => String(version)],
   ["timeline", ({ timeline }) => timeline],
   ["records", ({ statistics }) => String(statistics?.records ?? 0n)],
-  ["memory", ({ statistics }) => mebibytes((statistics?.memoryBytes ?? 0n) + (statistics?.indexBytes ?? 0n))],
-  ["disk", ({ statistics }) => mebibytes(statistics?.diskBytes ?? 0n)],
+  ["memory without index", ({ statistics }) => bytesText(statistics?.memoryBytes ?? 0n)],
+  ["index in memory", ({ statistics }) => bytesText(statistics?.indexBytes ?? 0n)],
+  ["disk", ({ statistics }) => bytesText(statistics?.diskBytes ?? 0n)],
   ["runs", ({ statistics }) => (statistics?.runsByLevel ?? []).join(" + ") || "0"],
 ]
 
@@ -45,10 +47,6 @@ function storeSection(store: StoreDescription): string {
     `versions in ${escapeHtml(store.repository)} (<a href="${versions}">list</a>).</p>` +
     `<table><thead><tr>${head}</tr></thead><tbody>${rows.join("")}</tbody></table>`
   )
-}
-
-function mebibytes(bytes: bigint): string {
-  return `${(Number(bytes) / 1024 / 1024).toFixed(1)} MiB`
 }
 
 const entities: Readonly<Record<string, string>> = {

@@ -16,8 +16,8 @@ import type {
   SnapshotRequest,
   SnapshotResponse,
 } from "@varve/proto"
-import { VarveError } from "@varve/proto"
-import { errorFields, type Log } from "../log.ts"
+import { errorTable, isReason, VarveError } from "@varve/proto"
+import { errorFields, type Log, type LogFields } from "../log.ts"
 import type { VersionMetrics } from "../metrics/version-metrics.ts"
 import { describe, type Node } from "./describe.ts"
 import { MetadataRoom } from "./metadata-room.ts"
@@ -79,11 +79,13 @@ export class Administration {
       }
     } catch (error) {
       this.#metrics.snapshotFailed(name)
-      this.#log.warn("snapshot-failed", `store ${name}: version ${version} failed`, {
-        store: name,
-        version,
-        ...errorFields(error),
-      })
+      logFailure(
+        this.#log,
+        "snapshot",
+        `store ${name}: no version ${version}`,
+        { store: name, version },
+        error,
+      )
       throw error
     }
   }
@@ -97,7 +99,9 @@ export class Administration {
       this.#metrics.restoreDone(name, result)
       this.#log.info(
         "restore",
-        `store ${name} restored version ${result.version} of timeline ${result.timeline}`,
+        result.version === 0
+          ? `store ${name}: a replaced state was put back; timeline ${result.timeline}`
+          : `store ${name} restored version ${result.version} of timeline ${result.timeline}`,
         {
           store: name,
           version: result.version,
@@ -117,10 +121,7 @@ export class Administration {
       }
     } catch (error) {
       this.#metrics.restoreFailed(name)
-      this.#log.warn("restore-failed", `store ${name}: restore failed`, {
-        store: name,
-        ...errorFields(error),
-      })
+      logFailure(this.#log, "restore", `store ${name}: nothing was restored`, { store: name }, error)
       throw error
     }
   }
@@ -158,6 +159,30 @@ export class Administration {
     return {}
   }
 }
+
+/** What the caller did wrong is worth a line, and no more; what failed here comes with its causes. */
+function logFailure(
+  log: Log,
+  event: "snapshot" | "restore",
+  what: string,
+  fields: LogFields,
+  error: unknown,
+): void {
+  if (isCallersMistake(error)) {
+    const { message, reason } = error
+    log.info(`${event}-refused`, `${what}: ${message}`, { ...fields, reason })
+  } else log.warn(`${event}-failed`, what, { ...fields, ...errorFields(error) })
+}
+
+function isCallersMistake(error: unknown): error is EngineError | VarveError {
+  if (!(error instanceof EngineError || error instanceof VarveError) || !isReason(error.reason)) return false
+  if (error.reason === "FORMAT_NEWER") return false // A conflict with what is on disk.
+  const { httpStatus } = errorTable[error.reason]
+  return CALLERS_HTTP_STATUSES.includes(httpStatus)
+}
+
+/** Of errors that are invalid, missing or conflicts (`errorTable`). */
+const CALLERS_HTTP_STATUSES: readonly number[] = [400, 404, 409]
 
 function restoreTargetOf({ version, timeline, replaced }: RestoreRequest): StoreRestoreTarget {
   if (replaced !== "") {

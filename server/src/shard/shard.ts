@@ -8,6 +8,7 @@ import { openObjectStore, Repository, type SystemSeams, systemSeams } from "@var
 import { Registry } from "prom-client"
 import { formatAddress, type ListenAddress } from "../config/address.ts"
 import type { Settings } from "../config/settings.ts"
+import { Admission } from "../grpc/admission.ts"
 import { GrpcServer } from "../grpc/grpc-server.ts"
 import { Inflight } from "../grpc/inflight.ts"
 import { stateBackend } from "../grpc/state-backend.ts"
@@ -108,8 +109,10 @@ async function serve(
     messageBytesMax: settings.limits.messageBytesMax,
   }
   const administration = new Administration(stores, node, log, versions)
-  const backend = stateBackend({ stores, administration, operations, inflight, limits: settings.limits, log })
-  const server = await GrpcServer.open(settings.grpc, settings.limits, backend, registry, inflight, log)
+  const admission = new Admission()
+  const { limits } = settings
+  const backend = stateBackend({ stores, administration, operations, inflight, admission, limits, log })
+  const server = await GrpcServer.open(settings.grpc, limits, backend, registry, inflight, admission, log)
   // Behind a wildcard the shard does not know by which name it is reached: clients stay where they came to.
   if (!WILDCARD_HOSTS.includes(settings.grpc.host)) node.address = formatAddress(server.address)
   registerServerMetrics(registry, server, inflight)

@@ -131,7 +131,10 @@ function commonVersion(
   if (wanted === undefined) {
     const newest = newestComplete(listings)
     if (newest !== undefined) return newest
-    throw new EngineError("SNAPSHOT_NOT_FOUND", `${whichPartitions(partitions)} no version in common`)
+    const message = listings.every((versions) => versions.length === 0)
+      ? "there is no version yet"
+      : `${whichPartitions(partitions)} no version in common`
+    throw new EngineError("SNAPSHOT_NOT_FOUND", message)
   }
   const complete = completeVersions(listings)
   const partial = groupVersions(partitions).find((each) => each.version === wanted.version)

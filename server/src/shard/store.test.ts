@@ -128,6 +128,16 @@ test("restore: an older version starts one new timeline for all partitions, also
   strictEqual(typeof [...timelines][0], "string")
 })
 
+test("restore: replaced states come back on one new timeline for all partitions", async () => {
+  const { store, engines } = makeStore()
+  await store.snapshot([], 1, none)
+  const { replaced } = await store.restore([], { version: 1, timeline: undefined })
+  await store.restore([], { replaced })
+  const timelines = new Set(engines.map(({ asked }) => asked.at(-1)?.newTimeline))
+  strictEqual(timelines.size, 1)
+  strictEqual(typeof [...timelines][0], "string")
+})
+
 test("restore: disjoint partitions may be restored at once, the same ones may not", async () => {
   const { store } = makeStore()
   await store.snapshot([], 1, none)

@@ -29,6 +29,7 @@ export interface StoreSnapshot extends Omit<SnapshotResult, "sealMs" | "totalMs"
 }
 
 export interface StoreRestore {
+  /** 0 when a replaced state was put back. */
   readonly version: number
   readonly timeline: string
   /** Of the first of the partitions. */
@@ -237,9 +238,10 @@ export class Store {
       return partitions.map(() => ({ empty: true, newTimeline }))
     }
     if ("replaced" in target) {
+      const newTimeline = newTimelineId(this.#clock, this.#random)
       return partitions.map(({ index }) => {
         const replaced = target.replaced.get(index)
-        if (replaced !== undefined) return { replaced }
+        if (replaced !== undefined) return { replaced, newTimeline }
         throw new EngineError("REPLACED_STATE_NOT_FOUND", `the handle names no state of partition ${index}`)
       })
     }

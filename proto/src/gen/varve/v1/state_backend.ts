@@ -274,7 +274,7 @@ export interface RestoreRequest {
 
 /** What was put back. */
 export interface RestoreResponse {
-  /** The version; 0 when a replaced state without one was put back. */
+  /** The version; 0 when a replaced state was put back. */
   version: bigint;
   /** Its timeline. */
   timeline: string;
