@@ -136,7 +136,12 @@ describe("cli: versions", () => {
     expect(await output(["get", "k", ...store])).toBe("one")
 
     const handle = /--replaced (\S+)/.exec(restored)?.[1]
-    await output(["restore", "--replaced", handle!, ...store])
+    expect(restored).toContain(
+      `undo with: varve restore --replaced ${handle} --store versions --address ${daemon.grpc}\n`,
+    )
+    const back = await output(["restore", "--replaced", handle!, ...store])
+    expect(back).toMatch(/^the state that was replaced is back/)
+    expect(back).not.toContain("metadata")
     expect(await output(["get", "k", ...store])).toBe("two")
 
     const listed = (await json(["snapshots", "list", ...store])) as unknown as {
@@ -144,7 +149,10 @@ describe("cli: versions", () => {
       pinned: boolean
     }[]
     expect(listed.map(({ version }) => version)).toEqual([1, 5])
-    expect(await output(["snapshots", "list", ...store])).toMatch(/│ 5 +│/)
+    const listing = await output(["snapshots", "list", ...store])
+    expect(listing).toMatch(/│ 5 +│/)
+    expect(listing).toMatch(/│ metadata +│ remarks +│/)
+    expect(listing).toMatch(/│ offset 1 +│/)
 
     await output(["snapshots", "pin", "1", ...store])
     const refused = await varve(["snapshots", "delete", "1", ...store])
@@ -164,7 +172,10 @@ describe("cli: describe and bench", () => {
     expect(stores.map(({ name }) => name)).toEqual(["default", "explicit", "sorted", "versions"])
     const one = (await json(["describe", "--store", "sorted"])) as { stores: { name: string }[] }
     expect(one.stores.map(({ name }) => name)).toEqual(["sorted"])
-    expect(await output(["describe"])).toContain("store explicit: memory")
+    const text = await output(["describe"])
+    expect(text).toContain("store explicit: memory")
+    expect(text).toContain("values up to 4.0 MiB")
+    expect(text).toMatch(/│ start +│/)
   })
 
   test("bench counts what it did and leaves no key behind", async () => {
@@ -191,6 +202,9 @@ describe("cli: what goes wrong", () => {
     [["snapshot", "0"], "whole numbers from 1"],
     [["get", "abc", "--hex"], "not hexadecimal"],
     [["restore", "1", "--replaced", "x"], "not both"],
+    [["get", "a", "--address", "http://127.0.0.1:7400"], "is not HOST, HOST:PORT or unix:PATH"],
+    [["bench", "--address", "127.0.0.1:70000"], "is not HOST, HOST:PORT or unix:PATH"],
+    [["snapshots", "pin", "1", "--hex"], "unknown option"],
     [["serve", "--engine", "abacus"], "abacus"],
   ])("%j is wrong usage: code 2", async (words, message) => {
     const { code, stdout, stderr } = await runVarve(words)
@@ -245,7 +259,8 @@ describe("cli: what goes wrong", () => {
     await output(["snapshot", "7", "--store", "explicit"])
     const { code, stderr } = await varve(["snapshot", "7", "--store", "explicit"])
     expect(code).toBe(3)
-    expect(stderr).toContain("VERSION_")
+    expect(stderr).toContain("VERSION_NOT_ASCENDING")
+    expect(stderr).toMatch(/\n {2}take a higher number, or leave it out/)
   })
 
   test("nobody there: code 4, for unary calls and streams", async () => {
@@ -256,8 +271,17 @@ describe("cli: what goes wrong", () => {
     for (const words of [["get", "a"], ["scan"], ["bench"]]) {
       const { code, stderr } = await runVarve([...words, "--address", `127.0.0.1:${port}`])
       expect([words, code]).toEqual([words, 4])
-      expect(stderr).toContain("CONNECTION_LOST")
+      expect(stderr).toBe(
+        `varve: CONNECTION_LOST: no daemon answers at 127.0.0.1:${port}; ` +
+          'start one with "varve serve", or name another with --address\n',
+      )
     }
+  })
+
+  test("the HTTP port is told from the gRPC port", async () => {
+    const { code, stderr } = await runVarve(["get", "a", "--address", new URL(daemon.http).host])
+    expect(code).toBe(4)
+    expect(stderr).toContain("this is not the gRPC port")
   })
 
   test("somebody there who says nothing: code 4 after --timeout", async () => {

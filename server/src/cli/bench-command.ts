@@ -2,10 +2,18 @@
 
 import type { Command } from "commander"
 import { type ClientOptions, type CommandContext, clientCommand, withStub } from "./command-context.ts"
+import { withExplanation } from "./connection-errors.ts"
 import { call } from "./daemon-connection.ts"
 import { UsageError } from "./exit-codes.ts"
 import type { Latencies } from "./latencies.ts"
-import { fillFrames, LOAD_KEY_PREFIX, type LoadOptions, loadFrames, loadKeys } from "./load-plan.ts"
+import {
+  type Frame,
+  fillFrames,
+  LOAD_KEY_PREFIX,
+  type LoadOptions,
+  loadFrames,
+  loadKeys,
+} from "./load-plan.ts"
 import { table, toJson } from "./output.ts"
 import { withProgress } from "./progress.ts"
 import { type LoadResult, runLoad } from "./run-load.ts"
@@ -44,7 +52,7 @@ async function bench(options: BenchOptions, { terminal }: CommandContext): Promi
       `a frame of ${options.batch} values of ${options.valueBytes} bytes exceeds ${FRAME_BYTES_MAX}`,
     )
   }
-  const { stores } = await withStub(options, (stub) =>
+  const { stores } = await withStub(options, "reads", (stub) =>
     call(stub.describe.bind(stub), { store: options.store }, options.timeout),
   )
   const store = stores[0]
@@ -52,16 +60,20 @@ async function bench(options: BenchOptions, { terminal }: CommandContext): Promi
   const keys = loadKeys(options.keys, store.partitionCount, store.partitioning === "explicit")
   const frames = loadFrames(keys, options)
   const { clients } = options
+  const load = (all: readonly Frame[], frameCount: number): Promise<LoadResult> =>
+    withExplanation({ address: options.address, effect: "writes" }, () =>
+      runLoad(options, all, { frameCount, clients }),
+    )
   const fill = (value: Buffer): Promise<LoadResult> => {
     const batch = Math.max(1, Math.floor(FILL_BATCH_BYTES / (value.length + KEY_BYTES)))
     const all = fillFrames(keys, batch, value)
-    return runLoad(options, all, { frameCount: all.length, clients })
+    return load(all, all.length)
   }
   // Every key is there before the clock starts, so that reads find what they ask for.
   await withProgress(terminal, `fill ${options.keys} keys`, () => fill(Buffer.alloc(options.valueBytes, 97)))
   try {
     const result = await withProgress(terminal, `${options.requests} requests`, () =>
-      runLoad(options, frames, { frameCount: Math.ceil(options.requests / options.batch), clients }),
+      load(frames, Math.ceil(options.requests / options.batch)),
     )
     await writeLine(
       terminal,

@@ -2,6 +2,8 @@
 
 import type { StateBackendClient } from "@varve/proto"
 import { Argument, type Command, Option } from "commander"
+import { parseAddress } from "./address.ts"
+import { type Effect, withExplanation } from "./connection-errors.ts"
 import { openStub } from "./daemon-connection.ts"
 import type { Terminal } from "./terminal.ts"
 import { wholeNumber } from "./values.ts"
@@ -16,9 +18,13 @@ export interface ClientOptions {
   readonly address: string
   readonly store: string
   readonly json: boolean
-  readonly hex: boolean
   /** In seconds. */
   readonly timeout: number
+}
+
+/** Of commands that take or print bytes. */
+export interface HexOptions {
+  readonly hex: boolean
 }
 
 const VERSION_MAX = Number.MAX_SAFE_INTEGER
@@ -35,19 +41,23 @@ export function clientCommand(
   return parent
     .command(name)
     .description(description)
-    .addOption(new Option("--address <host:port>", "the daemon (or VARVE_ADDRESS)").default(address))
-    .addOption(new Option("--store <name>", "the store").default("default"))
-    .addOption(new Option("--json", "print JSON").default(false))
     .addOption(
-      new Option("--hex", "keys and values on the command line and in what is printed are hex").default(
-        false,
+      new Option("--address <host:port>", "the daemon (or VARVE_ADDRESS); without a port: 7400").default(
+        address,
       ),
     )
+    .addOption(new Option("--store <name>", "the store").default("default"))
+    .addOption(new Option("--json", "print JSON").default(false))
     .addOption(
       new Option("--timeout <seconds>", "give up after")
         .argParser(wholeNumber(1, TIMEOUT_SECONDS_MAX))
         .default(timeoutSeconds),
     )
+}
+
+/** An option for bytes as hex digits; `what` names them. */
+export function hexOption(what: string): Option {
+  return new Option("--hex", `${what} as hex digits`).default(false)
 }
 
 /** An option for the partition of one call. */
@@ -63,14 +73,16 @@ export function versionArgument(name: "<version>" | "[version]", description: st
   return new Argument(name, description).argParser(wholeNumber(1, VERSION_MAX))
 }
 
-/** Runs `use` with a stub that is closed afterwards. */
+/** Runs `use` with a stub that is closed afterwards. @throws (rejects) UsageError, VarveError */
 export async function withStub<Result>(
-  { address }: ClientOptions,
+  options: ClientOptions,
+  effect: Effect,
   use: (stub: StateBackendClient) => Promise<Result>,
 ): Promise<Result> {
+  const address = parseAddress(options.address)
   const stub = openStub(address)
   try {
-    return await use(stub)
+    return await withExplanation({ address, effect }, () => use(stub))
   } finally {
     stub.close()
   }

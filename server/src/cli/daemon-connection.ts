@@ -8,6 +8,7 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js"
 import { StateBackendClient, varveErrorOf } from "@varve/proto"
+import { parseAddress } from "./address.ts"
 
 /** As large as a daemon can be told to answer. */
 const MESSAGE_BYTES_MAX = 1024 * 1024 * 1024
@@ -29,9 +30,9 @@ type UnaryMethod<Request, Response> = (
   callback: Callback<Response>,
 ) => unknown
 
-/** Opens a stub; the caller closes it. Connects at the first call. */
+/** Opens a stub; the caller closes it. Connects at the first call. @throws UsageError for what is no address */
 export function openStub(address: string): StateBackendClient {
-  return new StateBackendClient(address, credentials.createInsecure(), channelOptions)
+  return new StateBackendClient(parseAddress(address), credentials.createInsecure(), channelOptions)
 }
 
 /** One unary call. @throws (rejects) VarveError; `DEADLINE_PASSED` after `timeoutSeconds` */

@@ -2,7 +2,14 @@
 
 import type { DescribeResponse, StoreDescription } from "@varve/proto"
 import type { Command } from "commander"
-import { type ClientOptions, type CommandContext, clientCommand, withStub } from "./command-context.ts"
+import {
+  type ClientOptions,
+  type CommandContext,
+  clientCommand,
+  type HexOptions,
+  hexOption,
+  withStub,
+} from "./command-context.ts"
 import { call } from "./daemon-connection.ts"
 import { table, toJson } from "./output.ts"
 import { writeLine } from "./terminal.ts"
@@ -17,10 +24,11 @@ export function addDescribeCommand(program: Command, context: CommandContext): v
     description: "show the daemon, its stores and their partitions",
     timeoutSeconds: TIMEOUT_SECONDS,
   })
-  command.action(async (options: ClientOptions) => {
+  command.addOption(hexOption("metadata in JSON"))
+  command.action(async (options: ClientOptions & HexOptions) => {
     // Unlike other commands, this one is about every store unless one is named.
     const store = command.getOptionValueSource("store") === "default" ? "" : options.store
-    const response = await withStub(options, (stub) =>
+    const response = await withStub(options, "reads", (stub) =>
       call(stub.describe.bind(stub), { store }, options.timeout),
     )
     const text = options.json ? toJson(response, options.hex) : describe(response)
@@ -44,9 +52,14 @@ function describeStore(store: StoreDescription): string {
     `versions in ${store.repository}`,
     ...(settings.length === 0 ? [] : [`settings: ${settings.join(", ")}`]),
   ]
-  const columns = ["partition", "slots", "address", "state", "version", "records", "memory", "index", "disk"]
+  const columns = [
+    ...["partition", "slots", "address", "start", "version", "records"],
+    ...["record memory", "index memory", "memory in all", "disk"],
+  ]
   const rows = store.partitions.map((partition) => {
     const { statistics } = partition
+    const recordBytes = statistics?.memoryBytes ?? 0n
+    const indexBytes = statistics?.indexBytes ?? 0n
     return [
       `${partition.partition} of ${store.partitionCount}`,
       `${partition.slotFirst}-${partition.slotLast}`,
@@ -54,8 +67,9 @@ function describeStore(store: StoreDescription): string {
       partition.recovery,
       partition.version === 0n ? "-" : `${partition.version} of ${partition.timeline}`,
       statistics?.records ?? 0n,
-      bytesText(statistics?.memoryBytes ?? 0n),
-      bytesText(statistics?.indexBytes ?? 0n),
+      bytesText(recordBytes),
+      bytesText(indexBytes),
+      bytesText(recordBytes + indexBytes),
       bytesText(statistics?.diskBytes ?? 0n),
     ]
   })

@@ -1,12 +1,13 @@
 // The command line as one function over its streams: parse, run, turn whatever happened into an exit code and
 // a message that says what to do.
 
-import { errorTable, isReason, isVarveError } from "@varve/proto"
+import { isVarveError } from "@varve/proto"
 import { Command, CommanderError } from "commander"
 import { addBenchCommand } from "./bench-command.ts"
 import type { CommandContext } from "./command-context.ts"
 import { addDescribeCommand } from "./describe-command.ts"
 import { describeExitCodes, exitCodeOf, exitCodes, UsageError } from "./exit-codes.ts"
+import { hintFor } from "./hints.ts"
 import { addRecordCommands } from "./record-commands.ts"
 import { addScanCommand } from "./scan-command.ts"
 import { addSnapshotCommands } from "./snapshot-commands.ts"
@@ -66,6 +67,6 @@ function describeError(error: unknown): string {
   if (error instanceof UsageError) return `varve: ${error.message}\n`
   if (!isVarveError(error))
     return `varve: ${error instanceof Error ? (error.stack ?? error.message) : error}\n`
-  const advice = isReason(error.reason) ? `  ${errorTable[error.reason].meaning}\n` : ""
-  return `varve: ${error.reason}: ${error.message}\n${advice}`
+  const hint = hintFor(error.reason)
+  return `varve: ${error.reason}: ${error.message}\n${hint === undefined ? "" : `  ${hint}\n`}`
 }

@@ -5,6 +5,8 @@ import {
   type ClientOptions,
   type CommandContext,
   clientCommand,
+  type HexOptions,
+  hexOption,
   partitionOption,
   withStub,
 } from "./command-context.ts"
@@ -14,7 +16,7 @@ import { toJson } from "./output.ts"
 import { readAll, type Terminal, write, writeLine } from "./terminal.ts"
 import { parseBytes } from "./values.ts"
 
-interface RecordOptions extends ClientOptions {
+interface RecordOptions extends ClientOptions, HexOptions {
   readonly partition?: number
 }
 
@@ -31,27 +33,30 @@ export function addRecordCommands(program: Command, context: CommandContext): vo
   })
     .argument("<key>")
     .addOption(partitionOption())
+    .addOption(hexOption("key and value"))
     .action((key: string, options: RecordOptions) => get(key, options, context))
 
   clientCommand(program, context, {
     name: "set",
-    description: "set a key; an empty value deletes it",
+    description: "set a key; an empty value deletes it; silent when done",
     timeoutSeconds: TIMEOUT_SECONDS,
   })
     .argument("<key>")
     .argument("<value>", "the value, or - to read its bytes from stdin")
     .addOption(partitionOption())
+    .addOption(hexOption("key and value"))
     .action((key: string, value: string, options: RecordOptions) =>
       set(key, value, options, context.terminal),
     )
 
   clientCommand(program, context, {
     name: "delete",
-    description: "delete a key; one that is not there is no error",
+    description: "delete a key; one that is not there is no error; silent when done",
     timeoutSeconds: TIMEOUT_SECONDS,
   })
     .argument("<key>")
     .addOption(partitionOption())
+    .addOption(hexOption("key and value"))
     .action((key: string, options: RecordOptions) => remove(key, options, context.terminal))
 }
 
@@ -65,7 +70,7 @@ async function get(
     key: parseBytes(key, options.hex, "key"),
     partition: options.partition,
   }
-  const { found, value } = await withStub(options, (stub) =>
+  const { found, value } = await withStub(options, "reads", (stub) =>
     call(stub.get.bind(stub), request, options.timeout),
   )
   if (!found) exitWith(exitCodes.notFound.code)
@@ -84,7 +89,7 @@ async function set(key: string, value: string, options: RecordOptions, terminal:
     value: value === "-" ? await valueFromStdin(terminal) : parseBytes(value, options.hex, "value"),
     partition: options.partition,
   }
-  await withStub(options, (stub) => call(stub.set.bind(stub), request, options.timeout))
+  await withStub(options, "writes", (stub) => call(stub.set.bind(stub), request, options.timeout))
   if (options.json) await writeLine(terminal, toJson({ valueBytes: request.value.length }, options.hex))
 }
 
@@ -94,7 +99,7 @@ async function remove(key: string, options: RecordOptions, terminal: Terminal): 
     key: parseBytes(key, options.hex, "key"),
     partition: options.partition,
   }
-  await withStub(options, (stub) => call(stub.delete.bind(stub), request, options.timeout))
+  await withStub(options, "writes", (stub) => call(stub.delete.bind(stub), request, options.timeout))
   if (options.json) await writeLine(terminal, toJson({}, options.hex))
 }
 

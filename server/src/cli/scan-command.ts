@@ -6,6 +6,8 @@ import {
   type ClientOptions,
   type CommandContext,
   clientCommand,
+  type HexOptions,
+  hexOption,
   partitionOption,
   withStub,
 } from "./command-context.ts"
@@ -14,7 +16,7 @@ import { toJson } from "./output.ts"
 import { write } from "./terminal.ts"
 import { parseBytes, printable, wholeNumber } from "./values.ts"
 
-interface ScanCommandOptions extends ClientOptions {
+interface ScanCommandOptions extends ClientOptions, HexOptions {
   readonly partition?: number
   readonly prefix: string
   readonly start: string
@@ -33,6 +35,7 @@ export function addScanCommand(program: Command, context: CommandContext): void 
     timeoutSeconds: TIMEOUT_SECONDS,
   })
     .addOption(partitionOption())
+    .addOption(hexOption("keys and values, given and printed,"))
     .option("--prefix <key>", "only keys that start with this", "")
     .option("--start <key>", "only keys from here on", "")
     .option("--end <key>", "only keys before this one", "")
@@ -58,7 +61,7 @@ async function scan(options: ScanCommandOptions, { terminal }: CommandContext): 
     limit: BigInt(options.limit),
   }
   const deadline = new Date(Date.now() + options.timeout * 1000)
-  await withStub(options, async (stub) => {
+  await withStub(options, "reads", async (stub) => {
     for await (const { partition, records } of messages(stub.scan(request, new Metadata(), { deadline }))) {
       const lines = records.map(({ key, value }) => {
         if (options.json) return toJson(keysOnly ? { partition, key } : { partition, key, value }, hex)

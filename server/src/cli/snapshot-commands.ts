@@ -6,6 +6,8 @@ import {
   type ClientOptions,
   type CommandContext,
   clientCommand,
+  type HexOptions,
+  hexOption,
   versionArgument,
   withStub,
 } from "./command-context.ts"
@@ -16,12 +18,12 @@ import { withProgress } from "./progress.ts"
 import { readAll, type Terminal, writeLine } from "./terminal.ts"
 import { bytesText, collectPartitions, parseBytes, printable, secondsText } from "./values.ts"
 
-interface SnapshotCommandOptions extends ClientOptions {
+interface SnapshotCommandOptions extends ClientOptions, HexOptions {
   readonly partition?: number[]
   readonly metadata: string
 }
 
-interface RestoreCommandOptions extends ClientOptions {
+interface RestoreCommandOptions extends ClientOptions, HexOptions {
   readonly partition?: number[]
   readonly timeline: string
   readonly replaced: string
@@ -41,6 +43,7 @@ export function addSnapshotCommands(program: Command, context: CommandContext): 
     .addArgument(versionArgument("[version]", "default: the one after the newest on the current line"))
     .option("--partition <numbers>", PARTITIONS_HELP, collectPartitions)
     .option("--metadata <text>", "kept inside the version; - reads it from stdin", "")
+    .addOption(hexOption("metadata"))
     .action((version: number | undefined, options: SnapshotCommandOptions) =>
       snapshot(version, options, context.terminal),
     )
@@ -54,8 +57,9 @@ export function addSnapshotCommands(program: Command, context: CommandContext): 
     .option("--partition <numbers>", PARTITIONS_HELP, collectPartitions)
     .option("--timeline <name>", "the version's timeline; needed when the number stands on several", "")
     .option("--replaced <handle>", "instead of a version: a state that an earlier restore replaced", "")
-    .action((version: number | undefined, options: RestoreCommandOptions) =>
-      restore(version, options, context.terminal),
+    .addOption(hexOption("metadata"))
+    .action((version: number | undefined, options: RestoreCommandOptions, command: Command) =>
+      restore(version, options, { terminal: context.terminal, daemon: daemonWords(command) }),
     )
 }
 
@@ -66,7 +70,7 @@ async function snapshot(
 ): Promise<void> {
   const metadata = await metadataBytes(options, terminal)
   const partitions = options.partition ?? []
-  const response = await withStub(options, async (stub) => {
+  const response = await withStub(options, "writes", async (stub) => {
     const version = BigInt(given ?? (await nextVersion(stub, options)))
     return await withProgress(terminal, `snapshot ${version}`, () =>
       call(
@@ -90,7 +94,7 @@ async function snapshot(
 async function restore(
   version: number | undefined,
   options: RestoreCommandOptions,
-  terminal: Terminal,
+  { terminal, daemon }: { terminal: Terminal; daemon: string },
 ): Promise<void> {
   if (version !== undefined && options.replaced !== "") {
     throw new UsageError("give a version or --replaced, not both")
@@ -102,24 +106,36 @@ async function restore(
     timeline: options.timeline,
     replaced: options.replaced,
   }
-  const response = await withStub(options, (stub) =>
+  const response = await withStub(options, "writes", (stub) =>
     withProgress(terminal, "restore", () => call(stub.restore.bind(stub), request, options.timeout)),
   )
   if (options.json) return await writeLine(terminal, toJson(response, options.hex))
   const from =
-    response.version === 0n
-      ? "a replaced state"
-      : `version ${response.version} of timeline ${response.timeline}`
+    options.replaced !== ""
+      ? `the state that was replaced is back${response.version === 0n ? " (it has no version of its own)" : ""}`
+      : `restored version ${response.version} of timeline ${response.timeline}`
   await writeLine(
     terminal,
-    `restored ${from}, partitions ${response.partitions.join(", ")}, in ${secondsText(response.totalSeconds)}`,
+    `${from}, partitions ${response.partitions.join(", ")}, in ${secondsText(response.totalSeconds)}`,
   )
-  if (response.metadata.length > 0) {
+  if (options.replaced === "" && response.metadata.length > 0) {
     await writeLine(terminal, `metadata: ${printable(response.metadata, options.hex)}`)
   }
   if (response.replaced !== "") {
-    await writeLine(terminal, `undo with: varve restore --replaced ${response.replaced}`)
+    await writeLine(terminal, `undo with: varve restore --replaced ${response.replaced}${daemon}`)
   }
+}
+
+/** The words that lead to the same store of the same daemon: those that were given, as a shell takes them. */
+function daemonWords(command: Command): string {
+  return ["store", "address"]
+    .filter((name) => command.getOptionValueSource(name) === "cli")
+    .map((name) => ` --${name} ${shellWord(String(command.getOptionValue(name)))}`)
+    .join("")
+}
+
+function shellWord(word: string): string {
+  return /^[\w.:/@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }
 
 /** One above the newest version on the current line of the partitions in question. */

@@ -6,15 +6,17 @@ import {
   type ClientOptions,
   type CommandContext,
   clientCommand,
+  type HexOptions,
+  hexOption,
   versionArgument,
   withStub,
 } from "./command-context.ts"
 import { call } from "./daemon-connection.ts"
 import { table, toJson } from "./output.ts"
 import { type Terminal, writeLine } from "./terminal.ts"
-import { bytesText, collectPartitions, timeText } from "./values.ts"
+import { beginning, bytesText, collectPartitions, timeText } from "./values.ts"
 
-interface ListOptions extends ClientOptions {
+interface ListOptions extends ClientOptions, HexOptions {
   readonly partition?: number[]
 }
 
@@ -23,6 +25,8 @@ interface VersionOptions extends ClientOptions {
 }
 
 const TIMEOUT_SECONDS = 60
+/** Of the metadata of a version in the table. */
+const METADATA_CHARACTERS = 40
 const TIMELINE_HELP = "the version's timeline; needed when the number stands on several"
 
 /** Adds `snapshots` with its commands. */
@@ -36,24 +40,27 @@ export function addSnapshotsCommand(program: Command, context: CommandContext): 
     timeoutSeconds: TIMEOUT_SECONDS,
   })
     .option("--partition <numbers>", "only versions that these partitions have", collectPartitions)
+    .addOption(hexOption("metadata"))
     .action((options: ListOptions) => list(options, terminal))
 
   clientCommand(snapshots, context, {
     name: "delete",
-    description: "delete a version",
+    description: "delete a version; silent when done",
     timeoutSeconds: TIMEOUT_SECONDS,
   })
     .addArgument(versionArgument("<version>", "the version"))
     .option("--timeline <name>", TIMELINE_HELP, "")
     .action(async (version: number, options: VersionOptions) => {
       const request = { store: options.store, version: BigInt(version), timeline: options.timeline }
-      await withStub(options, (stub) => call(stub.deleteSnapshot.bind(stub), request, options.timeout))
-      if (options.json) await writeLine(terminal, toJson({}, options.hex))
+      await withStub(options, "writes", (stub) =>
+        call(stub.deleteSnapshot.bind(stub), request, options.timeout),
+      )
+      if (options.json) await writeLine(terminal, toJson({}, false))
     })
 
   for (const [name, description] of [
-    ["pin", "protect a version from removal"],
-    ["unpin", "take the protection off"],
+    ["pin", "protect a version from removal; silent when done"],
+    ["unpin", "take the protection off; silent when done"],
   ] as const) {
     clientCommand(snapshots, context, { name, description, timeoutSeconds: TIMEOUT_SECONDS })
       .addArgument(versionArgument("<version>", "the version"))
@@ -61,24 +68,30 @@ export function addSnapshotsCommand(program: Command, context: CommandContext): 
       .action(async (version: number, options: VersionOptions) => {
         const { store, timeline } = options
         const request = { store, version: BigInt(version), timeline, pinned: name === "pin" }
-        await withStub(options, (stub) => call(stub.pinSnapshot.bind(stub), request, options.timeout))
-        if (options.json) await writeLine(terminal, toJson({}, options.hex))
+        await withStub(options, "writes", (stub) =>
+          call(stub.pinSnapshot.bind(stub), request, options.timeout),
+        )
+        if (options.json) await writeLine(terminal, toJson({}, false))
       })
   }
 }
 
 async function list(options: ListOptions, terminal: Terminal): Promise<void> {
   const request = { store: options.store, partitions: options.partition ?? [] }
-  const { snapshots } = await withStub(options, (stub) =>
+  const { snapshots } = await withStub(options, "reads", (stub) =>
     call(stub.listSnapshots.bind(stub), request, options.timeout),
   )
   if (options.json) return await writeLine(terminal, toJson(snapshots, options.hex))
   if (snapshots.length === 0) return await writeLine(terminal, `store ${options.store} has no versions yet`)
-  const head = ["version", "timeline", "parent", "time", "records", "size", "stored", "partitions", ""]
-  await writeLine(terminal, table(head, snapshots.map(rowOf)))
+  const head = [
+    ...["version", "timeline", "parent", "time", "records"],
+    ...["size", "stored", "partitions", "metadata", "remarks"],
+  ]
+  const rows = snapshots.map((snapshot) => rowOf(snapshot, options.hex))
+  await writeLine(terminal, table(head, rows))
 }
 
-function rowOf(snapshot: SnapshotDescription): (string | bigint)[] {
+function rowOf(snapshot: SnapshotDescription, hex: boolean): (string | bigint)[] {
   const remarks = [
     snapshot.currentLine ? "current line" : "",
     snapshot.complete ? "" : "incomplete",
@@ -93,8 +106,15 @@ function rowOf(snapshot: SnapshotDescription): (string | bigint)[] {
     bytesText(snapshot.bytes),
     bytesText(snapshot.bytesNew),
     snapshot.partitions.join(","),
+    metadataText(snapshot, hex),
     remarks.filter((remark) => remark !== "").join(", "),
   ]
+}
+
+/** A daemon leaves the metadata of older versions out when its answer has no room for it. */
+function metadataText({ metadata, metadataBytes }: SnapshotDescription, hex: boolean): string {
+  if (metadata.length === 0 && metadataBytes > 0) return `(${bytesText(metadataBytes)}, not listed)`
+  return beginning(metadata, METADATA_CHARACTERS, hex)
 }
 
 function parentText({ parentVersion, parentTimeline, timeline }: SnapshotDescription): string {

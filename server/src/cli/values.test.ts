@@ -2,6 +2,7 @@ import { InvalidArgumentError } from "commander"
 import { expect, test } from "vitest"
 import { UsageError } from "./exit-codes.ts"
 import {
+  beginning,
   bytesText,
   collectPartitions,
   parseBytes,
@@ -53,13 +54,22 @@ test("values: what is printed has one line and can be told apart", () => {
   expect(printable(Buffer.from([0x61, 0xff]), true)).toBe("61ff")
 })
 
+test("values: the beginning of bytes is text when all of them are, else hex, and says that there is more", () => {
+  expect(beginning(Buffer.from("offset 42"), 40, false)).toBe("offset 42")
+  expect(beginning(Buffer.from("äöü€"), 3, false)).toBe("äöü…")
+  expect(beginning(Buffer.from("a\nb"), 3, false)).toBe("a\\x0ab")
+  expect(beginning(Buffer.from([0xff, 1, 2]), 4, false)).toBe("ff01…")
+  expect(beginning(Buffer.from("a"), 4, true)).toBe("61")
+  expect(beginning(Buffer.alloc(0), 4, false)).toBe("")
+})
+
 test("values: sizes, durations and times for people", () => {
-  expect([0, 999, 1000, 26_262_552, 5e12].map(bytesText)).toEqual([
+  expect([0, 1023, 1024, 4 * 1024 * 1024, 5 * 2 ** 40].map(bytesText)).toEqual([
     "0 B",
-    "999 B",
-    "1.0 kB",
-    "26.3 MB",
-    "5000.0 GB",
+    "1023 B",
+    "1.0 KiB",
+    "4.0 MiB",
+    "5120.0 GiB",
   ])
   expect([0.00006, 0.25, 2.5].map(secondsText)).toEqual(["0.06 ms", "250 ms", "2.5 s"])
   expect(timeText(0n)).toBe("-")

@@ -55,13 +55,22 @@ export function printable(bytes: Uint8Array, hex: boolean): string {
   ).join("")
 }
 
-/** `14 B`, `2.5 kB`, `3.1 MB`. */
+/** The first `characters` of bytes on one line for people, `…` for the rest: text, or hex digits for what is none. */
+export function beginning(bytes: Uint8Array, characters: number, hex: boolean): string {
+  const text = hex ? undefined : textOf(bytes)
+  const all = text === undefined ? Array.from(Buffer.from(bytes).toString("hex")) : Array.from(text)
+  const shown = all.slice(0, characters).join("")
+  const line = text === undefined ? shown : printable(Buffer.from(shown), false)
+  return all.length > characters ? `${line}…` : line
+}
+
+/** `14 B`, `2.5 KiB`, `3.1 MiB`. */
 export function bytesText(bytes: number | bigint): string {
   let value = Number(bytes)
-  const units = ["B", "kB", "MB", "GB"]
+  const units = ["B", "KiB", "MiB", "GiB"]
   let unit = 0
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024
     unit++
   }
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`

@@ -1,0 +1,35 @@
+// What to do about an error, in terms of the command line: one table by reason. A reason whose message says all
+// there is to say has no line.
+
+import type { Reason } from "@varve/proto"
+
+const hints: Readonly<Partial<Record<Reason, string>>> = {
+  VERSION_NOT_ASCENDING: "take a higher number, or leave it out: the next one is taken then",
+  VERSION_EXISTS: "take a higher number, or leave it out: the next one is taken then",
+  VERSION_AMBIGUOUS: "name the timeline with --timeline; `varve snapshots list` shows them",
+  SNAPSHOT_NOT_FOUND: "`varve snapshots list` shows the versions that are there",
+  SNAPSHOT_PINNED: "`varve snapshots unpin VERSION` takes the pin off",
+  REPLACED_STATE_NOT_FOUND: "restore a version instead: `varve snapshots list` shows them",
+  STORE_UNKNOWN: "name a store with --store; `varve describe` shows them",
+  PARTITION_REQUIRED: "name it with --partition; `varve describe` shows the partitions",
+  PARTITION_OUT_OF_RANGE: "`varve describe` shows the partitions",
+  WRONG_PARTITION: "leave --partition out: the key finds its partition by itself",
+  RESTORE_IN_PROGRESS: "try again when the restore is done",
+  WRITES_STALLED: "try again later",
+  OVERLOADED: "try again later",
+  STORAGE_FULL: "make room on the disk or in the repository, then try again; reads go on",
+  SHUTTING_DOWN: "try again when the daemon is back",
+  ENGINE_CLOSED: "try again when the daemon is back",
+  DEADLINE_PASSED: "give it longer with --timeout SECONDS, or look whether the daemon is well",
+  UNIMPLEMENTED: "the daemon is older than this command, or is no Varve daemon",
+  DATA_LOSS: "restore a version: `varve snapshots list` shows them",
+  STORAGE_FAILED: "the daemon's log says more",
+  REPOSITORY_FAILED: "the daemon's log says more",
+  INTERNAL: "the daemon's log says more",
+  ENGINE_POISONED: "mend the disk, then start the daemon anew",
+}
+
+/** What to do about an error of this reason; `undefined` when there is nothing to add. */
+export function hintFor(reason: string): string | undefined {
+  return Object.hasOwn(hints, reason) ? hints[reason as Reason] : undefined
+}
