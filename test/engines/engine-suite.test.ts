@@ -210,11 +210,12 @@ describe.each(engineNames)("%s", (name) => {
       for (let i = 0; i < 500; i++) expect(met.get(`stays:${i}`)).toBe(1)
     })
 
-    test.runIf(orderedEngines.includes(name))("come in the order of keys", async () => {
+    test("come in the order of keys on engines that order, and only there", async () => {
       const { engine } = await tinyEngine(name)
       await fill(engine, 1000)
       const keys = [...(await contents(engine)).keys()]
-      expect(keys).toEqual([...keys].sort())
+      const isOrdered = keys.every((key, i) => i === 0 || keys[i - 1]! < key)
+      expect(isOrdered).toBe(orderedEngines.includes(name))
     })
   })
 
