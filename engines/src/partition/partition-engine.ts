@@ -23,13 +23,24 @@ import type {
   SnapshotResult,
 } from "../engine.ts"
 import type { RunFigures } from "../runs/run.ts"
-import type { RunDirectory } from "../runs/run-directory.ts"
 import type { OpenRun } from "../runs/run-set.ts"
 import type { VersionName, VersionSummary } from "../snapshots/manifest.ts"
-import { newestOnLine, newTimelineId, resolveVersion, startsNewTimeline } from "../snapshots/timeline.ts"
+import {
+  newestOnLine,
+  newTimelineId,
+  openLine,
+  resolveVersion,
+  startsNewTimeline,
+} from "../snapshots/timeline.ts"
 import { LiveState, type PartitionIdentity, type PartitionParts } from "./live-state.ts"
 import { ReplacedStates } from "./replaced-states.ts"
-import { checkManifest, emptySource, type RestoreSource, versionSource } from "./restore-source.ts"
+import {
+  checkManifest,
+  describedSource,
+  emptySource,
+  type RestoreSource,
+  versionSource,
+} from "./restore-source.ts"
 import { SnapshotQueue } from "./snapshot-queue.ts"
 import { publishStateFile, readStateFile, STATE_FORMAT, type StateDescription } from "./state-file.ts"
 
@@ -113,7 +124,7 @@ export class PartitionEngine<Settings> implements Engine {
     try {
       source =
         file !== undefined && recovery === "continued"
-          ? await openSource(directory, file.present)
+          ? await describedSource(directory, file.present)
           : emptySource(newTimelineId(seams.clock, seams.random), randomSeed(seams.random.bytes(4)))
       state = await LiveState.open(parts, options, source.description, source.runs)
     } catch (error) {
@@ -414,23 +425,6 @@ export class PartitionEngine<Settings> implements Engine {
   #removeUnused(): Promise<void> {
     return this.#parts.directory.removeUnused(new Set(this.#replaced.runIds()))
   }
-}
-
-/** The line with all versions that may follow on `timeline`. */
-function openLine(line: readonly VersionName[], timeline: string): VersionName[] {
-  const before = line.filter((stretch) => stretch.timeline !== timeline)
-  return [...before, { timeline, version: Number.MAX_SAFE_INTEGER }]
-}
-
-async function openSource(directory: RunDirectory, description: StateDescription): Promise<RestoreSource> {
-  const runs: OpenRun[] = []
-  try {
-    for (const figures of description.runs) runs.push(await directory.open(figures))
-  } catch (error) {
-    for (const run of runs) run.release()
-    throw error
-  }
-  return { description, runs }
 }
 
 function restoreInProgress(): EngineError {

@@ -20,6 +20,21 @@ export function emptySource(timeline: string, hashSeed: number): RestoreSource {
   return { description, runs: [] }
 }
 
+/** A state as the state file describes it. @throws (rejects) EngineError `DATA_LOSS`; no run is then held */
+export async function describedSource(
+  directory: RunDirectory,
+  description: StateDescription,
+): Promise<RestoreSource> {
+  const runs: OpenRun[] = []
+  try {
+    for (const figures of description.runs) runs.push(await directory.open(figures))
+  } catch (error) {
+    for (const run of runs) run.release()
+    throw error
+  }
+  return { description, runs }
+}
+
 /**
  * The state of a version: runs that are here already are used, the others are fetched.
  * @param timeline where the next version goes.

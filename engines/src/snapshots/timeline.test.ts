@@ -15,6 +15,7 @@ import {
   newestOnLine,
   newestOnTimeline,
   newTimelineId,
+  openLine,
   resolveVersion,
   startsNewTimeline,
 } from "./timeline.ts"
@@ -180,4 +181,17 @@ describe("timeline: completeness", () => {
     const at = (createdMs: number) => [{ timeline: "a", version: 1, createdMs }]
     expect(newestComplete([at(5), at(9), at(7)])?.createdMs).toBe(9)
   })
+})
+
+test("an open line runs through all versions that may follow on the timeline, and through those before it as they are", () => {
+  const line = [
+    { timeline: "a", version: 2 },
+    { timeline: "b", version: 5 },
+  ]
+  const onB = openLine(line, "b")
+  expect(isOnLine({ timeline: "b", version: 6 }, onB)).toBe(true)
+  expect(isOnLine({ timeline: "a", version: 3 }, onB)).toBe(false)
+  const onC = openLine(line, "c")
+  expect(isOnLine({ timeline: "c", version: 6 }, onC)).toBe(true)
+  expect(isOnLine({ timeline: "b", version: 6 }, onC)).toBe(false)
 })

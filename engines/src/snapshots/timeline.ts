@@ -48,6 +48,12 @@ export function extendLine(line: readonly VersionName[], next: VersionName): Ver
   return [...line, end]
 }
 
+/** The line with all versions that may follow on `timeline`: it is open at its end. */
+export function openLine(line: readonly VersionName[], timeline: string): VersionName[] {
+  const before = line.filter((stretch) => stretch.timeline !== timeline)
+  return [...before, { timeline, version: Number.MAX_SAFE_INTEGER }]
+}
+
 /**
  * The version that a caller means by `version`: the one on `timeline` when that is given; else the one on the
  * current `line`; else the one that stands anywhere else, when it is the only one.

@@ -16,7 +16,7 @@ function parse(input: Partial<SettingInput> & { yaml?: unknown } = {}): {
     flags: input.flags ?? {},
     environment: input.environment ?? {},
     file: input.yaml === undefined ? undefined : { path: "/etc/varve.yaml", content: input.yaml },
-    currentDirectory: "/work",
+    currentDirectory: "/srv",
   })
 }
 
@@ -25,8 +25,8 @@ test("settings: without any, one store with the documented defaults, on loopback
   deepStrictEqual(warnings, [])
   deepStrictEqual(settings.grpc, { host: "127.0.0.1", port: 7400 })
   deepStrictEqual(settings.http, { host: "127.0.0.1", port: 7480 })
-  strictEqual(settings.dataDir, "/work/data")
-  strictEqual(settings.repository, "file:/work/data/repository")
+  strictEqual(settings.dataDir, "/srv/data")
+  strictEqual(settings.repository, "file:/srv/data/repository")
   strictEqual(settings.limits.messageBytesMax, 8 * 1024 * 1024)
   deepStrictEqual(settings.stores, [
     {
@@ -52,7 +52,7 @@ test("settings: flags beat environment beats file beats default", () => {
   deepStrictEqual([port({ yaml, environment }), partitions({ yaml, environment })], [2, 2])
   deepStrictEqual([port({ yaml, environment, flags }), partitions({ yaml, environment, flags })], [3, 3])
   strictEqual(parse({ yaml, environment }).settings.limits.connectionsMax, 2)
-  strictEqual(parse({ flags: { dataDir: "/d", repository: "file:r" } }).settings.repository, "file:/work/r")
+  strictEqual(parse({ flags: { dataDir: "/d", repository: "file:r" } }).settings.repository, "file:/srv/r")
   strictEqual(parse({ flags: { dataDir: "/d" } }).settings.repository, "file:/d/repository")
 })
 
