@@ -9,8 +9,8 @@ import { z } from "zod"
 import { EngineError } from "./error.ts"
 
 const NEWLINE = 0x0a
-const HASH_DIGITS = 64
-const TRAILER_BYTES = 1 + HASH_DIGITS + 1
+/** Newline, 64 hex digits, newline. */
+const SEAL_BYTES = 66
 
 export interface SealedJsonForm<Document> {
   /** For messages: path or key. */
@@ -23,23 +23,24 @@ export interface SealedJsonForm<Document> {
 /** The bytes of a document. */
 export function encodeSealedJson(document: { readonly format: number }): Uint8Array {
   const line = Buffer.from(JSON.stringify(document))
-  return Buffer.concat([line, Buffer.from(`\n${sha256(line)}\n`)])
+  return Buffer.concat([line, sealOf(line)])
 }
 
 /** @throws EngineError `DATA_LOSS` when the bytes are not what was written, `FORMAT_NEWER` */
 export function decodeSealedJson<Document>(bytes: Uint8Array, form: SealedJsonForm<Document>): Document {
-  const lineBytes = bytes.length - TRAILER_BYTES
-  const isFramed = lineBytes > 0 && bytes[lineBytes] === NEWLINE && bytes[bytes.length - 1] === NEWLINE
-  if (!isFramed) throw damaged(form.name, `${bytes.length} bytes are no whole document`)
-  const line = Buffer.from(bytes.buffer, bytes.byteOffset, lineBytes)
-  const hash = Buffer.from(bytes.buffer, bytes.byteOffset + lineBytes + 1, HASH_DIGITS).toString("latin1")
-  if (hash !== sha256(line)) throw damaged(form.name, "its hash does not match")
-  const document: unknown = JSON.parse(line.toString("utf8"))
-  const format = z.object({ format: z.int() }).safeParse(document)
-  if (format.success && format.data.format > form.format) {
+  const lineBytes = bytes.length - SEAL_BYTES
+  if (lineBytes < 0) throw damaged(form.name, `${bytes.length} bytes are no whole document`)
+  const line = bytes.subarray(0, lineBytes)
+  if (Buffer.compare(sealOf(line), bytes.subarray(lineBytes)) !== 0) {
+    throw damaged(form.name, "its hash does not match")
+  }
+  if (line.includes(NEWLINE)) throw damaged(form.name, "it has more than one line")
+  const document = parse(line, form.name)
+  const { format } = z.looseObject({ format: z.int().optional() }).safeParse(document).data ?? {}
+  if (format !== undefined && format > form.format) {
     throw new EngineError(
       "FORMAT_NEWER",
-      `${form.name} has format ${format.data.format}; this version reads up to ${form.format}`,
+      `${form.name} has format ${format}; this software reads formats up to ${form.format}: use a newer one`,
     )
   }
   const parsed = form.schema.safeParse(document)
@@ -47,8 +48,16 @@ export function decodeSealedJson<Document>(bytes: Uint8Array, form: SealedJsonFo
   return parsed.data
 }
 
-function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex")
+function sealOf(line: Uint8Array): Buffer {
+  return Buffer.from(`\n${createHash("sha256").update(line).digest("hex")}\n`)
+}
+
+function parse(line: Uint8Array, name: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(line))
+  } catch (error) {
+    throw new EngineError("DATA_LOSS", `${name} is damaged: it is no JSON`, { cause: error })
+  }
 }
 
 function damaged(name: string, what: string): EngineError {

@@ -1,6 +1,6 @@
 // The file `state` of a partition's directory: which state the partition is in, as far as it is on disk.
 //
-//   file := JSON (one line, UTF-8) "\n" sha256 of that line without its newline (64 hex digits) "\n"
+//   file := sealed JSON (base/sealed-json.ts)
 //
 // It is marked clean only by a clean stop; while the engine is open it is not, and then what it says of the present
 // state is not believed after a crash: a version is restored. What it says of replaced states holds always.

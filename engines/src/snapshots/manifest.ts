@@ -1,18 +1,18 @@
 // The manifest: the root object of a version. A version exists exactly when its manifest does.
 //
-//   object := JSON (one line, UTF-8) "\n" sha256 of that line without its newline (64 hex digits) "\n"
+//   object := sealed JSON (base/sealed-json.ts)
 //   key    := stores/<store>/<partition>/<timeline>/<version>.manifest
 //
 // JSON, because at three in the morning somebody reads it with `head -1`; a hash, because a cut or damaged one
 // must never be half believed. Its size follows the number of runs, never the number of records.
 
-import { createHash } from "node:crypto"
 import { z } from "zod"
 import { assert } from "../base/assert.ts"
 import { EngineError } from "../base/error.ts"
+import { decodeSealedJson, encodeSealedJson } from "../base/sealed-json.ts"
 import { compareNewestFirst, type RunFigures } from "../runs/run.ts"
 import { checkStoreName, isTimelineName, PARTITION_COUNT_MAX, parseVersionKey } from "./repository-keys.ts"
-import { damaged, tooNew } from "./stored-bytes.ts"
+import { damaged } from "./stored-bytes.ts"
 import { isOnLine, isSameVersion } from "./timeline.ts"
 
 export const MANIFEST_FORMAT = 1
@@ -86,9 +86,6 @@ export const METADATA_BYTES_MAX = 1024 * 1024
 /** Metadata, and room for more than ten thousand runs and timelines. */
 export const MANIFEST_BYTES_MAX = 16 * 1024 * 1024
 
-const HASH_LINE_BYTES = 65
-const NEWLINE = 0x0a
-
 const hexDigits = (count: number) => z.string().regex(new RegExp(`^[0-9a-f]{${count}}$`))
 const count = z.int().min(0)
 const positive = z.int().min(1)
@@ -142,17 +139,18 @@ const manifestSchema = z
  */
 export function encodeManifest(manifest: Manifest): Uint8Array {
   checkStoreName(manifest.store)
-  const text = JSON.stringify(manifest)
-  assert(manifestSchema.safeParse(JSON.parse(text)).success, "a manifest that is written can be read")
-  const line = Buffer.from(text)
-  const bytes = line.length + 1 + HASH_LINE_BYTES
-  if (bytes > MANIFEST_BYTES_MAX) {
+  assert(
+    manifestSchema.safeParse(JSON.parse(JSON.stringify(manifest))).success,
+    "a manifest that is written can be read",
+  )
+  const encoded = encodeSealedJson(manifest)
+  if (encoded.length > MANIFEST_BYTES_MAX) {
     throw new EngineError(
       "METADATA_TOO_LARGE",
-      `the manifest has ${bytes} bytes; at most ${MANIFEST_BYTES_MAX} are allowed`,
+      `the manifest has ${encoded.length} bytes; at most ${MANIFEST_BYTES_MAX} are allowed`,
     )
   }
-  return Buffer.concat([line, Buffer.from(`\n${sha256(line)}\n`)])
+  return encoded
 }
 
 /**
@@ -160,24 +158,15 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
  * @throws EngineError `DATA_LOSS`, `FORMAT_NEWER`, naming `key`
  */
 export function decodeManifest(source: Uint8Array, key: string): Manifest {
-  const lineEnd = source.length - HASH_LINE_BYTES - 1
-  if (lineEnd < 0 || source.length > MANIFEST_BYTES_MAX) throw damaged(key, `it has ${source.length} bytes`)
-  const line = source.subarray(0, lineEnd)
-  const seal = Buffer.from(`\n${sha256(line)}\n`)
-  if (Buffer.compare(seal, source.subarray(lineEnd)) !== 0) throw damaged(key, "hash of the manifest")
-  if (line.includes(NEWLINE)) throw damaged(key, "more than one line")
-  const json = parseJson(line, key)
-  const { format } = z.looseObject({ format: z.int().optional() }).safeParse(json).data ?? {}
-  if (format !== undefined && format > MANIFEST_FORMAT) throw tooNew(key, format, MANIFEST_FORMAT)
-  const parsed = manifestSchema.safeParse(json)
-  if (!parsed.success) throw damaged(key, z.prettifyError(parsed.error))
-  const { store, partition, timeline, version } = parsed.data
+  if (source.length > MANIFEST_BYTES_MAX) throw damaged(key, `it has ${source.length} bytes`)
+  const manifest = decodeSealedJson(source, { name: key, format: MANIFEST_FORMAT, schema: manifestSchema })
+  const { store, partition, timeline, version } = manifest
   const name = parseVersionKey(key)
   assert(name?.what === "manifest", "a manifest is read under its key")
-  if (store !== name.store || partition !== name.partition || !isSameVersion(name, parsed.data)) {
+  if (store !== name.store || partition !== name.partition || !isSameVersion(name, manifest)) {
     throw damaged(key, `it is the manifest of ${store}/${partition}/${timeline}/${version}`)
   }
-  return parsed.data
+  return manifest
 }
 
 /** What lists show of `manifest`. */
@@ -221,16 +210,4 @@ function areNewestFirst(runs: readonly StoredRun[]): boolean {
     runs.every((run, i) => i === 0 || compareNewestFirst(runs[i - 1]!, run) < 0) &&
     new Set(runs.map(({ id }) => id)).size === runs.length
   )
-}
-
-function parseJson(line: Uint8Array, key: string): unknown {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(line))
-  } catch (error) {
-    throw new EngineError("DATA_LOSS", `${key} is damaged: it is no JSON`, { cause: error })
-  }
-}
-
-function sha256(line: Uint8Array): string {
-  return createHash("sha256").update(line).digest("hex")
 }
