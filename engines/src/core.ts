@@ -12,6 +12,7 @@
 import type { EngineName, EngineStatistics, KeyValue, ScanOptions } from "./engine.ts"
 import type { Seams } from "./io/seams.ts"
 import type { Relocations } from "./runs/merge-runs.ts"
+import type { Merging } from "./runs/merger.ts"
 import type { RunDirectory } from "./runs/run-directory.ts"
 import type { OpenRun, RunSet } from "./runs/run-set.ts"
 
@@ -90,6 +91,6 @@ export interface EngineDefinition<Settings> {
   parseSettings(settings: unknown): Settings
   /** A core over the runs in `host.runs` (none for a new state) and the engine state saved with them. */
   open(host: CoreHost<Settings>, engineState: unknown): Promise<EngineCore>
-  /** When runs are to be merged; undefined: never. */
-  readonly mergePolicy: (settings: Settings) => { readonly maxRunsPerLevel: number } | undefined
+  /** When and how runs are merged; undefined: never. */
+  readonly merging: (settings: Settings) => Merging | undefined
 }

@@ -2,7 +2,7 @@
 //
 //   server ─► engines    server ─► proto    client ─► proto    test ─► everything
 //
-//   engines/src:   root files ─► engines/*, partition ─► snapshots ─► runs, log ─► io ─► base
+//   engines/src:   root files ─► engines/*, partition ─► snapshots, hashed ─► runs, log ─► io ─► base
 //
 // Root files of engines/src are the doors of the package; its folders do not import them, but for the two that are
 // contracts without code of their own: `engine.ts`, which `partition` implements, and `core.ts` between `partition`
@@ -32,12 +32,13 @@ const folderArrows: Readonly<Record<string, readonly string[]>> = {
   io: ["base"],
   runs: ["base", "io"],
   log: ["base", "io"],
+  hashed: ["base", "io", "runs"],
   snapshots: ["base", "io", "runs", "log"],
   partition: ["base", "io", "runs", "log", "snapshots"],
-  engines: ["base", "io", "runs", "log", "snapshots"],
+  engines: ["base", "io", "runs", "log", "hashed", "snapshots"],
 }
 const contracts = ["engine.ts", "core.ts"]
-const contractUsers = ["partition", "engines"]
+const contractUsers = ["partition", "engines", "hashed"]
 
 /** Node's modules that compute and nothing else: what engines may use outside io. */
 const pureModules = ["assert", "buffer", "crypto", "path", "url", "util", "zlib"]

@@ -4,6 +4,7 @@ import { deepStrictEqual, ok, strictEqual, throws } from "node:assert"
 import {
   decodeRecord,
   Merger,
+  mergeHashedRuns,
   type OpenRun,
   type Relocations,
   RUN_ADDRESS_BASE,
@@ -133,7 +134,7 @@ async function makeState(seams: SimulatedSeams, maxRunsPerLevel: number, memoryB
     executor: seams.executor,
     random: seams.random,
     hashSeed: 1,
-    policy: { maxRunsPerLevel },
+    merging: { policy: { maxRunsPerLevel }, merge: mergeHashedRuns },
     keepsAddresses: (run) => runs.reachesIntoLog(run, logAddress - memoryBytes),
     relocate,
     onError: (error) => errors.push(error),

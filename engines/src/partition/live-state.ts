@@ -5,7 +5,7 @@ import { assert } from "../base/assert.ts"
 import type { CoreHost, EngineCore, EngineDefinition } from "../core.ts"
 import type { EngineName } from "../engine.ts"
 import type { Seams } from "../io/seams.ts"
-import { Merger } from "../runs/merger.ts"
+import { Merger, type Merging } from "../runs/merger.ts"
 import type { RunDirectory } from "../runs/run-directory.ts"
 import { type OpenRun, RunSet } from "../runs/run-set.ts"
 import type { VersionName } from "../snapshots/manifest.ts"
@@ -52,7 +52,7 @@ export class LiveState {
   private constructor(
     parts: PartitionParts,
     description: StateDescription,
-    opened: { core: EngineCore; runs: RunSet; listed: ListedRuns; maxRunsPerLevel: number | undefined },
+    opened: { core: EngineCore; runs: RunSet; listed: ListedRuns; merging: Merging | undefined },
   ) {
     this.#parts = parts
     this.core = opened.core
@@ -63,7 +63,7 @@ export class LiveState {
     this.timeline = description.timeline
     this.metadata = Buffer.from(description.metadata, "base64")
     this.merger =
-      opened.maxRunsPerLevel === undefined
+      opened.merging === undefined
         ? undefined
         : new Merger({
             runs: this.runs,
@@ -71,7 +71,7 @@ export class LiveState {
             executor: parts.seams.executor,
             random: parts.seams.random,
             hashSeed: this.hashSeed,
-            policy: { maxRunsPerLevel: opened.maxRunsPerLevel },
+            merging: opened.merging,
             keepsAddresses: (run) => this.core.keepsAddresses(run),
             replaced: (inputs, output) => this.#follow(inputs, output),
             relocate: (inputs, output, relocations) => this.core.relocate(inputs, output, relocations),
@@ -104,8 +104,8 @@ export class LiveState {
     try {
       const core = await engine.definition.open(host, description.engineState)
       const listed = new ListedRuns(parts.repository, description.stored)
-      const maxRunsPerLevel = engine.definition.mergePolicy(engine.settings)?.maxRunsPerLevel
-      return new LiveState(parts, description, { core, runs, listed, maxRunsPerLevel })
+      const merging = engine.definition.merging(engine.settings)
+      return new LiveState(parts, description, { core, runs, listed, merging })
     } catch (error) {
       runs.close()
       throw error

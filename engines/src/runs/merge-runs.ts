@@ -12,7 +12,7 @@
 // A crash leaves at most a temporary file, which the directory removes when it is opened.
 
 import { decodeRecord, RecordCursor } from "../base/record.ts"
-import { defineBackgroundJob } from "../io/executor.ts"
+import { defineBackgroundJob, type Executor } from "../io/executor.ts"
 import type { FileSystem } from "../io/file-system.ts"
 import type { HashPage } from "./hash-page.ts"
 import { LiveRecords } from "./live-records.ts"
@@ -78,6 +78,11 @@ export const mergeRuns = defineBackgroundJob<MergeInput, MergeOutput>(
     }
   },
 )
+
+/** `mergeRuns` as an engine names it. */
+export function mergeHashedRuns(executor: Executor, input: MergeInput): Promise<MergeOutput> {
+  return executor.run(mergeRuns, input)
+}
 
 async function writeLive(
   fileSystem: FileSystem,

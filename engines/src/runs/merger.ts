@@ -10,11 +10,18 @@
 import type { Executor } from "../io/executor.ts"
 import type { Random } from "../io/random.ts"
 import { type MergePolicy, planMerge } from "./merge-policy.ts"
-import { mergeRuns, type Relocations } from "./merge-runs.ts"
+import type { MergeInput, MergeOutput, Relocations } from "./merge-runs.ts"
 import { newRunOrigin } from "./new-run-origin.ts"
 import type { OpenRun } from "./open-run.ts"
 import type { RunDirectory } from "./run-directory.ts"
 import type { RunSet } from "./run-set.ts"
+
+/** When runs merge, and the act, which runs off the caller's thread. */
+export interface Merging {
+  readonly policy: MergePolicy
+  /** @throws (rejects) EngineError as `mergeRuns`; no output is there then */
+  readonly merge: (executor: Executor, input: MergeInput) => Promise<MergeOutput>
+}
 
 export interface MergerParts {
   readonly runs: RunSet
@@ -22,7 +29,7 @@ export interface MergerParts {
   readonly executor: Executor
   readonly random: Random
   readonly hashSeed: number
-  readonly policy: MergePolicy
+  readonly merging: Merging
   /** Whether the run is to keep its layout, and its records their addresses, through a merge; see EngineCore. */
   readonly keepsAddresses: (run: OpenRun) => boolean
   /** Moves references over; see EngineCore. The inputs are let go when it resolves. */
@@ -95,16 +102,16 @@ export class Merger {
 
   /** False when no merge is due. */
   async #mergeOnce(): Promise<boolean> {
-    const { runs, directory, executor, random, hashSeed, policy } = this.#parts
+    const { runs, directory, executor, random, hashSeed, merging } = this.#parts
     const candidates = runs.newestFirst.map((open) => ({ ...open.figures, open }))
-    const plan = planMerge(candidates, policy)
+    const plan = planMerge(candidates, merging.policy)
     if (plan === undefined) return false
     const inputs = plan.inputs.map((candidate) => candidate.open)
     for (const input of inputs) input.retain()
     try {
       const origin = newRunOrigin(directory, random, { level: plan.outputLevel, version: runs.version })
       const keptInputs = [...inputs.keys()].filter((i) => this.#parts.keepsAddresses(inputs[i]!))
-      const { figures, relocations } = await executor.run(mergeRuns, {
+      const { figures, relocations } = await merging.merge(executor, {
         inputs: inputs.map((run) => run.path),
         keptInputs,
         output: { ...origin, hashSeed },

@@ -1,8 +1,9 @@
 // What the rest of the package knows of the hybrid log.
 
 import type { EngineDefinition } from "../../core.ts"
+import { loadIndex } from "../../hashed/load-index.ts"
+import { mergeHashedRuns } from "../../runs/merge-runs.ts"
 import { HybridLog } from "./hybrid-log.ts"
-import { loadIndex } from "./load-index.ts"
 import { type HybridLogSettings, parseHybridLogSettings } from "./settings.ts"
 
 export const hybridLogDefinition: EngineDefinition<HybridLogSettings> = {
@@ -11,6 +12,6 @@ export const hybridLogDefinition: EngineDefinition<HybridLogSettings> = {
   async open(host, engineState) {
     return new HybridLog(host, await loadIndex(host.runs, engineState))
   },
-  mergePolicy: ({ compactionEnabled, maxRunsPerLevel }) =>
-    compactionEnabled ? { maxRunsPerLevel } : undefined,
+  merging: ({ compactionEnabled, maxRunsPerLevel }) =>
+    compactionEnabled ? { policy: { maxRunsPerLevel }, merge: mergeHashedRuns } : undefined,
 }

@@ -6,10 +6,10 @@
 
 import { EngineError, isEngineError } from "../../base/error.ts"
 import type { CoreHost, Seal } from "../../core.ts"
+import type { MemoryLog } from "../../hashed/memory-log.ts"
 import { newRunOrigin } from "../../runs/new-run-origin.ts"
 import type { OpenRun } from "../../runs/run-set.ts"
 import { flushLog } from "./flush-log.ts"
-import type { MemoryLog } from "./memory-log.ts"
 import type { HybridLogSettings } from "./settings.ts"
 
 /** Bytes copied for the writing thread in one turn of the event loop: about 0.2 ms. */

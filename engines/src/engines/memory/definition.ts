@@ -17,5 +17,5 @@ export const memoryDefinition: EngineDefinition<MemorySettings> = {
     return {}
   },
   open: (host) => MemoryEngine.open(host),
-  mergePolicy: () => undefined,
+  merging: () => undefined,
 }

@@ -2,11 +2,11 @@
 // but for those whose hash the version names as shared by several keys.
 
 import { z } from "zod"
-import { EngineError } from "../../base/error.ts"
-import { tombstonePlace } from "../../runs/address.ts"
-import { CollisionTable, hashName } from "../../runs/collision-table.ts"
-import { HashIndex } from "../../runs/hash-index.ts"
-import type { OpenRun, RunSet } from "../../runs/run-set.ts"
+import { EngineError } from "../base/error.ts"
+import { tombstonePlace } from "../runs/address.ts"
+import { CollisionTable, hashName } from "../runs/collision-table.ts"
+import { HashIndex } from "../runs/hash-index.ts"
+import type { OpenRun, RunSet } from "../runs/run-set.ts"
 
 const engineStateSchema = z.object({ sharedHashes: z.array(z.string().regex(/^[0-9a-f]{12}$/)) })
 

@@ -1,12 +1,12 @@
 // After a merge: every place that pointed into an input points into the output. In slices, because a merge may
 // move millions of records and writers must not wait for it.
 
-import type { Clock } from "../../io/clock.ts"
-import { addressOf, tombstonePlace } from "../../runs/address.ts"
-import type { CollisionTable } from "../../runs/collision-table.ts"
-import type { HashIndex } from "../../runs/hash-index.ts"
-import { RELOCATION_DROPPED, type Relocations } from "../../runs/merge-runs.ts"
-import type { OpenRun, RunSet } from "../../runs/run-set.ts"
+import type { Clock } from "../io/clock.ts"
+import { addressOf, tombstonePlace } from "../runs/address.ts"
+import type { CollisionTable } from "../runs/collision-table.ts"
+import type { HashIndex } from "../runs/hash-index.ts"
+import { RELOCATION_DROPPED, type Relocations } from "../runs/merge-runs.ts"
+import type { OpenRun, RunSet } from "../runs/run-set.ts"
 
 /** Records moved in one turn of the event loop: about 1 ms. */
 const SLICE_RECORDS = 4096

@@ -1,9 +1,9 @@
 // Records that are on disk only.
 
-import { copyBytes, equalBytes } from "../../base/bytes.ts"
-import { EngineError } from "../../base/error.ts"
-import { addressOf } from "../../runs/address.ts"
-import type { RunPlace, RunSet } from "../../runs/run-set.ts"
+import { copyBytes, equalBytes } from "../base/bytes.ts"
+import { EngineError } from "../base/error.ts"
+import { addressOf } from "../runs/address.ts"
+import type { RunPlace, RunSet } from "../runs/run-set.ts"
 
 /** A record with bytes of its own. An empty value is a tombstone. */
 export interface ColdRecord {

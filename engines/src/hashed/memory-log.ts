@@ -17,7 +17,7 @@
 //
 // Invariant: head <= flushed <= readOnly <= tail <= head + capacity.
 
-import { assert } from "../../base/assert.ts"
+import { assert } from "../base/assert.ts"
 
 export class MemoryLog {
   readonly capacity: number

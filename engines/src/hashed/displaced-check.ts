@@ -1,10 +1,10 @@
 // Compares, behind the writers, the keys of records on disk that writes have pushed out of the index unread.
 // See collision-table.ts for why.
 
-import { equalBytes } from "../../base/bytes.ts"
-import { EngineError } from "../../base/error.ts"
-import { type CollisionTable, DISPLACED_MAX, type Displaced } from "../../runs/collision-table.ts"
-import type { HashIndex } from "../../runs/hash-index.ts"
+import { equalBytes } from "../base/bytes.ts"
+import { EngineError } from "../base/error.ts"
+import { type CollisionTable, DISPLACED_MAX, type Displaced } from "../runs/collision-table.ts"
+import type { HashIndex } from "../runs/hash-index.ts"
 import type { ColdRecord } from "./cold-reads.ts"
 
 /** Records read at the same time. */

@@ -1,11 +1,11 @@
 // Scanning by the index, in the order of hashes: a key that is there from the first page to the last is met
 // exactly once, however much is written and however far the index grows meanwhile.
 
-import { selects } from "../../base/key-selection.ts"
-import type { KeyValue, ScanOptions } from "../../engine.ts"
-import { addressOf, isTombstonePlace } from "../../runs/address.ts"
-import type { CollisionTable } from "../../runs/collision-table.ts"
-import type { HashIndex } from "../../runs/hash-index.ts"
+import { selects } from "../base/key-selection.ts"
+import type { KeyValue, ScanOptions } from "../engine.ts"
+import { addressOf, isTombstonePlace } from "../runs/address.ts"
+import type { CollisionTable } from "../runs/collision-table.ts"
+import type { HashIndex } from "../runs/hash-index.ts"
 import type { ColdRecord } from "./cold-reads.ts"
 
 /** Buckets looked at, and at most this many records held, at a time. */
