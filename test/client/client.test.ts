@@ -5,6 +5,7 @@ import { connect, type State, VarveError } from "@varve/client"
 import { partitionOfKey } from "@varve/proto"
 import { afterEach, expect, test } from "vitest"
 import { MemoryDaemon, type MemoryDaemonOptions } from "./memory-daemon.ts"
+import { turns } from "./turns.ts"
 
 const closers: (() => unknown)[] = []
 
@@ -389,7 +390,7 @@ test("client: after close every call fails with CLIENT_CLOSED, pending ones too,
   const point = reasonOf(state.set("k", "v"))
   const control = reasonOf(state.listSnapshots())
   const barrier = reasonOf(state.snapshot({ version: 1 }))
-  await new Promise((resolve) => setTimeout(resolve, 20))
+  await turns()
   await state.close()
   expect(await Promise.all([point, control, barrier])).toEqual([
     "CLIENT_CLOSED",

@@ -7,6 +7,7 @@ import { connect, type State, VarveError } from "@varve/client"
 import { encodeKeys, type PipelineRequest } from "@varve/proto"
 import { afterEach, expect, test } from "vitest"
 import { MemoryDaemon, type MemoryDaemonOptions } from "./memory-daemon.ts"
+import { turns } from "./turns.ts"
 
 const closers: (() => unknown)[] = []
 
@@ -52,7 +53,7 @@ test("client: calls made before the daemon is there wait for it", async () => {
   closers.push(() => early.close())
   const calls = [early.set("k", "v"), early.get("k")]
   const list = early.listSnapshots()
-  await new Promise((resolve) => setTimeout(resolve, 100))
+  await turns()
   await daemon.start()
   expect((await Promise.all(calls)).map(String)).toEqual(["undefined", "v"])
   expect(await list).toEqual([])
@@ -90,7 +91,7 @@ test("client: a snapshot after the daemon went away ends at connectDeadlineMs to
   const { daemon, state } = await pair({}, { connectDeadlineMs: 400 })
   await state.set("k", "v")
   daemon.stop()
-  await new Promise((resolve) => setTimeout(resolve, 30))
+  await turns()
   await expect(state.snapshot({ version: 1 })).rejects.toThrow(
     /there was no connection within 400 ms .*; the call was not sent \(127.*ECONNREFUSED/,
   )
@@ -131,10 +132,10 @@ test("client: a write that was never sent is sent to the daemon that comes back,
   const { daemon, state } = await pair()
   await state.set("k", "0")
   daemon.stop()
-  await new Promise((resolve) => setTimeout(resolve, 30))
+  await turns()
   daemon.frames.length = 0
   const calls = [state.set("k", "1"), state.get("k"), state.set("k", "2"), state.get("k")]
-  await new Promise((resolve) => setTimeout(resolve, 30))
+  await turns()
   await daemon.start()
   expect((await Promise.all(calls)).map(String)).toEqual(["undefined", "1", "undefined", "2"])
   expect(daemon.frames.map(({ work }) => work?.$case)).toEqual(["writes", "reads", "writes", "reads"])
@@ -144,7 +145,7 @@ test("client: a write given up before it was sent is not applied later", async (
   const { daemon, state } = await pair()
   await state.set("a", "0")
   daemon.stop()
-  await new Promise((resolve) => setTimeout(resolve, 30))
+  await turns()
   const abort = new AbortController()
   const calls = [
     reasonOf(state.set("a", "late", { deadlineMs: 40 })),
@@ -195,9 +196,9 @@ test("client: what is sent again goes before what was never sent", async () => {
     work?.$case === "writes" ? new VarveError("SHUTTING_DOWN", "going down") : "hold"
   const calls = [state.set("k", "1"), state.get("k")]
   while (daemon.frames.length < 2) await new Promise((resolve) => setTimeout(resolve, 5))
-  await new Promise((resolve) => setTimeout(resolve, 20))
+  await turns()
   calls.push(state.set("k", "2"), state.get("k"), state.set("other", "3"))
-  await new Promise((resolve) => setTimeout(resolve, 20))
+  await turns()
   expect(daemon.frames.length).toBe(2)
   daemon.onFrame = () => "answer"
   await daemon.restart()
@@ -229,7 +230,7 @@ test("client: many callers through several cuts: every write that was answered i
     await new Promise((resolve) => setTimeout(resolve, 40))
     await daemon.restart()
   }
-  await new Promise((resolve) => setTimeout(resolve, 100))
+  await turns()
   stop = true
   await Promise.all(callers)
   expect(answered.size).toBe(20)
@@ -242,7 +243,7 @@ test("client: calls that wait for a store that comes back with other partitions 
   const { daemon, state } = await pair({ partitionCount: 4 })
   await state.set("k", "v")
   daemon.stop()
-  await new Promise((resolve) => setTimeout(resolve, 30))
+  await turns()
   const waiting = reasonOf(state.set("k", "w"))
   const other = new MemoryDaemon({ partitionCount: 2 })
   closers.push(() => other.stop())
