@@ -2,7 +2,7 @@
 // makes another call of it (a restore of the newest version, a scan of everything).
 
 import { VarveError } from "@varve/proto"
-import type { CallOptions, PointOptions, WriteOptions } from "./options.ts"
+import type { CallOptions, DeleteOptions, PointOptions, SetOptions, WriteOptions } from "./options.ts"
 import type { RestoreOptions, ScanOptions, SnapshotOptions, VersionOptions } from "./state-types.ts"
 
 const CALL = ["deadlineMs", "signal"] as const satisfies readonly (keyof CallOptions)[]
@@ -12,9 +12,10 @@ const VERSION = ["version", "timeline", ...CALL] as const satisfies readonly (ke
 /** The options that each call knows. */
 const known = {
   get: POINT,
-  set: POINT,
+  set: ["ifAbsent", "ifValue", ...POINT] satisfies readonly (keyof SetOptions)[],
+  delete: ["ifValue", ...POINT] satisfies readonly (keyof DeleteOptions)[],
   getMany: POINT,
-  write: ["atomic", ...POINT] satisfies readonly (keyof WriteOptions)[],
+  write: ["atomic", "expected", ...POINT] satisfies readonly (keyof WriteOptions)[],
   scan: ["prefix", "start", "end", "keysOnly", "limit", ...POINT] satisfies readonly (keyof ScanOptions)[],
   snapshot: ["version", "metadata", "partitions", ...CALL] satisfies readonly (keyof SnapshotOptions)[],
   restore: [

@@ -206,12 +206,11 @@ export class Connection {
         continue
       }
       const id = this.#register(frame)
-      const { work, payload: value } = frame
       this.#blocked = !stream.write({
         id,
         store: this.#settings.store,
         partition: frame.lane.partition,
-        work: { $case: work, value },
+        work: frame.message,
         lineage: this.#owner.lineageOf(frame.lane.partition),
       })
     }

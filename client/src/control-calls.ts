@@ -8,7 +8,7 @@ import {
   Metadata,
   type ServiceError,
 } from "@grpc/grpc-js"
-import { type StateBackendClient, VarveError, varveErrorOf } from "@varve/proto"
+import { type RestoreResponse, type StateBackendClient, VarveError, varveErrorOf } from "@varve/proto"
 import { unwatchAbort, watchAbort } from "./abort-watch.ts"
 import { Backoff } from "./backoff.ts"
 import type { Connection } from "./connection.ts"
@@ -93,6 +93,20 @@ export class ControlCalls {
         await this.#sleep(pauseMs, end.signal)
       }
     }
+  }
+
+  /** By partition, the lineages of the state that a restore has put there. @throws (rejects) VarveError */
+  async lineagesAfter(response: RestoreResponse, end: CallEnd): Promise<Map<number, string>> {
+    const told = Object.entries(response.lineages)
+    if (told.length > 0) return new Map(told.map(([partition, lineage]) => [Number(partition), lineage]))
+    const { store } = this.#settings
+    const { stores } = await this.read((channel) => channel.describe, { store }, end)
+    const partitions = stores.find(({ name }) => name === store)?.partitions ?? []
+    return new Map(
+      partitions
+        .filter(({ partition }) => response.partitions.includes(partition))
+        .map(({ partition, lineage }) => [partition, lineage]),
+    )
   }
 
   /** Messages of a server stream, in order. Leaving the loop ends the call. @throws (rejects) VarveError */

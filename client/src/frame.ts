@@ -4,17 +4,28 @@
 //                      ▲                  │ the connection broke
 //                      └── reads only ────┘ (writes fail: nobody knows whether they were applied)
 
-import { decodeRecord, decodeValue, RecordCursor, RecordWriter, ValueCursor, VarveError } from "@varve/proto"
+import {
+  decodeRecord,
+  decodeValue,
+  type PipelineRequest,
+  RecordCursor,
+  RecordWriter,
+  ValueCursor,
+  VarveError,
+} from "@varve/proto"
 import type { Lane } from "./lane.ts"
 import type { PointCall, ValueSource } from "./point-call.ts"
 
-export type Work = "reads" | "writes"
+/** A frame of conditional writes is one call's: a condition that does not hold fails the frame. */
+export type Work = "reads" | "writes" | "conditionalWrites"
 
 export class Frame {
   readonly lane: Lane
   readonly work: Work
   readonly calls: PointCall[] = []
   readonly records = new RecordWriter()
+  /** Conditions, of conditional writes. */
+  readonly expected = new RecordWriter()
   /** What its keys and values weigh against the limit of bytes in flight. */
   bytes = 0
   /** Order of sending within the client; also what the wire calls its id, cut to 32 bits. */
@@ -25,6 +36,7 @@ export class Frame {
   /** Called when nothing of it is pending any more. */
   onDone: (() => void)[] = []
   #payload: Uint8Array | undefined
+  #conditions: Uint8Array | undefined
 
   constructor(lane: Lane, work: Work) {
     this.lane = lane
@@ -35,6 +47,15 @@ export class Frame {
   get payload(): Uint8Array {
     this.#payload ??= this.records.take()
     return this.#payload
+  }
+
+  /** What the wire carries. */
+  get message(): NonNullable<PipelineRequest["work"]> {
+    const { work, payload } = this
+    if (work !== "conditionalWrites") return { $case: work, value: payload }
+    // Kept: a frame that the daemon gave back is sent again.
+    this.#conditions ??= this.expected.take()
+    return { $case: work, value: { records: payload, expected: this.#conditions } }
   }
 
   /** Takes out the records of calls that were given up. @returns false when none are left */
@@ -59,7 +80,7 @@ export class Frame {
 
   /** Tells each call that its records were applied. */
   answerWritten(): void {
-    if (this.work === "writes") {
+    if (this.work !== "reads") {
       for (const call of this.calls) call.written()
     } else this.fail(new VarveError("INTERNAL", "the daemon answered a read as if it were a write"))
   }

@@ -2,10 +2,20 @@
 
 export { isVarveError, type Reason, VarveError } from "@varve/proto"
 export type { Bytes } from "./bytes.ts"
-export type { CallOptions, ConnectOptions, PointOptions, RollbackPolicy, WriteOptions } from "./options.ts"
+export type {
+  CallOptions,
+  Condition,
+  ConnectOptions,
+  DeleteOptions,
+  PointOptions,
+  RollbackPolicy,
+  SetOptions,
+  WriteOptions,
+} from "./options.ts"
 export { connect, type State } from "./state.ts"
 export type {
   Description,
+  ExpectedRecord,
   RestoreOptions,
   RestoreResult,
   ScanOptions,

@@ -1,7 +1,9 @@
 // What a caller may set, with units, defaults and ranges; and every limit of the client, in this one place.
 
 import { VarveError } from "@varve/proto"
+import type { Bytes } from "./bytes.ts"
 import { checkNames, shown } from "./check-options.ts"
+import type { ExpectedRecord } from "./state-types.ts"
 
 /** What happens to calls after the state was replaced: by somebody's restore, or by a crash that lost writes. */
 export type RollbackPolicy = "follow" | "fail"
@@ -45,9 +47,23 @@ export interface PointOptions extends CallOptions {
   readonly partition?: number
 }
 
+/** What a key must hold for a write to be applied. At most one of the two. */
+export interface Condition {
+  /** True: the key has no value. */
+  readonly ifAbsent?: boolean | undefined
+  /** The key's present value is exactly this; empty: it has none. */
+  readonly ifValue?: Bytes | undefined
+}
+
+export interface SetOptions extends PointOptions, Condition {}
+
+export interface DeleteOptions extends PointOptions, Pick<Condition, "ifValue"> {}
+
 export interface WriteOptions extends PointOptions {
   /** True: refuse records of more than one partition, so that all are applied or none. Default: false. */
   readonly atomic?: boolean
+  /** Conditions: nothing is applied unless each of these keys has exactly this value; empty: it has none. */
+  readonly expected?: readonly ExpectedRecord[]
 }
 
 export type Settings = Required<ConnectOptions>

@@ -89,13 +89,17 @@ export class PointPath implements ConnectionOwner {
     if (this.#topology === undefined) this.seed.connect()
   }
 
-  /** The open frame of a partition that takes `bytes` more of records: the same as the call before, if it can. */
+  /**
+   * The open frame of a partition that takes `bytes` more of records: the same as the call before, if it can.
+   * Conditional writes get one of their own.
+   */
   frameFor(topology: Topology, partition: number, work: Work, bytes: number, recordCount: number): Frame {
     const lane = this.#laneOf(topology, partition)
     const open = lane.openFrame
     if (open !== undefined) {
       if (
         open.work === work &&
+        work !== "conditionalWrites" &&
         open.records.bytes + bytes <= topology.frameBytesMax &&
         open.records.count + recordCount <= FRAME_RECORDS_MAX
       ) {

@@ -2,12 +2,20 @@
 
 import type { DescribeResponse, RestoreResponse, SnapshotDescription, SnapshotResponse } from "@varve/proto"
 import type { Bytes } from "./bytes.ts"
-import type { CallOptions, PointOptions } from "./options.ts"
+import type { CallOptions, Condition, PointOptions } from "./options.ts"
 import type { Plain } from "./plain.ts"
 
-export interface WriteRecord {
+/** A record to write; with a condition the whole write is applied only if it holds. */
+export interface WriteRecord extends Condition {
   readonly key: Bytes
   /** Empty: the key is deleted. */
+  readonly value: Bytes
+}
+
+/** A condition of a write on any key. */
+export interface ExpectedRecord {
+  readonly key: Bytes
+  /** Empty: the key has no value. */
   readonly value: Bytes
 }
 

@@ -9,30 +9,28 @@
 // Order: calls about one partition take effect in the order in which they are made, awaited or not. `snapshot`,
 // `restore` and `scan` begin when every point call that was made before them has its answer.
 
-import {
-  checkKeyBytes,
-  PARTITION_COUNT_MAX,
-  type RestoreResponse,
-  recordBytes,
-  VarveError,
-} from "@varve/proto"
+import { recordBytes, VarveError } from "@varve/proto"
 import { parseAddress } from "./address.ts"
 import { type Bytes, EMPTY, toBytes } from "./bytes.ts"
-import { checkArray, checkCallOptions, checkNeededOptions, shown, toFlag, toText } from "./check-options.ts"
+import { owned, toKey, toLimit, toPartition, toPartitions, toVersion } from "./call-arguments.ts"
+import { checkArray, checkCallOptions, checkNeededOptions, toFlag, toText } from "./check-options.ts"
 import { type CallEnd, ControlCalls } from "./control-calls.ts"
 import type { Frame } from "./frame.ts"
 import {
   type CallOptions,
   type ConnectOptions,
+  type DeleteOptions,
   deadlineOf,
   type PointOptions,
   parseOptions,
+  type SetOptions,
   type Settings,
   type WriteOptions,
 } from "./options.ts"
 import { plain } from "./plain.ts"
 import { GetCall, GetManyCall, ManyValues, WriteCall } from "./point-call.ts"
 import { PointPath } from "./point-path.ts"
+import { isConditional, PreparedWrite } from "./prepared-write.ts"
 import type {
   Description,
   RestoreOptions,
@@ -47,8 +45,6 @@ import type {
 } from "./state-types.ts"
 import type { Topology } from "./topology.ts"
 import { splitWrite, WriteGroup, type WritePart } from "./write-parts.ts"
-
-const VERSION_MAX = Number.MAX_SAFE_INTEGER
 
 /**
  * A store of the daemon at `address`: HOST, HOST:PORT or unix:PATH. Returns at once and connects in the background;
@@ -93,33 +89,17 @@ export class State {
     })
   }
 
-  /** Sets one key; an empty value deletes it. */
-  set(key: Bytes, value: Bytes, options?: PointOptions): Promise<void> {
-    return new Promise((resolve, reject) => {
-      checkCallOptions("set", options)
-      const keyBytes = toKey(key)
-      const valueBytes = toBytes(value, "value")
-      const call = new WriteCall(this.#points.now(), this.#deadlineMs(options), options, resolve, reject)
-      const bytes = recordBytes(keyBytes.length, valueBytes.length)
-      const given = options?.partition
-      try {
-        const topology = this.#points.admit(call, bytes)
-        if (topology === undefined) {
-          const keyCopy = owned(key, keyBytes)
-          const valueCopy = owned(value, valueBytes)
-          this.#points.wait(call, bytes, (then) =>
-            this.#addWrite(then, call, keyCopy, valueCopy, bytes, given),
-          )
-        } else this.#addWrite(topology, call, keyBytes, valueBytes, bytes, given)
-      } catch (error) {
-        call.fail(error)
-      }
-    })
+  /**
+   * Sets one key; an empty value deletes it. With `ifAbsent` or `ifValue` only if the key's present value is as
+   * expected, otherwise it fails with CONDITION_FAILED.
+   */
+  set(key: Bytes, value: Bytes, options?: SetOptions): Promise<void> {
+    return this.#set("set", key, value, options)
   }
 
-  /** Deletes one key; one that is not there is no error. */
-  delete(key: Bytes, options?: PointOptions): Promise<void> {
-    return this.set(key, EMPTY, options)
+  /** Deletes one key; one that is not there is no error. With `ifValue` only if its present value is that. */
+  delete(key: Bytes, options?: DeleteOptions): Promise<void> {
+    return this.#set("delete", key, EMPTY, options)
   }
 
   /** The values in the order of the keys, which may be of any partitions. */
@@ -149,49 +129,16 @@ export class State {
    * Writes records in order. The records of one partition are applied all or none; those of several partitions are
    * split, and each partition answers for itself: when one fails, others may have been applied. With
    * `atomic: true` records of several partitions are refused.
+   *
+   * With conditions (`expected`, and `ifAbsent` or `ifValue` of records), all keys must belong to one partition, and
+   * nothing is applied unless each has the value expected of it before the call: CONDITION_FAILED. It is never sent
+   * again: when its answer is lost, CONNECTION_LOST says that nobody knows whether it was applied.
    */
   write(records: readonly WriteRecord[], options?: WriteOptions): Promise<void> {
     return new Promise((resolve, reject) => {
       checkCallOptions("write", options)
       toFlag(options?.atomic, "atomic")
-      checkArray(records, "the argument of write", "{ key, value }")
-      for (const record of records) checkRecord(record)
-      const keyList = records.map(({ key }) => toKey(key))
-      const valueList = records.map(({ value }) => toBytes(value, "value"))
-      if (records.length === 0) {
-        resolve()
-        return
-      }
-      const group = new WriteGroup(resolve, reject)
-      const nowMs = this.#points.now()
-      const deadlineMs = this.#deadlineMs(options)
-      const newCall = (): WriteCall => new WriteCall(nowMs, deadlineMs, options, group.done, group.failed)
-      const call = newCall()
-      const bytes = keyList.reduce(
-        (sum, key, index) => sum + recordBytes(key.length, valueList[index]!.length),
-        0,
-      )
-      const start = (
-        topology: Topology,
-        keys: readonly Uint8Array[],
-        values: readonly Uint8Array[],
-      ): void => {
-        const parts = splitWrite(topology, keys, values, options)
-        group.pending = parts.length
-        for (const [index, part] of parts.entries()) {
-          this.#addPart(topology, index === 0 ? call : newCall(), part, keys, values)
-        }
-      }
-      try {
-        const topology = this.#points.admit(call, bytes)
-        if (topology === undefined) {
-          const keyCopies = keyList.map((key, index) => owned(records[index]!.key, key))
-          const valueCopies = valueList.map((value, index) => owned(records[index]!.value, value))
-          this.#points.wait(call, bytes, (then) => start(then, keyCopies, valueCopies))
-        } else start(topology, keyList, valueList)
-      } catch (error) {
-        call.fail(error)
-      }
+      this.#write(PreparedWrite.of(records, options?.expected), options, resolve, reject)
     })
   }
 
@@ -250,7 +197,7 @@ export class State {
     await this.#settled(end)
     const response = await this.#control.call((channel) => channel.restore, request, end)
     if (this.#settings.rollback === "fail")
-      this.#points.lineages.adopt(await this.#lineagesAfter(response, end))
+      this.#points.lineages.adopt(await this.#control.lineagesAfter(response, end))
     return plain(response)
   }
 
@@ -370,76 +317,80 @@ export class State {
     this.#points.added(frame, call, bytes)
   }
 
+  #set(name: "set" | "delete", key: Bytes, value: Bytes, options: SetOptions | undefined): Promise<void> {
+    if (isConditional(options)) {
+      return new Promise((resolve, reject) => {
+        checkCallOptions(name, options)
+        const { ifAbsent, ifValue } = options ?? {}
+        this.#write(PreparedWrite.of([{ key, value, ifAbsent, ifValue }]), options, resolve, reject)
+      })
+    }
+    return new Promise((resolve, reject) => {
+      checkCallOptions(name, options)
+      const keyBytes = toKey(key)
+      const valueBytes = toBytes(value, "value")
+      const call = new WriteCall(this.#points.now(), this.#deadlineMs(options), options, resolve, reject)
+      const bytes = recordBytes(keyBytes.length, valueBytes.length)
+      const given = options?.partition
+      try {
+        const topology = this.#points.admit(call, bytes)
+        if (topology === undefined) {
+          const keyCopy = owned(key, keyBytes)
+          const valueCopy = owned(value, valueBytes)
+          this.#points.wait(call, bytes, (then) =>
+            this.#addWrite(then, call, keyCopy, valueCopy, bytes, given),
+          )
+        } else this.#addWrite(topology, call, keyBytes, valueBytes, bytes, given)
+      } catch (error) {
+        call.fail(error)
+      }
+    })
+  }
+
+  #write(
+    write: PreparedWrite,
+    options: WriteOptions | undefined,
+    resolve: () => void,
+    reject: (error: unknown) => void,
+  ): void {
+    if (write.isEmpty) {
+      resolve()
+      return
+    }
+    const group = new WriteGroup(resolve, reject)
+    const nowMs = this.#points.now()
+    const deadlineMs = this.#deadlineMs(options)
+    const newCall = (): WriteCall => new WriteCall(nowMs, deadlineMs, options, group.done, group.failed)
+    const call = newCall()
+    const start = (topology: Topology, prepared: PreparedWrite): void => {
+      const parts = splitWrite(topology, prepared, options)
+      group.pending = parts.length
+      for (const [index, part] of parts.entries()) {
+        this.#addPart(topology, index === 0 ? call : newCall(), part, prepared)
+      }
+    }
+    try {
+      const topology = this.#points.admit(call, write.bytes)
+      if (topology === undefined) {
+        const copy = write.owned()
+        this.#points.wait(call, write.bytes, (then) => start(then, copy))
+      } else start(topology, write)
+    } catch (error) {
+      call.fail(error)
+    }
+  }
+
   #addPart(
     topology: Topology,
     call: WriteCall,
     { partition, indexes, bytes }: WritePart,
-    keys: readonly Uint8Array[],
-    values: readonly Uint8Array[],
+    { keys, values, expected }: PreparedWrite,
   ): void {
     call.recordCount = indexes.length
-    const frame = this.#points.frameFor(topology, partition, "writes", bytes, indexes.length)
+    const work = expected.length === 0 ? "writes" : "conditionalWrites"
+    const frame = this.#points.frameFor(topology, partition, work, bytes, indexes.length)
     for (const index of indexes) frame.records.add(keys[index]!, values[index]!)
+    for (const { key, value } of expected) frame.expected.add(key, value)
     this.#points.added(frame, call, bytes)
   }
-
-  /** The lineages of the state that a restore has put there. */
-  async #lineagesAfter(response: RestoreResponse, end: CallEnd): Promise<Map<number, string>> {
-    const told = Object.entries(response.lineages)
-    if (told.length > 0) return new Map(told.map(([partition, lineage]) => [Number(partition), lineage]))
-    const { stores } = await this.#control.read(
-      (channel) => channel.describe,
-      { store: this.#settings.store },
-      end,
-    )
-    const partitions = stores.find(({ name }) => name === this.#settings.store)?.partitions ?? []
-    return new Map(
-      partitions
-        .filter(({ partition }) => response.partitions.includes(partition))
-        .map(({ partition, lineage }) => [partition, lineage]),
-    )
-  }
-}
-
-function toKey(key: Bytes): Uint8Array {
-  const bytes = toBytes(key, "key")
-  checkKeyBytes(bytes.length)
-  return bytes
-}
-
-/** Bytes that stay as they are: of a text they are new already, of the caller's array a copy. */
-function owned(given: Bytes, bytes: Uint8Array): Uint8Array {
-  return typeof given === "string" ? bytes : Uint8Array.from(bytes)
-}
-
-function checkRecord(record: unknown): void {
-  if (typeof record === "object" && record !== null) return
-  throw new VarveError("REQUEST_INVALID", `a record is an object { key, value }, not ${shown(record)}`)
-}
-
-function toPartitions(partitions: readonly number[] = []): number[] {
-  checkArray(partitions, "partitions", "numbers")
-  return partitions.map(toPartition)
-}
-
-/** Whether the store has it is the daemon's to say. */
-function toPartition(partition: number): number {
-  if (Number.isInteger(partition) && partition >= 0 && partition < PARTITION_COUNT_MAX) return partition
-  throw new VarveError(
-    "PARTITION_OUT_OF_RANGE",
-    `a partition is a whole number from 0, not ${shown(partition)}`,
-  )
-}
-
-function toLimit(limit: number): bigint {
-  if (Number.isSafeInteger(limit) && limit >= 0) return BigInt(limit)
-  throw new VarveError("REQUEST_INVALID", `a limit is a whole number from 0, not ${shown(limit)}`)
-}
-
-function toVersion(version: number): bigint {
-  if (Number.isSafeInteger(version) && version >= 1) return BigInt(version)
-  throw new VarveError(
-    "VERSION_INVALID",
-    `a version is a number from 1 to ${VERSION_MAX}, not ${shown(version)}`,
-  )
 }

@@ -2,6 +2,7 @@
 
 import { recordBytes, VarveError } from "@varve/proto"
 import type { WriteOptions } from "./options.ts"
+import type { PreparedWrite } from "./prepared-write.ts"
 import type { Topology } from "./topology.ts"
 
 /** Records of one partition in a `write`. */
@@ -34,13 +35,11 @@ export class WriteGroup {
 /** Deals the records to their partitions, in order. @throws VarveError before anything is sent */
 export function splitWrite(
   topology: Topology,
-  keys: readonly Uint8Array[],
-  values: readonly Uint8Array[],
+  { keys, values, expected }: PreparedWrite,
   options: WriteOptions | undefined,
 ): WritePart[] {
   const parts = new Map<number, WritePart>()
-  keys.forEach((key, index) => {
-    const valueBytes = values[index]!.length
+  const partOf = (key: Uint8Array, valueBytes: number): WritePart => {
     topology.checkValueBytes(valueBytes)
     const partition = topology.partitionOf(key, options?.partition)
     let part = parts.get(partition)
@@ -48,13 +47,18 @@ export function splitWrite(
       part = { partition, indexes: [], bytes: 0 }
       parts.set(partition, part)
     }
-    part.indexes.push(index)
     part.bytes += recordBytes(key.length, valueBytes)
+    return part
+  }
+  keys.forEach((key, index) => {
+    partOf(key, values[index]!.length).indexes.push(index)
   })
-  if (options?.atomic === true && parts.size > 1) {
+  for (const { key, value } of expected) partOf(key, value.length)
+  const kind = expected.length > 0 ? "conditional" : options?.atomic === true ? "atomic" : undefined
+  if (kind !== undefined && parts.size > 1) {
     throw new VarveError(
       "PARTITION_REQUIRED",
-      `an atomic write takes keys of one partition; these belong to ${[...parts.keys()].join(", ")}`,
+      `${kind} writes take keys of one partition; these belong to ${[...parts.keys()].join(", ")}`,
     )
   }
   for (const part of parts.values()) topology.checkBatchBytes(part.bytes)

@@ -5,7 +5,7 @@
 //
 //              PartitionEngine ── checks, versions, state file, restore
 //                     │ owns one
-//                 EngineCore   ── memory, hybrid-log, …: where a record lies
+//                 EngineCore   ── memory, append-log, …: where a record lies
 //                     │ publishes runs into
 //                   RunSet     ── open runs, newest first; merges
 

@@ -13,19 +13,39 @@
 // A read answers the state of the moment of the call, even when its promise resolves after later writes.
 // Calls therefore never race: their order is the order in which they were made.
 //
+// The one exception: a write with conditions whose keys are on disk takes effect after the call, as a whole and in
+// one turn, before its promise resolves. Calls made meanwhile come before it, and its conditions see their effects.
+//
 // One thread owns an engine. Bytes that are passed in belong to the caller again when the call returns;
-// bytes that come out belong to the caller.
+// bytes that come out belong to the caller. Values may share an ArrayBuffer with others that were handed out: copy one
+// before its buffer is transferred to another thread, and before it is kept for long by itself.
 
 import type { RunFigures } from "./runs/run.ts"
 import type { VersionName, VersionSummary } from "./snapshots/manifest.ts"
 
-export const engineNames = ["memory", "hybrid-log"] as const
+export const engineNames = ["memory", "append-log", "hybrid-log", "lsm-tree"] as const
 export type EngineName = (typeof engineNames)[number]
 
 export interface KeyValue {
   readonly key: Uint8Array
   /** Empty: the key is deleted (in writes), or only keys were asked for (in scans). */
   readonly value: Uint8Array
+}
+
+/** A record of a batch that is applied only if its key is as expected. */
+export interface ConditionalRecord extends KeyValue {
+  /** The key has no value. */
+  readonly ifAbsent?: boolean
+  /** The key's present value is exactly this; empty: it has none. */
+  readonly ifValue?: Uint8Array
+}
+
+export interface WriteOptions {
+  /**
+   * Conditions: the batch is applied only if each of these is the present value of its key (empty: the key has
+   * none). They may name keys that the batch does not write.
+   */
+  readonly expected?: readonly KeyValue[]
 }
 
 export interface ScanOptions {
@@ -84,11 +104,29 @@ export interface RestoreResult {
   readonly totalMs: number
 }
 
-/** How the state came up when the engine was opened. */
-export type Recovery = "new" | "continued" | "crashed"
+/**
+ * How the state came up when the engine was opened. `replayed`: after a crash under durability `log`; every
+ * acknowledged write is there.
+ */
+export type Recovery = "new" | "continued" | "replayed" | "crashed"
+
+/** The log of durability `log`. Counts since the engine was opened. */
+export interface LogStatistics {
+  /** Batches appended, and their bytes. */
+  readonly entryCount: number
+  readonly bytesAppended: number
+  readonly syncCount: number
+  readonly syncMs: number
+  /** Of now. */
+  readonly segmentCount: number
+  readonly bytesHeld: number
+}
 
 export interface EngineStatistics {
-  /** Keys that have a value. */
+  /**
+   * Keys that have a value. On `lsm-tree` an estimate, exact when no key was written twice: keys in each memtable and
+   * run, less two for each tombstone. A write there does not ask whether its key is on disk.
+   */
   readonly recordCount: number
   readonly memoryBytes: number
   readonly indexBytes: number
@@ -103,6 +141,10 @@ export interface EngineStatistics {
   readonly diskReadCount: number
   /** Writes that had to wait. */
   readonly stallCount: number
+  /** For how long writes were held back because merges were behind, in milliseconds. */
+  readonly stalledMs: number
+  /** Undefined under durability `snapshot`. */
+  readonly log?: LogStatistics | undefined
 }
 
 export interface Engine {
@@ -122,7 +164,8 @@ export interface Engine {
   readonly line: readonly VersionName[]
 
   /**
-   * The value of `key`, owned by the caller; `undefined` when there is none.
+   * The value of `key`, owned by the caller; `undefined` when there is none. Other values may lie in the same
+   * ArrayBuffer: its bytes may be changed, but not its buffer be transferred or detached.
    * @throws EngineError `KEY_EMPTY`, `KEY_TOO_LARGE`; rejects with `DATA_LOSS`
    */
   get(key: Uint8Array): Uint8Array | undefined | Promise<Uint8Array | undefined>
@@ -135,17 +178,29 @@ export interface Engine {
    */
   set(key: Uint8Array, value: Uint8Array): Promise<void> | undefined
   delete(key: Uint8Array): Promise<void> | undefined
-  /** Applies records in order, all or none. Errors as `set`. */
-  write(records: readonly KeyValue[]): Promise<void> | undefined
   /**
-   * The same for records in the encoding of `base/record.ts`, one behind the other. Returns how many there were
-   * in `recordCount`; `pending` as for `set`.
+   * Applies records in order, all or none. With conditions: when all of them hold for the state before the batch,
+   * otherwise nothing of it; numbered in messages are those of `expected` first, then those of the records.
+   *
+   * Conditions whose keys are in memory are decided in the turn of the call: it throws when one does not hold.
+   * With keys on disk a promise comes back; when it rejects, nothing was applied, unless the engine was poisoned. A
+   * restore meanwhile rejects it (`RESTORE_IN_PROGRESS`): what was meant for one state is not applied to another.
+   * @throws as `set`; with conditions also `CONDITION_FAILED`, `BATCH_TOO_LARGE` when there are too many, and
+   * `WRITES_STALLED` when too many wait for the disk; rejects with the same and with `DATA_LOSS`
+   */
+  write(records: readonly ConditionalRecord[], options?: WriteOptions): Promise<void> | undefined
+  /**
+   * The same for records in the encoding of `base/record.ts`, one behind the other; `expected` are conditions in
+   * the same encoding. Returns how many records there were in `recordCount`; `pending` as for `write`.
    * @throws also `RECORD_MALFORMED`, `RECORD_FLAGS_UNSUPPORTED`
    */
-  writeEncoded(batch: Uint8Array): { recordCount: number; pending: Promise<void> | undefined }
+  writeEncoded(
+    batch: Uint8Array,
+    expected?: Uint8Array,
+  ): { recordCount: number; pending: Promise<void> | undefined }
   /**
    * Records in pages of bounded size. A key that is there from the first page to the last comes exactly once,
-   * with the value of the moment its page was read. Ordered by key on `memory` (and `lsm-tree`).
+   * with the value of the moment its page was read. Ordered by key on `memory` and `lsm-tree`.
    */
   scan(options?: ScanOptions): AsyncIterable<KeyValue[]>
 

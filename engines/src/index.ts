@@ -10,6 +10,13 @@ export {
 } from "./base/error.ts"
 export * from "./engine.ts"
 export { type OpenEngineOptions, openEngine } from "./open-engine.ts"
+export { type Durability, type DurableLogSettings, durabilities } from "./partition/durable-log.ts"
+export {
+  BLOCK_CACHE_BYTES_DEFAULT,
+  BLOCK_CACHE_BYTES_MAX,
+  BlockCache,
+  type BlockCacheStatistics,
+} from "./runs/block-cache.ts"
 export type { RunFigures } from "./runs/run.ts"
 export type { VersionName, VersionSummary } from "./snapshots/manifest.ts"
 export { Repository } from "./snapshots/repository.ts"

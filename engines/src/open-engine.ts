@@ -1,16 +1,20 @@
 // Opening an engine: the table of engines, and the parts of the outside world that each is given.
 
 import { resolve } from "node:path"
-import { EngineError } from "./base/error.ts"
+import { EngineError, isEngineError } from "./base/error.ts"
 import { VALUE_BYTES_DEFAULT, VALUE_BYTES_MAX } from "./base/record.ts"
 import type { EngineDefinition } from "./core.ts"
 import type { Engine, EngineName } from "./engine.ts"
+import { appendLogDefinition } from "./engines/append-log/definition.ts"
 import { hybridLogDefinition } from "./engines/hybrid-log/definition.ts"
+import { lsmTreeDefinition } from "./engines/lsm-tree/definition.ts"
 import { memoryDefinition } from "./engines/memory/definition.ts"
 import { openObjectStore } from "./io/object-store-url.ts"
 import type { Seams } from "./io/seams.ts"
 import { systemSeams } from "./io/system-seams.ts"
+import { type Durability, type DurableLogSettings, durabilities } from "./partition/durable-log.ts"
 import { PartitionEngine } from "./partition/partition-engine.ts"
+import { BLOCK_CACHE_BYTES_DEFAULT, BlockCache } from "./runs/block-cache.ts"
 import { RunDirectory } from "./runs/run-directory.ts"
 import { Repository } from "./snapshots/repository.ts"
 
@@ -33,6 +37,16 @@ export interface OpenEngineOptions {
    * it is new and the repository has versions. Default true.
    */
   readonly restoreAfterCrash?: boolean
+  /** Where blocks of runs are kept that were read; engines of one thread may share one. By default one of 8 MiB. */
+  readonly blockCache?: BlockCache
+  /**
+   * `log`: the promise of a write resolves when the write survives kill -9 and power loss; a crash loses nothing that
+   * was acknowledged. Reads may see a write before that. `snapshot`, the default: until a crash, unless a version
+   * holds the write. May change from one opening to the next.
+   */
+  readonly durability?: Durability
+  /** Of durability `log`. */
+  readonly log?: DurableLogSettings
   /** The outside world; by default the real one. The caller closes an executor that it passes in. */
   readonly seams?: Seams
   /** Hears of what went wrong in the background and is tried again. */
@@ -42,7 +56,9 @@ export interface OpenEngineOptions {
 /** Every engine there is. A new one is added here and to `engineNames`. */
 const definitions = {
   memory: memoryDefinition,
+  "append-log": appendLogDefinition,
   "hybrid-log": hybridLogDefinition,
+  "lsm-tree": lsmTreeDefinition,
 } as const satisfies Record<EngineName, { readonly name: EngineName }>
 
 /**
@@ -73,13 +89,18 @@ export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
     closing.push(() => lock.release())
     const repository = await openRepository(options.repository, seams, closing)
     const warn = options.onWarning ?? (() => undefined)
-    const runDirectory = await RunDirectory.open(seams.fileSystem, directory, (error) =>
-      warn("a run file could not be removed", error),
+    const runDirectory = await RunDirectory.open(
+      seams.fileSystem,
+      directory,
+      (error) => warn("a run file could not be removed", error),
+      options.blockCache ?? new BlockCache(BLOCK_CACHE_BYTES_DEFAULT),
     )
     closing.push(() => runDirectory.close())
     const engine = await PartitionEngine.open<unknown>({
       definition: definition as EngineDefinition<unknown>,
       settings,
+      durability: durabilityOf(options.durability),
+      log: options.log ?? {},
       identity: {
         store: options.store ?? "default",
         partition: options.partition ?? 0,
@@ -90,10 +111,11 @@ export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
       afterClose: closeAll,
     })
     try {
-      if (options.restoreAfterCrash !== false && engine.recovery !== "continued") {
-        const versions = await engine.listVersions()
-        if (versions.length > 0) await engine.restore({ newest: true })
-        else if (engine.recovery === "crashed") await engine.restore({ empty: true })
+      if (
+        options.restoreAfterCrash !== false &&
+        (engine.recovery === "new" || engine.recovery === "crashed")
+      ) {
+        await restoreNewest(engine)
       }
     } catch (error) {
       await engine.abandon()
@@ -106,6 +128,16 @@ export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
   }
 }
 
+/** Without any version a crashed state is empty, and a new one is so already. */
+async function restoreNewest(engine: Engine): Promise<void> {
+  try {
+    await engine.restore({ newest: true })
+  } catch (error) {
+    if (!isEngineError(error, "SNAPSHOT_NOT_FOUND")) throw error
+    if (engine.recovery === "crashed") await engine.restore({ empty: true })
+  }
+}
+
 function definitionOf(name: string): EngineDefinition<unknown> {
   const definition = Object.hasOwn(definitions, name) ? definitions[name as EngineName] : undefined
   if (definition === undefined) {
@@ -115,6 +147,12 @@ function definitionOf(name: string): EngineDefinition<unknown> {
     )
   }
   return definition as EngineDefinition<unknown>
+}
+
+function durabilityOf(name: string = "snapshot"): Durability {
+  const durability = durabilities.find((each) => each === name)
+  if (durability !== undefined) return durability
+  throw new EngineError("SETTING_INVALID", `durability is "${name}"; it is ${durabilities.join(" or ")}`)
 }
 
 function ownSeams(closing: (() => Promise<void>)[]): Seams {

@@ -47,6 +47,10 @@ export const errorTable = {
     retryable: true,
     meaning: "A restore is running: call again when it is done.",
   },
+  CONDITION_FAILED: conflict(
+    "A condition of the write does not hold, and nothing was applied: read the keys and decide anew.",
+    status.ABORTED,
+  ),
   SNAPSHOT_PINNED: conflict("The version is pinned: take the pin off first."),
   STATE_REPLACED: conflict(
     "The state is no longer the one that the caller wrote to: restore a version and replay.",

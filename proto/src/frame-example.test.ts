@@ -29,6 +29,22 @@ test("README: the frames in hex are what the code writes", () => {
       work: { $case: "reads", value: encodeKeys([bytes("a"), bytes("b")]) },
       lineage: "",
     }),
+    PipelineRequest.encode({
+      id: 3,
+      store: "default",
+      partition: 2,
+      work: {
+        $case: "conditionalWrites",
+        value: {
+          records: encodeRecords([{ key: bytes("a"), value: bytes("w") }]),
+          expected: encodeRecords([
+            { key: bytes("a"), value: bytes("xyz") },
+            { key: bytes("b"), value: bytes("") },
+          ]),
+        },
+      },
+      lineage: "",
+    }),
     PipelineResponse.encode({ id: 1, result: { $case: "written", value: 2 } }),
     PipelineResponse.encode({
       id: 2,

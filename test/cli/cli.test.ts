@@ -72,6 +72,23 @@ describe("cli: records", () => {
     expect([asked.code, asked.stdout.toString()]).toEqual([1, '{"found":false}\n'])
   })
 
+  test("set and delete under a condition: code 7 when it does not hold, and nothing was written", async () => {
+    await output(["set", "guarded", "1", "--if-absent"])
+    const refused = await varve(["set", "guarded", "2", "--if-absent"])
+    expect(refused.code).toBe(7)
+    expect(refused.stderr).toContain("condition 0 of 1 does not hold: the key is present")
+    expect((await varve(["set", "guarded", "2", "--if-value", "0"])).code).toBe(7)
+    expect((await varve(["delete", "guarded", "--if-value", "0"])).code).toBe(7)
+    expect(await output(["get", "guarded"])).toBe("1")
+    await output(["set", "guarded", "2", "--if-value", "1"])
+    await output(["set", "67756172646564", "33", "--if-value", "32", "--hex"])
+    expect(await output(["get", "guarded"])).toBe("3")
+    await output(["delete", "guarded", "--if-value", "3"])
+    expect((await varve(["get", "guarded"])).code).toBe(1)
+    expect((await varve(["set", "guarded", "1", "--if-absent", "--if-value", "0"])).code).toBe(2)
+    expect((await varve(["set", "00", "00", "--if-value", "0", "--hex"])).code).toBe(2)
+  })
+
   test("delete: the key is gone; once more is no error", async () => {
     await output(["set", "short-lived", "x"])
     await output(["delete", "short-lived"])

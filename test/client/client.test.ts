@@ -4,7 +4,7 @@ import { getEventListeners } from "node:events"
 import { connect, type State, VarveError } from "@varve/client"
 import { partitionOfKey } from "@varve/proto"
 import { afterEach, expect, test } from "vitest"
-import { MemoryDaemon, type MemoryDaemonOptions } from "./memory-daemon.ts"
+import { MemoryDaemon, type MemoryDaemonOptions, payloadBytes } from "./memory-daemon.ts"
 import { turns } from "./turns.ts"
 
 const closers: (() => unknown)[] = []
@@ -145,7 +145,7 @@ test("client: frames are cut at 1 MiB, and at the daemon's message limit", async
   const { state, daemon } = await pair({ partitionCount: 1, messageBytesMax: 300_000 })
   const value = Buffer.alloc(50_000, 1)
   await Promise.all(Array.from({ length: 40 }, (_, n) => state.set(`k${n}`, value)))
-  const sizes = daemon.frames.map(({ work }) => work?.value.length ?? 0)
+  const sizes = daemon.frames.map(payloadBytes)
   expect(Math.max(...sizes)).toBeLessThanOrEqual(300_000)
   expect(daemon.frames.length).toBe(8)
 })
@@ -331,7 +331,7 @@ test("client: calls beyond the bytes in flight wait in order; beyond the waiting
   // Two are in flight, ten wait.
   const done = Array.from({ length: 12 }, (_, n) => `${n} done`)
   expect(order).toEqual(["12 OVERLOADED", ...done])
-  expect(daemon.frames.map(({ work }) => work?.value.length)).toEqual([90, 90, 90, 90, 90, 92])
+  expect(daemon.frames.map(payloadBytes)).toEqual([90, 90, 90, 90, 90, 92])
 })
 
 test("client: a small call does not overtake a large one that waits", async () => {

@@ -205,8 +205,15 @@ export class MemoryDaemon {
       if (lineage !== "" && lineage !== this.#lineages[partition]) {
         throw new VarveError("STATE_REPLACED", "the state was replaced")
       }
-      if (work?.$case === "writes") {
-        const records = decodeRecords(work.value)
+      if (work?.$case === "writes" || work?.$case === "conditionalWrites") {
+        const { records: batch, expected } =
+          work.$case === "writes" ? { records: work.value, expected: new Uint8Array(0) } : work.value
+        for (const { key, value } of decodeRecords(expected)) {
+          this.#checkPartition(key, partition)
+          const present = content.get(Buffer.from(key).toString("latin1")) ?? Buffer.alloc(0)
+          if (!present.equals(value)) throw new VarveError("CONDITION_FAILED", "not as expected")
+        }
+        const records = decodeRecords(batch)
         for (const { key, value } of records) {
           this.#checkPartition(key, partition)
           const name = Buffer.from(key).toString("latin1")
@@ -323,6 +330,13 @@ export class MemoryDaemon {
     this.#lineageCount++
     return this.#contents.map((_content, partition) => `lineage-${this.#lineageCount}-${partition}`)
   }
+}
+
+/** Bytes of keys and values in a frame. */
+export function payloadBytes({ work }: PipelineRequest): number {
+  if (work === undefined) return 0
+  if (work.$case === "conditionalWrites") return work.value.records.length + work.value.expected.length
+  return work.value.length
 }
 
 function failure({ code, reason, message }: VarveError): PipelineResponse["result"] {

@@ -1,16 +1,23 @@
 // An engine on a simulated disk, small enough that a few hundred records reach every region, and what tests say
 // about it.
 
-import { type Engine, type EngineName, openEngine } from "@varve/engines"
+import { BlockCache, type Engine, type EngineName, engineNames, openEngine } from "@varve/engines"
 import type { Seams } from "@varve/engines/internal"
 import { type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
 
 /** Settings with which a few kilobytes fill the memory regions. Records of up to 2 KiB. */
-const tinySettings: Record<EngineName, unknown> = {
+export const tinySettings: Record<EngineName, unknown> = {
   memory: {},
+  "append-log": { threshold: 8192, maxRunsPerLevel: 2 },
+  "lsm-tree": { memtableBytesLimit: 8192, densityFactor: 4, maxRunsPerLevel: 2 },
   "hybrid-log": { memSegmentLength: 4096, roLagInterval: 8192, flushInterval: 8192, maxRunsPerLevel: 2 },
 }
 const TINY_VALUE_BYTES_MAX = 2048
+/** Eight blocks: some reads are served from the cache, others throw them out again. */
+const TINY_CACHE_BYTES = 32_768
+
+/** Engines whose `recordCount` is exact; of the others it is an estimate once a key is on disk. */
+export const countingEngines: readonly EngineName[] = engineNames.filter((name) => name !== "lsm-tree")
 
 export interface EngineFixture {
   readonly seams: SimulatedSeams
@@ -18,14 +25,35 @@ export interface EngineFixture {
 }
 
 /** Opens the engine on the disk of `seams`, in a fixed directory, with a repository on the same disk. */
-export function openTiny(name: EngineName, seams: Seams, settings?: unknown): Promise<Engine> {
+export function openTiny(
+  name: EngineName,
+  seams: Seams,
+  settings?: unknown,
+  blockCacheBytes = TINY_CACHE_BYTES,
+): Promise<Engine> {
   return openEngine({
     engine: name,
     directory: "/partition",
     repository: "file:/repository",
     settings: settings ?? tinySettings[name],
     valueBytesMax: TINY_VALUE_BYTES_MAX,
+    blockCache: new BlockCache(blockCacheBytes),
     seams,
+  })
+}
+
+/** The same under durability `log`, with segments and checkpoints so small that a life sees many of both. */
+export function openDurable(name: EngineName, seams: Seams): Promise<Engine> {
+  return openEngine({
+    engine: name,
+    directory: "/partition",
+    repository: "file:/repository",
+    settings: tinySettings[name],
+    valueBytesMax: TINY_VALUE_BYTES_MAX,
+    blockCache: new BlockCache(TINY_CACHE_BYTES),
+    seams,
+    durability: "log",
+    log: { segmentBytes: 8192, checkpointBytes: 6000 },
   })
 }
 

@@ -10,8 +10,17 @@ import { GatedFileSystem } from "./gated-file-system.ts"
 const smallRegions = { memSegmentLength: 4096, roLagInterval: 8192, flushInterval: 8192 }
 
 function openHybrid(seams: Seams, settings: unknown, directory = "/partition"): Promise<Engine> {
+  return openHashed("hybrid-log", seams, settings, directory)
+}
+
+function openHashed(
+  engine: "append-log" | "hybrid-log",
+  seams: Seams,
+  settings: unknown,
+  directory = "/partition",
+): Promise<Engine> {
   return openEngine({
-    engine: "hybrid-log",
+    engine,
     directory,
     repository: "file:/repository",
     settings,
@@ -30,9 +39,17 @@ async function untilMerged(engine: Engine, count: number): Promise<void> {
   await turns(20)
 }
 
-test.each([1, 2, 3, 4])("snapshots beside flushes, merges and uploads never fail, seed %i", async (seed) => {
+test.each([
+  ["hybrid-log", 1],
+  ["hybrid-log", 2],
+  ["hybrid-log", 3],
+  ["hybrid-log", 4],
+  ["append-log", 5],
+  ["append-log", 6],
+] as const)("%s: snapshots beside flushes, merges and uploads never fail, seed %i", async (name, seed) => {
   const seams = simulatedSeams(seed)
-  const engine = await openHybrid(seams, { ...smallRegions, maxRunsPerLevel: 2 + (seed % 2) })
+  const sizes = name === "hybrid-log" ? smallRegions : { threshold: 8192 }
+  const engine = await openHashed(name, seams, { ...sizes, maxRunsPerLevel: 2 + (seed % 2) })
   const random = new SimulatedRandom(seed)
   const failures: string[] = []
   const pending: Promise<unknown>[] = []
@@ -51,11 +68,19 @@ test.each([1, 2, 3, 4])("snapshots beside flushes, merges and uploads never fail
   expect(seams.fileSystem.openPaths).toEqual([])
 })
 
-test.each([1, 2, 3])("a writer that waits for every promise is never stalled, seed %i", async (seed) => {
+test.each([
+  ["hybrid-log", 1],
+  ["hybrid-log", 2],
+  ["append-log", 3],
+  ["append-log", 4],
+] as const)("%s: a writer that waits for every promise is never stalled, seed %i", async (name, seed) => {
   const flushInterval = 4 * 65_536
   const batchBytesMax = flushInterval + 2048 + 65_535
-  const settings = { memSegmentLength: 4096, roLagInterval: 65_536, flushInterval, maxRunsPerLevel: 4 }
-  const engine = await openHybrid(simulatedSeams(seed), settings)
+  const settings =
+    name === "hybrid-log"
+      ? { memSegmentLength: 4096, roLagInterval: 65_536, flushInterval, maxRunsPerLevel: 4 }
+      : { threshold: flushInterval, maxRunsPerLevel: 4 }
+  const engine = await openHashed(name, simulatedSeams(seed), settings)
   const random = new SimulatedRandom(seed)
   let version = 0
   for (let round = 0; round < 120; round++) {

@@ -4,10 +4,19 @@ import { type Engine, EngineError, type EngineName, engineNames } from "@varve/e
 import { encodeRecord } from "@varve/engines/internal"
 import { describe, expect, test } from "vitest"
 import { simulatedSeams } from "../simulation/index.ts"
-import { afterKill, afterPowerLoss, bytes, contents, openTiny, read, tinyEngine } from "./engine-fixture.ts"
+import {
+  afterKill,
+  afterPowerLoss,
+  bytes,
+  contents,
+  countingEngines,
+  openTiny,
+  read,
+  tinyEngine,
+} from "./engine-fixture.ts"
 
 /** Engines whose scans come in the order of keys. */
-const orderedEngines: readonly EngineName[] = ["memory"]
+const orderedEngines: readonly EngineName[] = ["memory", "lsm-tree"]
 
 /** The reason of the EngineError that `action` throws or rejects with. */
 async function reasonOf(action: () => unknown): Promise<string> {
@@ -152,7 +161,7 @@ describe.each(engineNames)("%s", (name) => {
         const expected = i % 3 === 0 ? undefined : i % 2 === 0 ? `second ${i}` : `first ${i}`
         expect(values[i] && Buffer.from(values[i]!).toString()).toBe(expected)
       }
-      expect(engine.statistics().recordCount).toBe(2000 + 66)
+      if (countingEngines.includes(name)) expect(engine.statistics().recordCount).toBe(2000 + 66)
       expect((await contents(engine)).size).toBe(2066)
     })
 

@@ -2,9 +2,9 @@
 // clean stops and crashes. The pairs were found by hashing 60 million keys under the seed 1, which these engines are
 // given; chance gives six or seven pairs among so many.
 
-import type { Engine } from "@varve/engines"
+import type { Engine, EngineName } from "@varve/engines"
 import { KeyHasher, type Random } from "@varve/engines/internal"
-import { expect, test } from "vitest"
+import { describe, expect, test } from "vitest"
 import { SimulatedRandom, type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
 import { afterPowerLoss, bytes, contents, openTiny, read } from "./engine-fixture.ts"
 
@@ -32,8 +32,8 @@ class FixedHashSeed implements Random {
   }
 }
 
-async function open(seams: SimulatedSeams): Promise<Engine> {
-  return await openTiny("hybrid-log", {
+async function openSeeded(name: EngineName, seams: SimulatedSeams): Promise<Engine> {
+  return await openTiny(name, {
     ...seams,
     random: new FixedHashSeed(seams.random),
   })
@@ -50,68 +50,72 @@ test("the pairs collide", () => {
   }
 })
 
-test("of two colliding keys that went to disk, each can be overwritten and deleted without touching the other", async () => {
-  const engine = await open(simulatedSeams(1))
-  const fill = async (round: number): Promise<void> => {
-    for (let i = 0; i < 300; i++) await engine.set(bytes(`filler:${round}:${i}`), bytes("x".repeat(200)))
-  }
-  for (const [a, b] of pairs) {
-    await engine.set(bytes(a), bytes(`${a} 1`))
-    await fill(0)
-    // The first one is on disk, and nobody knows yet whose hash it has.
-    await engine.set(bytes(b), bytes(`${b} 1`))
-    expect(await read(engine, a)).toBe(`${a} 1`)
-    expect(await read(engine, b)).toBe(`${b} 1`)
-    await fill(1)
-    await engine.delete(bytes(a))
-    expect(await read(engine, a)).toBeUndefined()
-    expect(await read(engine, b)).toBe(`${b} 1`)
-  }
-})
+describe.each(["append-log", "hybrid-log"] as const)("%s", (name) => {
+  const open = (seams: SimulatedSeams): Promise<Engine> => openSeeded(name, seams)
 
-test.each([1, 2, 3, 4, 5, 6])(
-  "a random life among colliding keys is that of a map, seed %i",
-  async (seed) => {
-    const random = new SimulatedRandom(seed)
-    const keys = pairs.flat()
-    let seams = simulatedSeams(seed)
-    let engine = await open(seams)
-    let model = new Map<string, string>()
-    const versions = new Map<number, Map<string, string>>()
-    let version = 0
-    for (let step = 0; step < 600; step++) {
-      const dice = random.integer(100)
-      if (dice < 60) {
-        const key = random.pick(keys)
-        const value = random.oneIn(4) ? "" : `${step}`.repeat(1 + random.integer(20))
-        if (value === "") model.delete(key)
-        else model.set(key, value)
-        await engine.set(bytes(key), bytes(value))
-      } else if (dice < 75) {
-        // Pushes what is there out of memory.
-        for (let i = 0; i < 40; i++)
-          await engine.set(bytes(`filler:${i}`), bytes("x".repeat(1 + random.integer(700))))
-        for (let i = 0; i < 40; i++) await engine.delete(bytes(`filler:${i}`))
-      } else if (dice < 90) {
-        const key = random.pick(keys)
-        expect(await read(engine, key), `seed ${seed}, step ${step}`).toBe(model.get(key))
-      } else if (dice < 95) {
-        await engine.snapshot({ version: ++version })
-        versions.set(version, new Map(model))
-      } else if (dice < 97 && version > 0) {
-        await engine.restore({ version })
-        model = new Map(versions.get(version))
-      } else {
-        if (dice < 99) await engine.close()
-        else model = new Map(versions.get(version))
-        seams = afterPowerLoss(seams, random.next())
-        engine = await open(seams)
-        expect(engine.position.version).toBe(version)
-      }
-      if (step % 20 === 0) expect(await contents(engine), `seed ${seed}, step ${step}`).toEqual(model)
+  test("of two colliding keys that went to disk, each can be overwritten and deleted without touching the other", async () => {
+    const engine = await open(simulatedSeams(1))
+    const fill = async (round: number): Promise<void> => {
+      for (let i = 0; i < 300; i++) await engine.set(bytes(`filler:${round}:${i}`), bytes("x".repeat(200)))
     }
-    expect(await contents(engine)).toEqual(model)
-    expect(engine.statistics().recordCount).toBe(model.size)
-    await engine.close()
-  },
-)
+    for (const [a, b] of pairs) {
+      await engine.set(bytes(a), bytes(`${a} 1`))
+      await fill(0)
+      // The first one is on disk, and nobody knows yet whose hash it has.
+      await engine.set(bytes(b), bytes(`${b} 1`))
+      expect(await read(engine, a)).toBe(`${a} 1`)
+      expect(await read(engine, b)).toBe(`${b} 1`)
+      await fill(1)
+      await engine.delete(bytes(a))
+      expect(await read(engine, a)).toBeUndefined()
+      expect(await read(engine, b)).toBe(`${b} 1`)
+    }
+  })
+
+  test.each([1, 2, 3, 4, 5, 6])(
+    "a random life among colliding keys is that of a map, seed %i",
+    async (seed) => {
+      const random = new SimulatedRandom(seed)
+      const keys = pairs.flat()
+      let seams = simulatedSeams(seed)
+      let engine = await open(seams)
+      let model = new Map<string, string>()
+      const versions = new Map<number, Map<string, string>>()
+      let version = 0
+      for (let step = 0; step < 600; step++) {
+        const dice = random.integer(100)
+        if (dice < 60) {
+          const key = random.pick(keys)
+          const value = random.oneIn(4) ? "" : `${step}`.repeat(1 + random.integer(20))
+          if (value === "") model.delete(key)
+          else model.set(key, value)
+          await engine.set(bytes(key), bytes(value))
+        } else if (dice < 75) {
+          // Pushes what is there out of memory.
+          for (let i = 0; i < 40; i++)
+            await engine.set(bytes(`filler:${i}`), bytes("x".repeat(1 + random.integer(700))))
+          for (let i = 0; i < 40; i++) await engine.delete(bytes(`filler:${i}`))
+        } else if (dice < 90) {
+          const key = random.pick(keys)
+          expect(await read(engine, key), `seed ${seed}, step ${step}`).toBe(model.get(key))
+        } else if (dice < 95) {
+          await engine.snapshot({ version: ++version })
+          versions.set(version, new Map(model))
+        } else if (dice < 97 && version > 0) {
+          await engine.restore({ version })
+          model = new Map(versions.get(version))
+        } else {
+          if (dice < 99) await engine.close()
+          else model = new Map(versions.get(version))
+          seams = afterPowerLoss(seams, random.next())
+          engine = await open(seams)
+          expect(engine.position.version).toBe(version)
+        }
+        if (step % 20 === 0) expect(await contents(engine), `seed ${seed}, step ${step}`).toEqual(model)
+      }
+      expect(await contents(engine)).toEqual(model)
+      expect(engine.statistics().recordCount).toBe(model.size)
+      await engine.close()
+    },
+  )
+})

@@ -1,6 +1,7 @@
 // One suite for all executors, then what only threads do.
 
 import { execFileSync } from "node:child_process"
+import { mkdir, readdir, writeFile } from "node:fs/promises"
 import {
   type Executor,
   InlineExecutor,
@@ -123,6 +124,23 @@ for (const { name, make } of executors) {
       const output = await make().run(jobs.useContext, { url: `file:${directory}`, directory })
       expect(output).toMatchObject({ isNew: true, isSameStore: true, names: ["from", "~drafts"] })
       expect(Math.abs(output.nowMs - Date.now())).toBeLessThan(10_000)
+    })
+
+    test("a job that is told to stop fails at its next read, tidies up, and answers ENGINE_CLOSED", async () => {
+      const directory = `${root}/${++directoryCount}`
+      await mkdir(directory, { recursive: true })
+      const [path, startedPath, endedPath] = ["file", "started", "ended"].map(
+        (name) => `${directory}/${name}`,
+      )
+      await writeFile(path!, "x")
+      const stopping = new AbortController()
+      const executor = make()
+      const input = { path: path!, startedPath: startedPath!, endedPath: endedPath! }
+      const running = executor.run(jobs.readOn, input, [], stopping.signal)
+      while (!(await readdir(directory)).includes("started")) await new Promise(setImmediate)
+      stopping.abort()
+      await expectReason(running, "ENGINE_CLOSED")
+      expect(await readdir(directory)).toEqual(["ended", "file", "started"])
     })
 
     test("close waits for running jobs, those that wait for their turn included, and refuses new ones", async () => {

@@ -11,4 +11,5 @@ export const useContext: Job<
   { isNew: boolean; isSameStore: boolean; names: string[]; nowMs: number }
 >
 export const sleep: Job<number, number>
+export const readOn: Job<{ path: string; startedPath: string; endedPath: string }, never>
 export const misnamed: Job<null, number>

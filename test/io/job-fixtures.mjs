@@ -54,5 +54,20 @@ export const sleep = define("sleep", async (_context, ms) => {
   return ms
 })
 
+/** Reads the first byte of a file again and again until it cannot; says so in another file. */
+export const readOn = define("readOn", async ({ fileSystem, clock }, { path, startedPath, endedPath }) => {
+  const file = await fileSystem.open(path, "read")
+  try {
+    await (await fileSystem.open(startedPath, "create")).close()
+    for (;;) {
+      await file.read(new Uint8Array(1), 0)
+      await clock.nextTurn()
+    }
+  } finally {
+    await file.close()
+    await (await fileSystem.open(endedPath, "create")).close()
+  }
+})
+
 /** Exported under a name that is not its own. */
 export const misnamed = define("anotherName", async () => 1)

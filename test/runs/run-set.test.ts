@@ -132,6 +132,7 @@ async function makeState(seams: SimulatedSeams, maxRunsPerLevel: number, memoryB
     runs,
     directory,
     executor: seams.executor,
+    clock: seams.clock,
     random: seams.random,
     hashSeed: 1,
     merging: { policy: { maxRunsPerLevel }, merge: mergeHashedRuns },
@@ -227,19 +228,38 @@ test("merger: one that fails is reported once, changes nothing, and is tried aga
   await merger.close()
 })
 
-test("merger: closing waits for the merge under way, and none starts afterwards", async () => {
+test("merger: closing stops the merge under way, its inputs stay, and none starts afterwards", async () => {
   const seams = simulatedSeams(1)
-  const { runs, merger, flush, check } = await makeState(seams, 2)
-  await flush([{ key: "a", value: "1" }])
-  await flush([{ key: "a", value: "2" }])
+  const { runs, errors, merger, flush, check } = await makeState(seams, 2)
+  await flush(manyRecords("a"))
+  let calls = 0
+  const isWriting = new Promise<void>((resolve) => {
+    seams.fileSystem.onCall = (words) => {
+      calls++
+      // The job has found the live records and copies them.
+      if (/ write .*L1\./.test(words)) resolve()
+    }
+  })
+  await flush(manyRecords("b"))
+  await isWriting
+  calls = 0
   await merger.close()
-  strictEqual(merger.mergeCount, 1)
-  await flush([{ key: "a", value: "3" }])
-  await flush([{ key: "a", value: "4" }])
+  // Closing and removing what was open; the merge would have needed some ten more reads and writes.
+  ok(calls < 10, `${calls} calls after the close`)
+  strictEqual(merger.mergeCount, 0)
+  deepStrictEqual(errors, [])
+  ok(seams.fileSystem.paths().every((path) => !path.endsWith(".tmp")))
+  strictEqual(seams.fileSystem.paths().length, 2)
+  await flush([{ key: "c", value: "4" }])
   await merger.idle()
   strictEqual(runs.newestFirst.length, 3)
   await check()
 })
+
+/** 5 MB that several reads and writes are needed for. */
+function manyRecords(prefix: string): TestRecord[] {
+  return Array.from({ length: 3000 }, (_, i) => ({ key: `${prefix}${i}`, value: "v".repeat(1700) }))
+}
 
 test("run set: addresses of retired runs come back only when the upper half has come to its end", () => {
   const runs = new RunSet()

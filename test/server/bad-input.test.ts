@@ -18,7 +18,7 @@ import {
 } from "@varve/proto"
 import { afterAll, beforeAll, test } from "vitest"
 import { startDaemon, type TestDaemon } from "./daemon.ts"
-import { bytes, failsWith, RawClient, reads, writes } from "./raw-client.ts"
+import { bytes, conditionalWrites, failsWith, RawClient, reads, writes } from "./raw-client.ts"
 
 let daemon: TestDaemon
 let client: RawClient
@@ -131,6 +131,37 @@ test.each<[string, string, number, (client: RawClient) => Promise<unknown>]>([
     "PARTITION_REQUIRED",
     status.INVALID_ARGUMENT,
     (c) => c.write(["a", "b", "c", "d", "e"].map((key) => ({ key: bytes(key), value: bytes("v") }))),
+  ],
+  [
+    "a condition on a key of another partition",
+    "PARTITION_REQUIRED",
+    status.INVALID_ARGUMENT,
+    (c) =>
+      c.write([{ key: bytes("a"), value: bytes("v") }], {
+        expected: ["a", "b", "c", "d", "e"].map((key) => ({ key: bytes(key), value: bytes("") })),
+      }),
+  ],
+  [
+    "a condition on another's partition",
+    "WRONG_PARTITION",
+    status.INVALID_ARGUMENT,
+    (c) =>
+      c.write([], {
+        partition: wrongPartition("k"),
+        expected: [{ key: bytes("k"), value: bytes("v") }],
+      }),
+  ],
+  [
+    "a condition on a value that is too large",
+    "VALUE_TOO_LARGE",
+    status.INVALID_ARGUMENT,
+    (c) => c.write([], { expected: [{ key: bytes("k"), value: big(VALUE_BYTES_MAX + 1) }] }),
+  ],
+  [
+    "a condition on a key that is empty",
+    "KEY_EMPTY",
+    status.INVALID_ARGUMENT,
+    (c) => c.write([], { expected: [{ key: bytes(""), value: bytes("v") }] }),
   ],
   [
     "no partition in an explicit store",
@@ -247,11 +278,17 @@ test("pipeline: a frame's error is its own; the stream goes on", async () => {
     raw(undefined),
     raw({ $case: "writes", value: Buffer.from([5, 5, 0, 1]) }),
     raw({ $case: "reads", value: Buffer.from([0x80, 0x80, 0x80, 0x80, 0x80]) }),
-    raw({ $case: "reads", value: writes([key, "no value here"])!.value }),
+    raw({ $case: "reads", value: writes([key, "no value here"]).value }),
     raw(writes([key, "v"]), { partition: (partition + 1) % 4 }),
     raw(writes([key, "v"]), { partition: 4 }),
     raw(writes([key, "v"]), { store: "nowhere" }),
     raw(writes([key, "v"]), { lineage: "another" }),
+    raw(conditionalWrites([[key, "v"]], [])),
+    raw(conditionalWrites([[key, "v"]], [[key, ""]]), { partition: (partition + 1) % 4 }),
+    raw({
+      $case: "conditionalWrites",
+      value: { records: writes([key, "v"]).value, expected: Buffer.of(1, 0) },
+    }),
     raw({ $case: "writes", value: Buffer.from([1, 1, 0b1000, 1, 1]) }),
     raw({ $case: "reads", value: encodeKeys(Array.from({ length: 65_537 }, () => bytes("f"))) }),
     raw(writes([key, "kept"])),
@@ -271,6 +308,9 @@ test("pipeline: a frame's error is its own; the stream goes on", async () => {
       "PARTITION_OUT_OF_RANGE",
       "STORE_UNKNOWN",
       "STATE_REPLACED",
+      "FRAME_MALFORMED",
+      "WRONG_PARTITION",
+      "RECORD_MALFORMED",
       "RECORD_MALFORMED",
       "REQUEST_INVALID",
       "written",

@@ -1,10 +1,11 @@
 // Every call of the contract, through a real daemon.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert"
+import { status } from "@grpc/grpc-js"
 import { decodeValues, partitionOfKey } from "@varve/proto"
 import { afterAll, beforeAll, test } from "vitest"
 import { startDaemon, type TestDaemon } from "./daemon.ts"
-import { bytes, failsWith, RawClient, reads, writes } from "./raw-client.ts"
+import { bytes, conditionalWrites, failsWith, RawClient, reads, writes } from "./raw-client.ts"
 
 let daemon: TestDaemon
 let client: RawClient
@@ -56,6 +57,50 @@ test("write applies records of one partition in order", async () => {
   const records = [a, b, a].map((key, index) => ({ key: bytes(key), value: bytes(`${index}`) }))
   strictEqual(await client.write(records), 3)
   deepStrictEqual(await client.getMany([bytes(a), bytes(b)]), [bytes("2"), bytes("1")])
+})
+
+test("write under conditions: all or none, the state before the call is compared", async () => {
+  const [a, b, c] = keysOf(1, 3, "condition") as [string, string, string]
+  const record = (key: string, value: string) => ({ key: bytes(key), value: bytes(value) })
+  strictEqual(await client.write([record(a, "1")], { expected: [record(a, ""), record(b, "")] }), 1)
+  const failing = client.write([record(a, "2"), record(b, "2")], {
+    expected: [record(a, "1"), record(b, "1")],
+  })
+  const error = await failsWith("CONDITION_FAILED", failing)
+  strictEqual(error.code, status.ABORTED)
+  ok(error.message.startsWith("condition 1 of 2 does not hold: the key is absent"), error.message)
+  deepStrictEqual(await client.getMany([a, b].map(bytes)), [bytes("1"), undefined])
+  strictEqual(await client.write([record(a, ""), record(b, "2")], { expected: [record(a, "1")] }), 2)
+  strictEqual(await client.write([], { expected: [record(b, "2"), record(c, "")] }), 0)
+  await failsWith("CONDITION_FAILED", client.write([], { expected: [record(c, "x")] }))
+})
+
+test("a frame of conditional writes is applied whole or fails alone", async () => {
+  const [a, b] = keysOf(0, 2, "frame-condition") as [string, string]
+  const answers = await client.pipeline([
+    { work: conditionalWrites([[a, "1"]], [[a, ""]]) },
+    { work: conditionalWrites([[a, "2"]], [[a, ""]]) },
+    {
+      work: conditionalWrites(
+        [
+          [a, "3"],
+          [b, "3"],
+        ],
+        [[a, "1"]],
+      ),
+    },
+    { work: reads(a, b) },
+  ])
+  deepStrictEqual(
+    answers.map(({ result }) => (result?.$case === "error" ? result.value.reason : result?.$case)),
+    ["written", "CONDITION_FAILED", "written", "values"],
+  )
+  const last = answers[3]!.result
+  deepStrictEqual(last?.$case === "values" && decodeValues(last.value), [bytes("3"), bytes("3")])
+  const text = await (await fetch(`${daemon.http}/metrics`)).text()
+  const counted =
+    /^varve_operations_total\{store="default",kind="conditional_write",result="refused"\} (\d+)$/m
+  ok(Number(counted.exec(text)?.[1]) >= 1)
 })
 
 test("scan answers every record of a prefix once, keys only and with a limit when asked", async () => {

@@ -156,6 +156,7 @@ test("metrics: sane text, every series there from the start, figures that move",
     checkExposition(text)
     for (const series of [
       'varve_operations_total{store="default",kind="pipeline_write",result="error"} 0',
+      'varve_operations_total{store="default",kind="conditional_write",result="refused"} 0',
       'varve_snapshot_bytes_total{store="default",origin="new"} 0',
       'varve_snapshot_failures_total{store="default"} 0',
       'varve_restore_failures_total{store="default"} 0',

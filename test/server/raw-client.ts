@@ -81,8 +81,14 @@ export class RawClient {
   }
 
   async write(records: KeyValue[], request: Partial<WriteRequest> = {}): Promise<number> {
-    return (await this.#call<WriteRequest, WriteResponse>("write", { store: "", records, ...request }))
-      .records
+    return (
+      await this.#call<WriteRequest, WriteResponse>("write", {
+        store: "",
+        records,
+        expected: [],
+        ...request,
+      })
+    ).records
   }
 
   snapshot(version: number | bigint, request: Partial<SnapshotRequest> = {}): Promise<SnapshotResponse> {
@@ -197,9 +203,20 @@ export const reads = (...keys: string[]): PipelineRequest["work"] => ({
   value: encodeKeys(keys.map(bytes)),
 })
 
-export const writes = (...records: (readonly [string, string])[]): PipelineRequest["work"] => ({
+type TextRecords = readonly (readonly [string, string])[]
+
+const encoded = (records: TextRecords): Uint8Array =>
+  encodeRecords(records.map(([key, value]) => ({ key: bytes(key), value: bytes(value) })))
+
+export const writes = (...records: TextRecords): { $case: "writes"; value: Uint8Array } => ({
   $case: "writes",
-  value: encodeRecords(records.map(([key, value]) => ({ key: bytes(key), value: bytes(value) }))),
+  value: encoded(records),
+})
+
+/** Records to write if others are as expected. */
+export const conditionalWrites = (records: TextRecords, expected: TextRecords): PipelineRequest["work"] => ({
+  $case: "conditionalWrites",
+  value: { records: encoded(records), expected: encoded(expected) },
 })
 
 /** Asserts in one go: the call fails, with this reason. */

@@ -41,7 +41,7 @@ test("an unknown engine, a number out of range, an unknown durability", async ()
     "hybrid-log",
   )
   await refuses(SETTINGS, ["--partitions", "0"], "partitions", "1 to")
-  await refuses(SETTINGS, ["--durability", "log"], "durability", "snapshot")
+  await refuses(SETTINGS, ["--durability", "never"], "durability", "snapshot, log")
   await refuses(SETTINGS, ["--shards", "2"], "shards", "1")
   await refuses(SETTINGS, ["--repository", "s3://bucket/prefix"], "repository", "file:DIR")
 })

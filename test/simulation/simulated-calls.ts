@@ -52,6 +52,8 @@ interface Fault {
 }
 
 export class SimulatedCalls {
+  /** Hears of every call, in the words of `trace`. */
+  onCall: ((words: string) => void) | undefined
   readonly #random: SimulatedRandom
   readonly #trace: string[] = []
   #faults: Fault[] = []
@@ -92,11 +94,21 @@ export class SimulatedCalls {
     this.#faults.push({ kind, remaining: nth })
   }
 
+  /** Whether every call that was to fail has failed. */
+  get wasFaultMet(): boolean {
+    return this.#faults.length === 0
+  }
+
+  forgetFaults(): void {
+    this.#faults = []
+  }
+
   async run<Result>(call: SimulatedCall<Result>): Promise<Result> {
     this.#throwIfCrashed()
     const step = ++this.#steps
     const words = `${step} ${call.kind} ${call.about}`
     this.#trace.push(words)
+    this.onCall?.(words)
     if (this.#trace.length > TRACE_STEPS_MAX) this.#trace.shift()
     if (step >= this.#crashStep) {
       this.#crash = new SimulatedCrash(`the simulated machine stopped at step ${words}`)

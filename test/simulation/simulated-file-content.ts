@@ -16,7 +16,7 @@ type Change =
   | { readonly kind: "truncate"; readonly length: number }
 
 export class SimulatedFileContent {
-  readonly #current: Image
+  #current: Image
   readonly #durable: Image
   #pending: Change[] = []
   /** Names that lead here; kept by the directory tree. */
@@ -35,6 +35,16 @@ export class SimulatedFileContent {
 
   get isSynced(): boolean {
     return this.#pending.length === 0
+  }
+
+  /** The same file on another disk, what is not durable included. */
+  copy(): SimulatedFileContent {
+    const copy = new SimulatedFileContent(this.#durable.view(0, this.#durable.length))
+    copy.#current = new Image(this.#current.view(0, this.#current.length))
+    copy.#pending = [...this.#pending]
+    copy.linkCount = this.linkCount
+    copy.modifiedMs = this.modifiedMs
+    return copy
   }
 
   /** Copies into `target` what lies at `offset`; returns the count of bytes. */

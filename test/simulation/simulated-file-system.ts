@@ -77,6 +77,11 @@ export class SimulatedFileSystem implements FileSystem {
     return this.#calls.trace
   }
 
+  /** Hears of every call, in the words of `trace`. */
+  set onCall(hear: (words: string) => void) {
+    this.#calls.onCall = hear
+  }
+
   /** Paths of files that are open, one entry for each time. */
   get openPaths(): readonly string[] {
     return [...this.#openPaths.values()].sort()
@@ -90,6 +95,16 @@ export class SimulatedFileSystem implements FileSystem {
   /** Makes the `nth` call of `kind` from now on fail (counted from 1) with `STORAGE_FAILED`. */
   failNth(kind: CallKind, nth: number): void {
     this.#calls.failNth(kind, nth)
+  }
+
+  /** Whether every call that was to fail has failed. */
+  get wasFaultMet(): boolean {
+    return this.#calls.wasFaultMet
+  }
+
+  /** Takes back what `failNth` has asked for and no call has met yet. */
+  forgetFaults(): void {
+    this.#calls.forgetFaults()
   }
 
   /** Lets files grow by `bytes` in all from now on; `Infinity` gives the space back. */

@@ -117,12 +117,32 @@ export class SimulatedTree {
     return this.#rebuild(surviving, (file) => file.survive(random))
   }
 
-  /** The tree that the end of a process leaves: all names and all bytes, whether durable or not. */
+  /**
+   * The tree that the end of a process leaves: all names and all bytes as reads answer them. What was not durable is
+   * not durable yet: power may fail later.
+   */
   keep(): SimulatedTree {
-    return this.#rebuild(
-      (directory) => directory.names,
-      (file) => file.snapshot(),
+    const copies = new Map<SimulatedNode, SimulatedNode>()
+    const copyOf = (node: SimulatedNode): SimulatedNode => {
+      const known = copies.get(node)
+      if (known !== undefined) return known
+      const copy = node instanceof SimulatedDirectory ? new SimulatedDirectory() : node.copy()
+      copies.set(node, copy)
+      if (node instanceof SimulatedDirectory && copy instanceof SimulatedDirectory) {
+        for (const [name, child] of node.names) copy.names.set(name, copyOf(child))
+        for (const [name, child] of node.durableNames) copy.durableNames.set(name, copyOf(child))
+      }
+      return copy
+    }
+    const kept = new SimulatedTree(copyOf(this.root) as SimulatedDirectory)
+    kept.#pending = this.#pending.map((changes) =>
+      changes.map(({ directory, name, node }) => ({
+        directory: copyOf(directory) as SimulatedDirectory,
+        name,
+        node: node === undefined ? undefined : copyOf(node),
+      })),
     )
+    return kept
   }
 
   #rebuild(

@@ -21,8 +21,9 @@ beforeAll(() => {
 
 afterAll(() => seams.close())
 
+const directory = temporaryDirectory()
+
 test("repository in threads: runs come back byte for byte, and errors with their reasons", async () => {
-  const directory = temporaryDirectory()
   const objectStore = await DirectoryObjectStore.open(seams.fileSystem, `${directory}/repository`)
   const repository = await Repository.open(objectStore, seams)
   const runs: RunToStore[] = []

@@ -25,6 +25,25 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return Buffer.compare(a, b)
 }
 
+/** Order of `a[aStart, aEnd)` and `b[bStart, bEnd)` as `compareBytes`: negative, zero or positive. */
+export function compareRanges(
+  a: Uint8Array,
+  aStart: number,
+  aEnd: number,
+  b: Uint8Array,
+  bStart: number,
+  bEnd: number,
+): number {
+  const length = Math.min(aEnd - aStart, bEnd - bStart)
+  const looped = Math.min(length, NATIVE_CALL_BYTES)
+  for (let i = 0; i < looped; i++) {
+    const difference = a[aStart + i]! - b[bStart + i]!
+    if (difference !== 0) return difference
+  }
+  if (length > looped) return Buffer.compare(a.subarray(aStart, aEnd), b.subarray(bStart, bEnd))
+  return aEnd - aStart - (bEnd - bStart)
+}
+
 /** A copy of `source[start, end)`, owned by the caller. */
 export function copyBytes(source: Buffer, start: number, end: number): Buffer {
   const copy = Buffer.allocUnsafe(end - start)

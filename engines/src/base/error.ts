@@ -35,6 +35,7 @@ export const errorReasons = {
   ENGINE_MISMATCH: "conflict",
   RESTORE_IN_PROGRESS: "conflict",
   SNAPSHOT_PINNED: "conflict",
+  CONDITION_FAILED: "conflict",
   SNAPSHOT_NOT_FOUND: "missing",
   REPLACED_STATE_NOT_FOUND: "missing",
   WRITES_STALLED: "busy",

@@ -159,9 +159,10 @@ export interface BatchFigures {
 
 /**
  * Checks a batch that came from outside, whole, before any of it is applied.
+ * @param what names the records in messages
  * @throws EngineError `RECORD_MALFORMED`, `RECORD_FLAGS_UNSUPPORTED`, `VALUE_TOO_LARGE`; the message names the record.
  */
-export function checkBatch(batch: Uint8Array, valueBytesMax: number): BatchFigures {
+export function checkBatch(batch: Uint8Array, valueBytesMax: number, what = "the batch"): BatchFigures {
   const cursor = new RecordCursor()
   let recordCount = 0
   let recordBytesMax = 0
@@ -170,13 +171,13 @@ export function checkBatch(batch: Uint8Array, valueBytesMax: number): BatchFigur
     if (!decodeRecord(batch, at, batch.length, cursor)) {
       throw new EngineError(
         "RECORD_MALFORMED",
-        `record ${recordCount} of the batch, at byte ${at} of ${batch.length}, is not a whole record`,
+        `record ${recordCount} of ${what}, at byte ${at} of ${batch.length}, is not a whole record`,
       )
     }
     if (cursor.flags !== 0) {
       throw new EngineError(
         "RECORD_FLAGS_UNSUPPORTED",
-        `record ${recordCount} of the batch has flags ${cursor.flags}; only 0 may be written`,
+        `record ${recordCount} of ${what} has flags ${cursor.flags}; only 0 may be written`,
       )
     }
     checkValueBytes(cursor.end - cursor.valueStart, valueBytesMax)

@@ -3,16 +3,15 @@
 
 import { equalBytes } from "../base/bytes.ts"
 import { EngineError } from "../base/error.ts"
-import { type CollisionTable, DISPLACED_MAX, type Displaced } from "../runs/collision-table.ts"
+import { type CollisionTable, DISPLACED_MAX } from "../runs/collision-table.ts"
 import type { HashIndex } from "../runs/hash-index.ts"
-import type { ColdRecord } from "./cold-reads.ts"
 
-/** Records read at the same time. */
-const READS_AT_ONCE = 64
+/** Records read at the same time: asking the disk for one holds the thread for 10 to 100 µs. */
+const READS_AT_ONCE = 16
 
 export interface DisplacedCheckParts {
-  /** The record at a place, which must be readable. */
-  readonly read: (place: number) => ColdRecord | Promise<ColdRecord>
+  /** A copy of the key of the record at a place, which must be readable. */
+  readonly readKey: (place: number) => Uint8Array | Promise<Uint8Array>
   /** Hears of a record that cannot be read: the state can no longer be told for sure. */
   readonly fail: (error: unknown) => void
 }
@@ -46,8 +45,8 @@ export class DisplacedCheck {
   async settled(): Promise<void> {
     const last = this.#collisions.lastSequence
     for (;;) {
-      const [oldest] = this.#collisions.oldestDisplaced(1)
-      if (oldest === undefined || oldest.sequence > last) return
+      const oldest = this.#collisions.displaced.oldestFrom(0)
+      if (oldest < 0 || oldest > last) return
       if (this.#failure !== undefined) throw this.#failure
       if (this.#isClosing) throw new EngineError("ENGINE_CLOSED", "the engine was closed")
       void this.pressure()
@@ -63,9 +62,13 @@ export class DisplacedCheck {
   async #run(): Promise<void> {
     try {
       while (!this.#isClosing && this.#collisions.displacedCount > 0) {
-        this.#batch = Promise.all(
-          this.#collisions.oldestDisplaced(READS_AT_ONCE).map((entry) => this.#check(entry)),
-        )
+        const { displaced } = this.#collisions
+        const checks: Promise<void>[] = []
+        for (let at = displaced.oldestFrom(0); at >= 0 && checks.length < READS_AT_ONCE; ) {
+          checks.push(this.#check(at))
+          at = displaced.oldestFrom(at + 1)
+        }
+        this.#batch = Promise.all(checks)
         await this.#batch
       }
     } catch (error) {
@@ -74,17 +77,20 @@ export class DisplacedCheck {
     }
   }
 
-  async #check(entry: Displaced): Promise<void> {
-    const { key } = await this.#parts.read(entry.place)
+  async #check(sequence: number): Promise<void> {
+    const { displaced } = this.#collisions
+    const h1 = displaced.h1(sequence)
+    const h2 = displaced.h2(sequence)
+    const key = await this.#parts.readKey(displaced.place(sequence))
     for (;;) {
-      const place = this.#index.get(entry.h1, entry.h2)
-      if (place < 0) return this.#collisions.settle(entry, key, false)
-      const current = this.#parts.read(place)
-      const record = current instanceof Promise ? await current : current
+      const place = this.#index.get(h1, h2)
+      if (place < 0) return this.#collisions.settle(sequence, key, false)
+      const read = this.#parts.readKey(place)
+      const current = read instanceof Promise ? await read : read
       // While the disk was asked, the index may have moved on.
-      if (this.#index.get(entry.h1, entry.h2) !== place) continue
-      const isSame = record.key.length === key.length && equalBytes(record.key, 0, key, 0, key.length)
-      return this.#collisions.settle(entry, key, isSame)
+      if (this.#index.get(h1, h2) !== place) continue
+      const isSame = current.length === key.length && equalBytes(current, 0, key, 0, key.length)
+      return this.#collisions.settle(sequence, key, isSame)
     }
   }
 }

@@ -84,7 +84,7 @@ function parseSharedHashes(engineState: unknown): string[] {
   if (!parsed.success) {
     throw new EngineError(
       "DATA_LOSS",
-      `the version's hybrid-log state is not readable: ${z.prettifyError(parsed.error)}`,
+      `the version's engine state is not readable: ${z.prettifyError(parsed.error)}`,
     )
   }
   return parsed.data.sharedHashes

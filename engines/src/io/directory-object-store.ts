@@ -8,6 +8,8 @@
 //   4. remove the draft
 //   5. sync the final directory                              from here on the object survives power loss
 //
+// The first listing of a folder syncs it too: what is listed survives power loss.
+//
 // A draft slot is a directory with a lock, taken while this store creates something. Whoever gets the lock of a
 // slot knows that what lies in it is left over from a crash, and removes it. Several stores, also of several
 // processes on one machine, may use one directory.
@@ -45,6 +47,8 @@ export class DirectoryObjectStore implements ObjectStore {
   #draftCount = 0
   /** The slot that was free the last time. */
   #slotNumber = 0
+  /** Folders whose names are known to be durable, but for those that this store adds. */
+  readonly #durableFolders = new Set<string>()
 
   private constructor(fileSystem: FileSystem, directory: string) {
     this.#fileSystem = fileSystem
@@ -221,9 +225,15 @@ export class DirectoryObjectStore implements ObjectStore {
 
   /** Adds the objects below `folder` (empty, or ending in "/") whose next segment starts with `start`. */
   async #collect(folder: string, start: string, found: ObjectSummary[]): Promise<void> {
-    const names = (await this.#fileSystem.list(join(this.#directory, folder))).filter(
+    const path = join(this.#directory, folder)
+    const names = (await this.#fileSystem.list(path)).filter(
       (name) => name.startsWith(start) && isObjectKeySegment(name),
     )
+    // A name may be there without being durable, when a kill came before step 5; whoever hears of it relies on it.
+    if (names.length > 0 && !this.#durableFolders.has(folder)) {
+      await this.#fileSystem.syncDirectory(path)
+      this.#durableFolders.add(folder)
+    }
     for (let first = 0; first < names.length; first += STATUS_BATCH) {
       const keys = names.slice(first, first + STATUS_BATCH).map((name) => folder + name)
       const statuses = await Promise.all(

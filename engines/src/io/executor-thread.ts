@@ -6,6 +6,7 @@ import { makeJobContext } from "./job-context.ts"
 import { encodeError, type JobAnswer, type JobRequest } from "./job-message.ts"
 import { movableBuffers } from "./movable-buffers.ts"
 import { NodeFileSystem } from "./node-file-system.ts"
+import { stoppableContext } from "./stoppable-context.ts"
 import { SystemClock } from "./system-clock.ts"
 import { SystemRandom } from "./system-random.ts"
 
@@ -24,10 +25,11 @@ export async function runJob(request: JobRequest): Promise<unknown> {
   return move({ [transferableSymbol]: movableBuffers(answer), [valueSymbol]: answer })
 }
 
-async function answerTo({ module, name, input }: JobRequest): Promise<JobAnswer> {
+async function answerTo({ module, name, input, stop }: JobRequest): Promise<JobAnswer> {
   try {
     const job = await findJob(module, name)
-    return { output: await job.run(context, input) }
+    const ofJob = stop === undefined ? context : stoppableContext(context, () => Atomics.load(stop, 0) !== 0)
+    return { output: await job.run(ofJob, input) }
   } catch (error) {
     return { failure: encodeError(error) }
   }

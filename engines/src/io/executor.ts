@@ -33,11 +33,15 @@ export interface Executor {
    * Runs `job` away from the caller's thread. Buffers in `transfer` are moved, not copied: the caller loses
    * them. Buffers in the output are moved back. Rejects with what the job threw (an EngineError stays one),
    * or with EngineError `ENGINE_CLOSED` once the executor is closed.
+   *
+   * When `signal` is aborted, the next read or write of the job's files fails with `ENGINE_CLOSED`; the job tidies up
+   * as after a failed disk. One that is done by then resolves.
    */
   run<Input, Output>(
     job: Job<Input, Output>,
     input: Input,
     transfer?: readonly ArrayBuffer[],
+    signal?: AbortSignal,
   ): Promise<Output>
   /** Refuses new jobs, waits for running ones and frees the threads. */
   close(): Promise<void>

@@ -6,6 +6,7 @@ import { EngineError } from "../base/error.ts"
 import type { Executor, Job, JobContext } from "./executor.ts"
 import { makeJobContext } from "./job-context.ts"
 import { movableBuffers } from "./movable-buffers.ts"
+import { stoppableContext } from "./stoppable-context.ts"
 
 /** An Executor without threads. Jobs begin after the call has returned, and overlap where they wait. */
 export class InlineExecutor implements Executor {
@@ -22,13 +23,14 @@ export class InlineExecutor implements Executor {
     job: Job<Input, Output>,
     input: Input,
     transfer: readonly ArrayBuffer[] = [],
+    signal?: AbortSignal,
   ): Promise<Output> {
     if (this.#closed) {
       throw new EngineError("ENGINE_CLOSED", `job ${job.name} was not run: the executor is closed`)
     }
     // Synchronous, as when a message is posted: the caller may change its input as soon as the call returns.
     const moved = structuredClone(input, { transfer: [...transfer] })
-    const running = this.#runLater(job, moved)
+    const running = this.#runLater(job, moved, signal)
     this.#running.add(running)
     try {
       return await running
@@ -42,9 +44,15 @@ export class InlineExecutor implements Executor {
     await Promise.allSettled(this.#running)
   }
 
-  async #runLater<Input, Output>(job: Job<Input, Output>, input: Input): Promise<Output> {
+  async #runLater<Input, Output>(
+    job: Job<Input, Output>,
+    input: Input,
+    signal: AbortSignal | undefined,
+  ): Promise<Output> {
     await Promise.resolve()
-    const output = await job.run(this.#context, input)
+    const context =
+      signal === undefined ? this.#context : stoppableContext(this.#context, () => signal.aborted)
+    const output = await job.run(context, input)
     return structuredClone(output, { transfer: movableBuffers(output) })
   }
 }

@@ -8,6 +8,8 @@ export interface JobRequest {
   readonly module: string
   readonly name: string
   readonly input: unknown
+  /** Shared by both threads: another value than 0 tells the job to stop. Absent: it is never told. */
+  readonly stop?: Int32Array<SharedArrayBuffer>
 }
 
 export type JobAnswer = { readonly output: unknown } | { readonly failure: EncodedError }

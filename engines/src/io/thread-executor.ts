@@ -46,13 +46,20 @@ export class ThreadExecutor implements Executor {
     job: Job<Input, Output>,
     input: Input,
     transfer: readonly ArrayBuffer[] = [],
+    signal?: AbortSignal,
   ): Promise<Output> {
     if (this.#closing !== undefined) {
       throw new EngineError("ENGINE_CLOSED", `job ${job.name} was not run: the executor is closed`)
     }
     // Cloned now and not when a thread is free: the caller may change its input as soon as the call returns.
     const moved = structuredClone(input, { transfer: [...transfer] })
-    const running = this.#post(job, moved)
+    const stop = signal === undefined ? undefined : new Int32Array(new SharedArrayBuffer(4))
+    const tell = (): void => {
+      if (stop !== undefined) Atomics.store(stop, 0, 1)
+    }
+    if (signal?.aborted === true) tell()
+    signal?.addEventListener("abort", tell)
+    const running = this.#post(job, moved, stop)
     this.#running.add(running)
     // The pool does not hold the process while the first thread is still starting.
     const holdProcess = setInterval(() => undefined, TIMER_MS_MAX)
@@ -62,6 +69,7 @@ export class ThreadExecutor implements Executor {
       return answer.output as Output
     } finally {
       clearInterval(holdProcess)
+      signal?.removeEventListener("abort", tell)
       this.#running.delete(running)
     }
   }
@@ -77,11 +85,15 @@ export class ThreadExecutor implements Executor {
     await this.#pools.background?.destroy()
   }
 
-  async #post<Input, Output>(job: Job<Input, Output>, input: Input): Promise<JobAnswer> {
+  async #post<Input, Output>(
+    job: Job<Input, Output>,
+    input: Input,
+    stop: Int32Array<SharedArrayBuffer> | undefined,
+  ): Promise<JobAnswer> {
     const lane = job.isBackground ? "background" : "foreground"
     this.#pools[lane] ??= this.#startPool(lane)
     const pool = this.#pools[lane]
-    const request = { module: job.module, name: job.name, input }
+    const request = { module: job.module, name: job.name, input, ...(stop === undefined ? {} : { stop }) }
     try {
       return await pool.run(request, {
         filename: THREAD_MODULE,

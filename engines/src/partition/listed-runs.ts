@@ -21,6 +21,8 @@ interface Leaf {
 }
 
 export class ListedRuns {
+  /** Versions that are sealed and neither committed nor given up: each lists what it was sealed with. */
+  draftCount = 0
   readonly #repository: Repository
   readonly #leaves = new Map<string, readonly Leaf[]>()
   /** Leaves that hold their run, or did. */
@@ -73,10 +75,23 @@ export class ListedRuns {
     return leaves
   }
 
-  /** From now on manifests list the inputs' leaves for `output`. Called while the inputs are held by the caller. */
-  merged(inputs: readonly OpenRun[], output: OpenRun): void {
-    const leaves = inputs.flatMap((run) => this.#leavesOf(run))
+  /**
+   * From now on manifests list the inputs' leaves for `output`. But when the repository holds none of them, and no
+   * draft is about to store them, the output itself is listed: it is never longer than they are together. Called while
+   * all are held by the caller.
+   * @param isFirst no older merged run waits to be stored; manifests would have to list it itself below this one
+   * @returns whether the output is to be stored by `storeMerged`
+   */
+  merged(inputs: readonly OpenRun[], output: OpenRun, isFirst: boolean): boolean {
+    const leaves = this.#inOrder(inputs)
+    if (isFirst && this.draftCount === 0 && leaves.every(({ stored }) => stored === undefined)) {
+      for (const { figures } of inputs) this.#leaves.delete(figures.id)
+      this.#listItself(output)
+      this.#dropHolds()
+      return false
+    }
     this.#leaves.set(output.figures.id, leaves)
+    return true
   }
 
   /** Uploads a merged run; afterwards manifests list it alone. */

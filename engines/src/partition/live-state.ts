@@ -69,6 +69,7 @@ export class LiveState {
             runs: this.runs,
             directory: parts.directory,
             executor: parts.seams.executor,
+            clock: parts.seams.clock,
             random: parts.seams.random,
             hashSeed: this.hashSeed,
             merging: opened.merging,
@@ -117,22 +118,33 @@ export class LiveState {
     return this.line.at(-1)?.version ?? 0
   }
 
+  /** `pending` of a write of `bytes`, and what it waits for besides when merges are behind. */
+  held(pending: Promise<void> | undefined, bytes: number): Promise<void> | undefined {
+    const delay = this.merger?.pressure.of(bytes)
+    if (delay === undefined) return pending
+    return pending === undefined ? delay : Promise.all([pending, delay]).then(() => undefined)
+  }
+
   /**
    * Writes everything to disk and describes it. The caller holds the runs.
    * @throws (rejects) EngineError `STORAGE_FULL`, `STORAGE_FAILED`
    */
   async settle(): Promise<{ description: StateDescription; runs: readonly OpenRun[] }> {
     const runs = await this.core.flush(this.core.seal())
-    const description: StateDescription = {
+    return { description: this.describe(runs, this.core.engineState()), runs }
+  }
+
+  /** A state of these runs, which stands where this one stands now. */
+  describe(runs: readonly OpenRun[], engineState: unknown): StateDescription {
+    return {
       line: [...this.line],
       timeline: this.timeline,
       metadata: Buffer.from(this.metadata).toString("base64"),
       hashSeed: this.hashSeed,
       runs: runs.map(({ figures }) => figures),
       stored: this.listed.describe(runs),
-      engineState: this.core.engineState(),
+      engineState,
     }
-    return { description, runs }
   }
 
   /** Stops its work and gives up its runs. Does not flush. */
@@ -149,7 +161,7 @@ export class LiveState {
   /** A merge took place: manifests list the inputs until the output, uploaded behind everything else, is stored. */
   #follow(inputs: readonly OpenRun[], output: OpenRun): void {
     assert(inputs.length > 0, "a merge has inputs")
-    this.listed.merged(inputs, output)
+    if (!this.listed.merged(inputs, output, this.#unstored.length === 0)) return
     output.retain()
     this.#unstored.push(output)
     this.#upload ??= this.#storeMerged().finally(() => {

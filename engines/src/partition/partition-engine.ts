@@ -9,9 +9,9 @@
 // Until the state file is published a restore has changed nothing; after it, the only thing left is a pointer.
 
 import { EngineError } from "../base/error.ts"
-import { checkBatch, checkKeyBytes, checkValueBytes, encodeRecord, recordBytes } from "../base/record.ts"
-import type { EngineDefinition } from "../core.ts"
+import { checkBatch, checkKeyBytes, encodeRecord, recordBytes } from "../base/record.ts"
 import type {
+  ConditionalRecord,
   Engine,
   EngineStatistics,
   KeyValue,
@@ -21,35 +21,27 @@ import type {
   ScanOptions,
   SnapshotOptions,
   SnapshotResult,
+  WriteOptions,
 } from "../engine.ts"
 import type { RunFigures } from "../runs/run.ts"
 import type { OpenRun } from "../runs/run-set.ts"
 import type { VersionName, VersionSummary } from "../snapshots/manifest.ts"
-import {
-  newestOnLine,
-  newTimelineId,
-  openLine,
-  resolveVersion,
-  startsNewTimeline,
-} from "../snapshots/timeline.ts"
-import { LiveState, type PartitionIdentity, type PartitionParts } from "./live-state.ts"
-import { ReplacedStates } from "./replaced-states.ts"
-import {
-  checkManifest,
-  describedSource,
-  emptySource,
-  type RestoreSource,
-  versionSource,
-} from "./restore-source.ts"
+import { openLine, resolveVersion } from "../snapshots/timeline.ts"
+import { checkRecord, encodeChecked, encodeConditions } from "./checked-writes.ts"
+import { Checkpoints } from "./checkpoints.ts"
+import { chooseSource, versionNames } from "./choose-source.ts"
+import { ConditionalWrites } from "./conditional-writes.ts"
+import { removeOtherLogs } from "./durable-log.ts"
+import { LiveState, type PartitionParts } from "./live-state.ts"
+import { newIdentity, type OpenedPartition, openPartition, type PartitionSetting } from "./open-partition.ts"
+import type { ReplacedStates } from "./replaced-states.ts"
+import type { RestoreSource } from "./restore-source.ts"
 import { SnapshotQueue } from "./snapshot-queue.ts"
-import { publishStateFile, readStateFile, STATE_FORMAT, type StateDescription } from "./state-file.ts"
+import { type LogMark, publishStateFile, readStateFile, type StateDescription } from "./state-file.ts"
 
 const EMPTY = new Uint8Array(0)
 
-export interface PartitionEngineOptions<Settings> {
-  readonly identity: PartitionIdentity
-  readonly definition: EngineDefinition<Settings>
-  readonly settings: Settings
+export interface PartitionEngineOptions<Settings> extends PartitionSetting<Settings> {
   readonly parts: Omit<PartitionParts, "poison">
   /** The end of a close: gives back what the engine was opened over. */
   readonly afterClose: () => Promise<void>
@@ -61,6 +53,9 @@ export class PartitionEngine<Settings> implements Engine {
   readonly #options: PartitionEngineOptions<Settings>
   readonly #parts: PartitionParts
   readonly #replaced: ReplacedStates
+  readonly #conditional: ConditionalWrites
+  /** Under durability `log`. */
+  readonly #checkpoints: Checkpoints | undefined
   #state: LiveState
   #lineage: string
   #snapshots: SnapshotQueue
@@ -75,31 +70,28 @@ export class PartitionEngine<Settings> implements Engine {
 
   private constructor(
     options: PartitionEngineOptions<Settings>,
-    opened: {
-      readonly parts: PartitionParts
-      readonly state: LiveState
-      readonly replaced: ReplacedStates
-      readonly recovery: Recovery
-      readonly lineage: string
-    },
+    parts: PartitionParts,
+    opened: OpenedPartition,
   ) {
     this.name = options.definition.name
     this.recovery = opened.recovery
     this.#options = options
-    this.#parts = opened.parts
+    this.#parts = parts
     this.#replaced = opened.replaced
     this.#state = opened.state
     this.#lineage = opened.lineage
-    this.#snapshots = new SnapshotQueue(opened.state, options.identity, opened.parts)
+    if (opened.lost !== undefined) this.#crashedLine = openLine(opened.lost.line, opened.lost.timeline)
+    this.#checkpoints = this.#checkpointsOf(opened)
+    this.#snapshots = new SnapshotQueue(opened.state, options.identity, parts, this.#checkpoints)
+    this.#conditional = new ConditionalWrites({
+      read: (keys) => this.#state.core.getMany(keys),
+      admit: (bytes) => this.#admit(bytes),
+      apply: (batch) => this.#apply(batch),
+    })
   }
 
-  /**
-   * Opens what the directory holds: after a clean stop the state as it was, otherwise an empty one.
-   * @throws (rejects) EngineError `DATA_LOSS`, `FORMAT_NEWER`, `ENGINE_MISMATCH`, `STORAGE_FAILED`
-   */
+  /** Opens what the directory holds. Errors as `openPartition`. */
   static async open<Settings>(options: PartitionEngineOptions<Settings>): Promise<PartitionEngine<Settings>> {
-    const { definition } = options
-    const { directory, seams } = options.parts
     let engine: PartitionEngine<Settings> | undefined
     let early: unknown
     const poison = (error: unknown): void => {
@@ -107,43 +99,13 @@ export class PartitionEngine<Settings> implements Engine {
       else engine.#poison(error)
     }
     const parts: PartitionParts = { ...options.parts, poison }
-    const file = await readStateFile(seams.fileSystem, directory.directory)
-    if (file !== undefined && file.engine !== definition.name) {
-      throw new EngineError(
-        "ENGINE_MISMATCH",
-        `${directory.directory} holds a state of the engine ${file.engine}, not of ${definition.name}`,
-      )
-    }
-    const replaced = new ReplacedStates(seams.clock)
-    await replaced.open(file?.replaced ?? [], directory, (handle, error) =>
-      parts.warn(`the replaced state ${handle} is not whole any more and was given up`, error),
-    )
-    const recovery: Recovery = file === undefined ? "new" : file.isClean ? "continued" : "crashed"
-    let source: RestoreSource
-    let state: LiveState
-    try {
-      source =
-        file !== undefined && recovery === "continued"
-          ? await describedSource(directory, file.present)
-          : emptySource(newTimelineId(seams.clock, seams.random), randomSeed(seams.random.bytes(4)))
-      state = await LiveState.open(parts, options, source.description, source.runs)
-    } catch (error) {
-      directory.keepFiles()
-      replaced.close()
-      throw error
-    }
-    const lineage = file !== undefined && recovery === "continued" ? file.lineage : newIdentity(parts)
-    engine = new PartitionEngine(options, { parts, state, replaced, recovery, lineage })
-    if (file !== undefined && recovery === "crashed") {
-      engine.#crashedLine = openLine(file.present.line, file.present.timeline)
-    }
+    const opened = await openPartition(options, parts)
+    engine = new PartitionEngine(options, parts, opened)
     if (early !== undefined) engine.#poison(early)
-    // Until a restore puts another state in its place, the line of the lost one is what a second crash asks for.
-    const { line, timeline } =
-      file !== undefined && recovery === "crashed" ? file.present : source.description
     try {
-      await engine.#publish({ ...source.description, line, timeline }, { isClean: false, lineage })
-      if (recovery !== "crashed") await engine.#removeUnused()
+      await engine.#publish(opened.present, { isClean: false, lineage: opened.lineage, log: opened.mark })
+      await removeOtherLogs(parts, opened.durable?.id)
+      if (opened.recovery !== "crashed") await engine.#removeUnused()
     } catch (error) {
       await engine.abandon()
       throw error
@@ -177,30 +139,30 @@ export class PartitionEngine<Settings> implements Engine {
   }
 
   set(key: Uint8Array, value: Uint8Array): Promise<void> | undefined {
-    checkKeyBytes(key.length)
-    checkValueBytes(value.length, this.#parts.valueBytesMax)
-    this.#checkWritable()
-    this.#checkUnchanging()
-    const { core } = this.#state
-    core.admit(recordBytes(key.length, value.length))
-    return core.set(key, value)
+    checkRecord(key, value, this.#parts.valueBytesMax)
+    if (this.#checkpoints !== undefined) return this.#apply(encodeRecord(key, value))
+    this.#admit(recordBytes(key.length, value.length))
+    if (this.#conditional.isWatching) this.#conditional.touch(key)
+    return this.#state.held(this.#state.core.set(key, value), key.length + value.length)
   }
 
   delete(key: Uint8Array): Promise<void> | undefined {
     return this.set(key, EMPTY)
   }
 
-  write(records: readonly KeyValue[]): Promise<void> | undefined {
-    for (const { key, value } of records) {
-      checkKeyBytes(key.length)
-      checkValueBytes(value.length, this.#parts.valueBytesMax)
-    }
-    return this.#writeChecked(Buffer.concat(records.map(({ key, value }) => encodeRecord(key, value))))
+  write(records: readonly ConditionalRecord[], options: WriteOptions = {}): Promise<void> | undefined {
+    const { valueBytesMax } = this.#parts
+    const batch = encodeChecked(records, valueBytesMax)
+    return this.#write(batch, encodeConditions(records, options.expected ?? [], valueBytesMax))
   }
 
-  writeEncoded(batch: Uint8Array): { recordCount: number; pending: Promise<void> | undefined } {
+  writeEncoded(
+    batch: Uint8Array,
+    expected: Uint8Array = EMPTY,
+  ): { recordCount: number; pending: Promise<void> | undefined } {
     const { recordCount } = checkBatch(batch, this.#parts.valueBytesMax)
-    return { recordCount, pending: this.#writeChecked(batch) }
+    if (expected.length > 0) checkBatch(expected, this.#parts.valueBytesMax, "the conditions")
+    return { recordCount, pending: this.#write(batch, expected) }
   }
 
   scan(options: ScanOptions = {}): AsyncIterable<KeyValue[]> {
@@ -233,7 +195,11 @@ export class PartitionEngine<Settings> implements Engine {
 
   async deleteVersion(version: number, timeline?: string): Promise<void> {
     const { store, partition } = this.#options.identity
-    const name = resolveVersion(await this.listVersions(), { version, timeline }, this.line)
+    const name = resolveVersion(
+      await versionNames(this.#options.identity, this.#parts),
+      { version, timeline },
+      this.line,
+    )
     await this.#parts.repository.deleteVersion(store, partition, name)
   }
 
@@ -245,8 +211,12 @@ export class PartitionEngine<Settings> implements Engine {
 
   statistics(): EngineStatistics {
     const { core, runs, merger } = this.#state
+    const ofCore = core.statistics()
     return {
-      ...core.statistics(),
+      ...ofCore,
+      stallCount: ofCore.stallCount + (merger?.pressure.stallCount ?? 0),
+      stalledMs: merger?.pressure.stalledMs ?? 0,
+      log: this.#checkpoints?.log.figures,
       diskBytes: runs.diskBytes,
       runsByLevel: runs.byLevel,
       mergeCount: merger?.mergeCount ?? 0,
@@ -262,7 +232,9 @@ export class PartitionEngine<Settings> implements Engine {
   async abandon(): Promise<void> {
     this.#isClosed = true
     this.#refusal ??= new EngineError("ENGINE_CLOSED", "the engine is closed")
+    this.#conditional.failAll(this.#refusal)
     this.#parts.directory.keepFiles()
+    await this.#checkpoints?.close()
     await this.#state.close()
     this.#replaced.close()
   }
@@ -272,19 +244,27 @@ export class PartitionEngine<Settings> implements Engine {
     this.#isClosed = true
     const poisoned = this.#refusal
     this.#refusal = new EngineError("ENGINE_CLOSED", "the engine is closed")
+    this.#conditional.failAll(this.#refusal)
     const { directory } = this.#parts
+    this.#checkpoints?.giveUpWhenFull()
     await this.#restore?.catch(() => undefined)
     await this.#snapshots.idle()
     let held: readonly OpenRun[] = []
     try {
       if (poisoned === undefined) {
         await this.#state.merger?.close()
-        const { description, runs } = await this.#state.settle()
-        held = runs
-        await this.#publish(description, { isClean: true, lineage: this.#lineage })
+        await this.#exclusively(async () => {
+          const { description, runs } = await this.#state.settle()
+          held = runs
+          const mark = await this.#checkpoints?.mark()
+          const log = mark === undefined ? undefined : { ...mark, end: mark.from }
+          await this.#publish(description, { isClean: true, lineage: this.#lineage, log })
+          if (log !== undefined) this.#checkpoints?.log.trim(log.end)
+        })
       }
     } finally {
       directory.keepFiles()
+      await this.#checkpoints?.close()
       for (const run of held) run.release()
       await this.#state.close()
       this.#replaced.close()
@@ -292,12 +272,25 @@ export class PartitionEngine<Settings> implements Engine {
     }
   }
 
-  #writeChecked(batch: Uint8Array): Promise<void> | undefined {
+  #write(batch: Uint8Array, conditions: Uint8Array): Promise<void> | undefined {
+    return conditions.length === 0 ? this.#apply(batch) : this.#conditional.write(batch, conditions)
+  }
+
+  /** Every batch goes through here to the core. */
+  #apply(batch: Uint8Array): Promise<void> | undefined {
+    this.#admit(batch.length)
+    const position = this.#checkpoints?.append(batch)
+    if (this.#conditional.isWatching) this.#conditional.touchAll(batch)
+    const pending = this.#state.held(this.#state.core.write(batch), batch.length)
+    return position === undefined ? pending : this.#checkpoints?.acknowledged(position, pending)
+  }
+
+  /** Throws when `bytes` more of records cannot be taken. */
+  #admit(bytes: number): void {
     this.#checkWritable()
     this.#checkUnchanging()
-    const { core } = this.#state
-    core.admit(batch.length)
-    return core.write(batch)
+    this.#state.core.admit(bytes)
+    this.#checkpoints?.admit(bytes)
   }
 
   /** Reads go on when writes are refused, until the engine is closed. */
@@ -322,42 +315,38 @@ export class PartitionEngine<Settings> implements Engine {
       `writes are refused since storage failed: ${why}; mend it and open the engine again`,
       { cause },
     )
+    this.#conditional.failAll(this.#refusal)
     this.#parts.warn("the partition takes no more writes", cause)
   }
 
   async #restoreState(options: RestoreOptions): Promise<RestoreResult> {
     const { clock } = this.#parts.seams
     const startedMs = clock.monotonicMs()
-    const source = await this.#sourceOf(options)
-    const next = await LiveState.open(this.#parts, this.#options, source.description, source.runs)
+    // Versions asked for before stand on their timeline when it is decided whether this one forks it. None come later.
+    await this.#snapshots.idle()
+    const source = await chooseSource(options, this.#options.identity, this.#parts, {
+      line: this.line,
+      replaced: this.#replaced,
+    })
+    const { runs } = source
+    // What the state file is going to name must not be merged away meanwhile.
+    for (const run of runs) run.retain()
+    const old = this.#state
     const replaced = newIdentity(this.#parts)
-    const lineage = newIdentity(this.#parts)
     try {
-      await this.#snapshots.idle()
-      // Nearly all of it while writes go on; what came meanwhile is little, and writers wait for that.
-      for (const run of (await this.#state.settle()).runs) run.release()
-      this.#isChanging = true
-      const settled = await this.#state.settle()
-      this.#replaced.add(replaced, settled.description, settled.runs)
+      const next = await LiveState.open(this.#parts, this.#options, source.description, runs)
       try {
-        await this.#publish(source.description, { isClean: false, lineage })
+        // Nearly all of it while writes go on; what came meanwhile is little, and writers wait for that.
+        for (const run of (await old.settle()).runs) run.release()
+        await this.#exclusively(() => this.#changePlaces(next, source, replaced))
       } catch (error) {
-        this.#replaced.removeLast()
-        await this.#takeBack(settled.description, lineage)
+        await next.close()
         throw error
       }
-    } catch (error) {
-      this.#isChanging = false
-      await next.close()
-      throw error
+    } finally {
+      for (const run of runs) run.release()
     }
-    this.#isChanging = false
     this.#replaced.trim()
-    const old = this.#state
-    this.#state = next
-    this.#crashedLine = undefined
-    this.#lineage = lineage
-    this.#snapshots = new SnapshotQueue(next, this.#options.identity, this.#parts)
     await old.close()
     // The state is in place: what goes wrong from here on costs space only.
     await this.#removeUnused().catch((error: unknown) =>
@@ -370,37 +359,48 @@ export class PartitionEngine<Settings> implements Engine {
     return { version, timeline, metadata, replaced, totalMs }
   }
 
-  async #sourceOf(options: RestoreOptions): Promise<RestoreSource> {
-    const { repository, directory, seams } = this.#parts
-    const { store, partition, partitionCount, engine } = this.#options.identity
-    const newTimeline = options.newTimeline ?? newTimelineId(seams.clock, seams.random)
-    if ("empty" in options) return emptySource(newTimeline, randomSeed(seams.random.bytes(4)))
-    if ("replaced" in options) {
-      const { state, runs } = this.#replaced.get(options.replaced)
-      // Its own timeline may have gone on without it.
-      return { description: { ...state, timeline: newTimeline }, runs }
+  /** Settles the present state for good, and puts `next` in its place: on disk, and then here. */
+  async #changePlaces(next: LiveState, source: RestoreSource, replaced: string): Promise<void> {
+    const lineage = newIdentity(this.#parts)
+    this.#isChanging = true
+    try {
+      const settled = await this.#state.settle()
+      this.#checkpoints?.hold(settled.runs)
+      this.#replaced.add(replaced, settled.description, settled.runs)
+      let log: LogMark | undefined
+      try {
+        log = await this.#checkpoints?.mark()
+        await this.#publish(source.description, { isClean: false, lineage, log })
+      } catch (error) {
+        this.#replaced.removeLast()
+        await this.#takeBack(settled.description, { lineage, log })
+        throw error
+      }
+      if (log !== undefined) {
+        for (const run of source.runs) run.retain()
+        this.#checkpoints?.published(source.runs, log.from)
+      }
+    } finally {
+      this.#isChanging = false
     }
-    const versions = await this.listVersions()
-    const name =
-      "version" in options
-        ? resolveVersion(versions, options, this.line)
-        : (newestOnLine(versions, this.line) ?? versions.at(-1))
-    if (name === undefined) {
-      throw new EngineError("SNAPSHOT_NOT_FOUND", `partition ${partition} of ${store} has no version yet`)
-    }
-    const manifest = await repository.readManifest(store, partition, name)
-    checkManifest(manifest, engine, partitionCount)
-    // Who restores several partitions together decides for all of them.
-    const isForked = options.newTimeline !== undefined || startsNewTimeline([versions], name)
-    const timeline = isForked ? newTimeline : name.timeline
-    return versionSource(repository, directory, manifest, timeline)
+    this.#state = next
+    // Not decided anew: what was meant for one state is not applied to another.
+    this.#conditional.failAll(
+      new EngineError("RESTORE_IN_PROGRESS", "a restore replaced the state before the conditions were read"),
+    )
+    this.#crashedLine = undefined
+    this.#lineage = lineage
+    this.#snapshots = new SnapshotQueue(next, this.#options.identity, this.#parts, this.#checkpoints)
   }
 
-  #publish(present: StateDescription, marks: { isClean: boolean; lineage: string }): Promise<void> {
+  #publish(
+    present: StateDescription,
+    marks: { isClean: boolean; lineage: string; log: LogMark | undefined },
+  ): Promise<void> {
     const { store, partition, engine } = this.#options.identity
     const { directory, seams } = this.#parts
     return publishStateFile(seams.fileSystem, directory.directory, {
-      format: STATE_FORMAT,
+      format: marks.log === undefined ? 1 : 2,
       engine,
       store,
       partition,
@@ -410,13 +410,38 @@ export class PartitionEngine<Settings> implements Engine {
     })
   }
 
+  #checkpointsOf(opened: OpenedPartition): Checkpoints | undefined {
+    const { durable, mark } = opened
+    if (durable === undefined) return undefined
+    const host = {
+      log: durable.log,
+      logId: durable.id,
+      checkpointBytes: this.#options.log.checkpointBytes,
+      state: () => this.#state,
+      publish: (present: StateDescription, log: LogMark) =>
+        this.#publish(present, { isClean: false, lineage: this.#lineage, log }),
+      warn: this.#parts.warn,
+      clock: this.#parts.seams.clock,
+      poison: (error: unknown) => this.#poison(error),
+    }
+    return new Checkpoints(host, durable, mark !== undefined)
+  }
+
+  /** While nothing else publishes the state file. */
+  #exclusively<Result>(work: () => Promise<Result>): Promise<Result> {
+    return this.#checkpoints === undefined ? work() : this.#checkpoints.exclusively(work)
+  }
+
   /** The state file may name the state of a restore that failed: then it names the present one again. */
-  async #takeBack(present: StateDescription, lineage: string): Promise<void> {
+  async #takeBack(
+    present: StateDescription,
+    failed: { lineage: string; log: LogMark | undefined },
+  ): Promise<void> {
     const { directory, seams } = this.#parts
     try {
       const file = await readStateFile(seams.fileSystem, directory.directory)
-      if (file?.lineage !== lineage) return
-      await this.#publish(present, { isClean: false, lineage: this.#lineage })
+      if (file?.lineage !== failed.lineage) return
+      await this.#publish(present, { isClean: false, lineage: this.#lineage, log: failed.log })
     } catch (error) {
       this.#poison(error)
     }
@@ -429,13 +454,4 @@ export class PartitionEngine<Settings> implements Engine {
 
 function restoreInProgress(): EngineError {
   return new EngineError("RESTORE_IN_PROGRESS", "a restore is under way: wait for its end")
-}
-
-/** 128 random bits as 32 hex digits. */
-function newIdentity({ seams }: PartitionParts): string {
-  return Buffer.from(seams.random.bytes(16)).toString("hex")
-}
-
-function randomSeed(bytes: Uint8Array): number {
-  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true)
 }

@@ -11,6 +11,7 @@ import type { SnapshotOptions, SnapshotResult } from "../engine.ts"
 import type { OpenRun } from "../runs/run-set.ts"
 import { MANIFEST_FORMAT, METADATA_BYTES_MAX } from "../snapshots/manifest.ts"
 import { extendLine } from "../snapshots/timeline.ts"
+import type { Checkpoints } from "./checkpoints.ts"
 import type { LiveState, PartitionIdentity, PartitionParts } from "./live-state.ts"
 
 /** A version that is sealed and not committed yet. */
@@ -19,6 +20,8 @@ interface Draft {
   readonly metadata: Uint8Array
   readonly createdMs: number
   readonly recordCount: number
+  /** Where the log went on, and when everything before is durable; 0 without a log. */
+  readonly from: number
   readonly flushed: Promise<{ readonly runs: readonly OpenRun[]; readonly engineState: unknown }>
 }
 
@@ -26,12 +29,19 @@ export class SnapshotQueue {
   readonly #state: LiveState
   readonly #identity: PartitionIdentity
   readonly #parts: PartitionParts
+  readonly #checkpoints: Checkpoints | undefined
   /** The newest version sealed, committed or not. */
   #sealedVersion: number
-  #pendingCount = 0
   #lastCommit: Promise<unknown> = Promise.resolve()
 
-  constructor(state: LiveState, identity: PartitionIdentity, parts: PartitionParts) {
+  /** @param checkpoints under durability `log`: of the same partition */
+  constructor(
+    state: LiveState,
+    identity: PartitionIdentity,
+    parts: PartitionParts,
+    checkpoints: Checkpoints | undefined,
+  ) {
+    this.#checkpoints = checkpoints
     this.#state = state
     this.#identity = identity
     this.#parts = parts
@@ -46,7 +56,8 @@ export class SnapshotQueue {
     const startedMs = clock.monotonicMs()
     const draft = this.#seal(version, metadata)
     const sealMs = clock.monotonicMs() - startedMs
-    this.#pendingCount++
+    const { listed } = this.#state
+    listed.draftCount++
     const committed = this.#lastCommit.then(() => this.#commit(draft))
     this.#lastCommit = committed.catch(() => undefined)
     // A flush that fails is reported by the commit, which may still wait for the one before it.
@@ -54,10 +65,10 @@ export class SnapshotQueue {
     try {
       return { ...(await committed), sealMs, totalMs: clock.monotonicMs() - startedMs }
     } finally {
-      this.#pendingCount--
-      if (this.#pendingCount === 0) {
+      listed.draftCount--
+      if (listed.draftCount === 0) {
         this.#sealedVersion = this.#state.version
-        this.#state.listed.keepOnly(this.#state.runs.newestFirst)
+        listed.keepOnly(this.#state.runs.newestFirst)
       }
     }
   }
@@ -96,13 +107,16 @@ export class SnapshotQueue {
     this.#sealedVersion = version
     runs.version = version
     const flushed = core.flush(seal).then((held) => ({ runs: held, engineState: core.engineState() }))
-    return { version, metadata: new Uint8Array(metadata), createdMs, recordCount, flushed }
+    const from = this.#checkpoints?.log.end ?? 0
+    return { version, metadata: new Uint8Array(metadata), createdMs, recordCount, from, flushed }
   }
 
   async #commit(draft: Draft): Promise<Omit<SnapshotResult, "sealMs" | "totalMs">> {
     const state = this.#state
     const { runs, engineState } = await draft.flushed
     try {
+      // A version holds nothing that a crash could still take from the state that it is a version of.
+      await this.#checkpoints?.log.synced(draft.from - 1)
       const stored = await state.listed.store(runs)
       const name = { timeline: state.timeline, version: draft.version }
       const line = extendLine(state.line, name)
@@ -127,6 +141,11 @@ export class SnapshotQueue {
       })
       state.line = line
       state.metadata = draft.metadata
+      if (this.#checkpoints !== undefined) {
+        for (const run of runs) run.retain()
+        const description = state.describe(runs, engineState)
+        this.#checkpoints.committed(state, { description, runs: [...runs], from: draft.from })
+      }
       const { bytesNew, bytesReused, chunksNew, chunksReused } = stored
       return { ...name, bytesNew, bytesReused, chunksNew, chunksReused }
     } finally {

@@ -3,7 +3,8 @@
 //   file := sealed JSON (base/sealed-json.ts)
 //
 // It is marked clean only by a clean stop; while the engine is open it is not, and then what it says of the present
-// state is not believed after a crash: a version is restored. What it says of replaced states holds always.
+// state is not believed after a crash: a version is restored. Under durability `log` it is believed always: it names
+// the log too, and the position from which writes came after the state. What it says of replaced states holds always.
 // Published by: write `state.new`, sync it, rename it to `state`, sync the directory.
 
 import { join } from "node:path"
@@ -12,7 +13,8 @@ import { EngineError } from "../base/error.ts"
 import { decodeSealedJson, encodeSealedJson } from "../base/sealed-json.ts"
 import type { FileSystem } from "../io/file-system.ts"
 
-export const STATE_FORMAT = 1
+/** 2: there is a log. A file without one is written in format 1. */
+const STATE_FORMAT = 2
 /** A state lists runs, not records; this is far above what any has. */
 const STATE_BYTES_MAX = 64 * 1024 * 1024
 
@@ -47,19 +49,32 @@ const description = z.object({
   engineState: z.unknown(),
 })
 
+/** Where the writes are that came after `present`. */
+const logMark = z.object({
+  /** Of the log in the directory `log-{id}`. */
+  id: z.string().regex(/^[0-9a-f]{32}$/),
+  /** Position of the first entry that `present` does not hold. */
+  from: count,
+  /** Where the log ends, after a clean stop. */
+  end: count.optional(),
+})
+
 const stateFile = z.object({
-  format: z.literal(STATE_FORMAT),
+  format: z.literal([1, STATE_FORMAT]),
   engine: z.string(),
   store: z.string(),
   partition: count,
   isClean: z.boolean(),
   lineage: z.string(),
+  /** With a log it is believed always, else only when the file is clean. */
   present: description,
+  log: logMark.optional(),
   replaced: z.array(z.object({ handle: z.string(), replacedMs: z.number(), state: description })),
 })
 
 /** A state as far as it is on disk. */
 export type StateDescription = z.infer<typeof description>
+export type LogMark = z.infer<typeof logMark>
 export type StateFile = z.infer<typeof stateFile>
 export type ReplacedState = StateFile["replaced"][number]
 

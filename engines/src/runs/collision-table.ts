@@ -13,34 +13,29 @@
 // Order: of several entries of one key the one with the highest sequence is the newest; an entry of the index is
 // newer than all of them when it is of the same key.
 
+import { DisplacedRecords } from "./displaced-records.ts"
+
 /** Above this many, writers wait until records on disk have been compared. */
 export const DISPLACED_MAX = 16_384
 
-/** A record whose key has not been compared yet. */
-export interface Displaced {
+interface Known {
   readonly h1: number
   readonly h2: number
   place: number
   readonly sequence: number
-}
-
-interface Known extends Displaced {
   readonly key: Uint8Array
 }
 
 export class CollisionTable {
   readonly #known = new Map<string, Known>()
-  /** Oldest first. */
-  readonly #displaced = new Set<Displaced>()
-  /** The same by hash, each list oldest first: every read of a cold key asks here. */
-  readonly #displacedByHash = new Map<number, Displaced[]>()
+  readonly #displaced = new DisplacedRecords()
   /** Hashes of all that was ever known: runs may hold several keys of them although one is known no more. */
   readonly #shared = new Set<string>()
   #sequence = 0
 
   /** True nearly always: then the index alone knows every key. */
   get isEmpty(): boolean {
-    return this.#known.size === 0 && this.#displaced.size === 0
+    return this.#known.size === 0 && this.#displaced.count === 0
   }
 
   /** Of the newest entry ever made. */
@@ -49,7 +44,12 @@ export class CollisionTable {
   }
 
   get displacedCount(): number {
-    return this.#displaced.size
+    return this.#displaced.count
+  }
+
+  /** Those that wait to be compared, by sequence: for reading. */
+  get displaced(): Pick<DisplacedRecords, "count" | "has" | "h1" | "h2" | "place" | "oldestFrom"> {
+    return this.#displaced
   }
 
   /** Places of the known keys; with those of the index these are the places of all keys. */
@@ -57,13 +57,9 @@ export class CollisionTable {
     return Array.from(this.#known.values(), (known) => known.place)
   }
 
-  /** Places of known and displaced records. */
-  allPlaces(): number[] {
-    return [...this.places(), ...Array.from(this.#displaced, (entry) => entry.place)]
-  }
-
   /** The place of a known key, or -1. */
   get(key: Uint8Array): number {
+    if (this.#known.size === 0) return -1
     return this.#known.get(nameOf(key))?.place ?? -1
   }
 
@@ -75,63 +71,62 @@ export class CollisionTable {
 
   /** Notes that `place` was pushed out of the index unread. */
   displace(h1: number, h2: number, place: number): void {
-    const entry = { h1, h2, place, sequence: ++this.#sequence }
-    this.#displaced.add(entry)
-    const others = this.#displacedByHash.get(hashNumber(h1, h2))
-    if (others === undefined) this.#displacedByHash.set(hashNumber(h1, h2), [entry])
-    else others.push(entry)
+    this.#displaced.add(h1, h2, place, ++this.#sequence)
   }
 
   /**
    * Places of displaced records with this hash, newest first: where a key may be that is neither known nor the
    * one in the index. The first whose key is equal is the right one.
    */
-  candidates(h1: number, h2: number): number[] {
-    return this.#newerThan(0, h1, h2)
+  candidates(h1: number, h2: number): readonly number[] {
+    return this.#displaced.withHash(h1, h2, 0)
   }
 
   /** As `candidates`, but only those that are newer than what is known of `key`. */
-  displacedSince(key: Uint8Array, h1: number, h2: number): number[] {
-    return this.#newerThan(this.#known.get(nameOf(key))?.sequence ?? 0, h1, h2)
-  }
-
-  /** Up to `count` displaced records, oldest first, to be compared. They stay until `settle`. */
-  oldestDisplaced(count: number): readonly Displaced[] {
-    const oldest: Displaced[] = []
-    for (const entry of this.#displaced) {
-      if (oldest.length === count) break
-      oldest.push(entry)
-    }
-    return oldest
+  displacedSince(key: Uint8Array, h1: number, h2: number): readonly number[] {
+    return this.#displaced.withHash(h1, h2, this.#known.get(nameOf(key))?.sequence ?? 0)
   }
 
   /**
-   * The record of `entry` was read: `key` is its key. `sameAsIndex` says that the index holds a newer record of
+   * The displaced record was read: `key` is its key. `sameAsIndex` says that the index holds a newer record of
    * the same key; otherwise the key is known from now on, unless something newer is known of it.
    */
-  settle(entry: Displaced, key: Uint8Array, sameAsIndex: boolean): void {
-    if (!this.#forget(entry) || sameAsIndex) return
+  settle(sequence: number, key: Uint8Array, sameAsIndex: boolean): void {
+    if (!this.#displaced.has(sequence)) return
+    const h1 = this.#displaced.h1(sequence)
+    const h2 = this.#displaced.h2(sequence)
+    const place = this.#displaced.place(sequence)
+    this.#displaced.forget(sequence)
+    if (sameAsIndex) return
     const name = nameOf(key)
     const known = this.#known.get(name)
-    if (known === undefined || known.sequence < entry.sequence) {
-      this.#shared.add(hashName(entry.h1, entry.h2))
-      this.#known.set(name, { ...entry, key: new Uint8Array(key) })
+    if (known === undefined || known.sequence < sequence) {
+      this.#shared.add(hashName(h1, h2))
+      this.#known.set(name, { key: new Uint8Array(key), h1, h2, place, sequence })
     }
   }
 
   /**
-   * Follows a merge: every entry for which `target` gives a place moves there; -1 says that the record is gone.
+   * Follows a merge, in slices: displaced records for which `target` gives a place move there; -1 says that the record
+   * is gone. Visits `count` of them from the one with `sequence` on, and returns where to go on, -1 at the end; 0 starts.
    */
-  relocate(target: (place: number) => number | undefined): void {
+  relocateDisplaced(sequence: number, count: number, target: (place: number) => number | undefined): number {
+    let at = this.#displaced.oldestFrom(sequence)
+    for (let visited = 0; at >= 0 && visited < count; visited++) {
+      const place = target(this.#displaced.place(at))
+      if (place === -1) this.#displaced.forget(at)
+      else if (place !== undefined) this.#displaced.move(at, place)
+      at = this.#displaced.oldestFrom(at + 1)
+    }
+    return at
+  }
+
+  /** The same for known keys, of which there are a few. Called last: displaced records may have become known. */
+  relocateKnown(target: (place: number) => number | undefined): void {
     for (const [name, known] of this.#known) {
       const place = target(known.place)
       if (place === -1) this.#known.delete(name)
       else if (place !== undefined) known.place = place
-    }
-    for (const entry of this.#displaced) {
-      const place = target(entry.place)
-      if (place === -1) this.#forget(entry)
-      else if (place !== undefined) entry.place = place
     }
   }
 
@@ -141,32 +136,12 @@ export class CollisionTable {
    */
   hashes(): string[] {
     const names = new Set(this.#shared)
-    for (const entry of this.#displaced) names.add(hashName(entry.h1, entry.h2))
+    const { displaced } = this
+    for (let at = displaced.oldestFrom(0); at >= 0; at = displaced.oldestFrom(at + 1)) {
+      names.add(hashName(displaced.h1(at), displaced.h2(at)))
+    }
     return [...names].sort()
   }
-
-  /** Places of displaced records with this hash, above a sequence, newest first. */
-  #newerThan(sequence: number, h1: number, h2: number): number[] {
-    const places: number[] = []
-    for (const entry of this.#displacedByHash.get(hashNumber(h1, h2)) ?? []) {
-      if (entry.sequence > sequence) places.unshift(entry.place)
-    }
-    return places
-  }
-
-  /** False when the entry was forgotten before. */
-  #forget(entry: Displaced): boolean {
-    if (!this.#displaced.delete(entry)) return false
-    const hash = hashNumber(entry.h1, entry.h2)
-    const others = this.#displacedByHash.get(hash)!.filter((other) => other !== entry)
-    if (others.length === 0) this.#displacedByHash.delete(hash)
-    else this.#displacedByHash.set(hash, others)
-    return true
-  }
-}
-
-function hashNumber(h1: number, h2: number): number {
-  return h1 * 0x1_0000 + h2
 }
 
 /** The form in which `hashes` names a hash. */

@@ -145,3 +145,27 @@ test("hash index: addresses and hashes keep all their bits", () => {
   }
   strictEqual(index.count, 3)
 })
+
+test("hash index: a batch finds what single look-ups find, in chains and in the middle of a round of splits", () => {
+  const index = new HashIndex()
+  const next = randomWords(9)
+  const h1 = new Uint32Array(256)
+  const h2 = new Uint16Array(256)
+  const addresses = new Float64Array(256)
+  const known: number[] = []
+  for (let i = 0; i < 5000; i++) {
+    // Few low bits: buckets overflow.
+    const hash = (next() & ~0xf00) >>> 0
+    known.push(hash)
+    index.set(hash, hash & 0xff, 2 ** 32 + i)
+    if (i % 97 !== 0) continue
+    for (let j = 0; j < 256; j++) {
+      h1[j] = j % 4 === 0 ? next() : known[next() % known.length]!
+      h2[j] = h1[j]! & 0xff
+    }
+    addresses.fill(7)
+    index.getBatch(h1, h2, addresses, 255)
+    for (let j = 0; j < 255; j++) strictEqual(addresses[j], index.get(h1[j]!, h2[j]!))
+    strictEqual(addresses[255], 7)
+  }
+})

@@ -1,13 +1,16 @@
 // The choice of a merge, case by case.
 
-import { deepStrictEqual, strictEqual, throws } from "node:assert"
+import { deepStrictEqual, ok, strictEqual, throws } from "node:assert"
 import { test } from "vitest"
 import { planMerge } from "./merge-policy.ts"
 
-/** Runs as `level.run`. */
+/** Runs as `level.run` or `level.run.bytes`; a run of level 0 has 100 bytes. */
 function plan(runs: readonly string[], maxRunsPerLevel: number): string | undefined {
-  const figures = runs.map((name) => ({ level: Number(name.split(".")[0]), run: Number(name.split(".")[1]) }))
-  const found = planMerge(figures, { maxRunsPerLevel })
+  const figures = runs.map((name) => {
+    const [level, run, bytes] = name.split(".").map(Number)
+    return { level: level!, run: run!, bytes: bytes ?? 0 }
+  })
+  const found = planMerge(figures, { maxRunsPerLevel, levelBytes: 100 })
   if (found === undefined) return undefined
   const inputs = found.inputs.map(({ level, run }) => `${level}.${run}`).join(" ")
   return `${inputs} -> L${found.outputLevel}${found.dropsTombstones ? " drops" : ""}`
@@ -35,10 +38,35 @@ test("merge policy: tombstones are dropped exactly when no older run is outside 
   strictEqual(plan(["0.9", "0.8", "5.1"], 2), "0.9 0.8 -> L1")
 })
 
-test("merge policy: it leaves the list as it was, and one run a level is refused", () => {
+test("merge policy, levelling: one run a level is left alone while it fits", () => {
+  strictEqual(plan(["0.1.100"], 1), undefined)
+  strictEqual(plan(["0.9.500", "1.8.1000", "2.7.10000"], 1), undefined)
+})
+
+test("merge policy, levelling: a second run of level 0 merges with the run of level 1", () => {
+  strictEqual(plan(["0.1.100", "0.2.100"], 1), "0.2 0.1 -> L1 drops")
+  strictEqual(plan(["0.9.100", "0.8.100", "1.5.800"], 1), "0.9 0.8 1.5 -> L1 drops")
+  strictEqual(plan(["0.9.100", "0.8.100", "1.5.800", "2.4.3000"], 1), "0.9 0.8 1.5 -> L1")
+})
+
+test("merge policy, levelling: what outgrows its level merges into the next, as far as it goes", () => {
+  strictEqual(plan(["0.9.100", "0.8.100", "1.5.801", "2.4.3000"], 1), "0.9 0.8 1.5 2.4 -> L2 drops")
+  strictEqual(plan(["0.9.100", "1.5.1001", "2.4.9000", "3.1.5"], 1), "1.5 2.4 3.1 -> L3 drops")
+  strictEqual(plan(["0.9.100", "1.5.1001", "2.4.8000", "3.1.5"], 1), "1.5 2.4 -> L2")
+})
+
+test("merge policy, levelling: runs that another policy has left in a level become one", () => {
+  strictEqual(plan(["0.9.100", "2.5.10", "2.4.10", "3.1.5"], 1), "2.5 2.4 -> L2")
+})
+
+test("merge policy, levelling: no output goes to level 0", () => {
+  ok(plan(["0.1.1", "0.2.1"], 1)!.includes("-> L1"))
+})
+
+test("merge policy: it leaves the list as it was, and levelling without a length is refused", () => {
   const runs = [
-    { level: 0, run: 1 },
-    { level: 0, run: 2 },
+    { level: 0, run: 1, bytes: 1 },
+    { level: 0, run: 2, bytes: 1 },
   ]
   planMerge(runs, { maxRunsPerLevel: 2 })
   deepStrictEqual(

@@ -6,10 +6,15 @@
 //
 // A merge that fails leaves the set as it was and is tried again when the next run is added. When moving the
 // references fails, both stay: the output stands for its inputs, whose addresses stay readable.
+//
+// Closing tells the running job to stop: it removes what it has written, and the inputs stay.
 
+import { isEngineError } from "../base/error.ts"
+import type { Clock } from "../io/clock.ts"
 import type { Executor } from "../io/executor.ts"
 import type { Random } from "../io/random.ts"
 import { type MergePolicy, planMerge } from "./merge-policy.ts"
+import { MergePressure } from "./merge-pressure.ts"
 import type { MergeInput, MergeOutput, Relocations } from "./merge-runs.ts"
 import { newRunOrigin } from "./new-run-origin.ts"
 import type { OpenRun } from "./open-run.ts"
@@ -27,6 +32,7 @@ export interface MergerParts {
   readonly runs: RunSet
   readonly directory: RunDirectory
   readonly executor: Executor
+  readonly clock: Pick<Clock, "monotonicMs" | "sleep">
   readonly random: Random
   readonly hashSeed: number
   readonly merging: Merging
@@ -43,6 +49,10 @@ export interface MergerParts {
 /** Merges runs of a set from its construction until it is closed. Takes over `onAdded` of the set. */
 export class Merger {
   readonly #parts: MergerParts
+  /** What writers wait for when merges are behind. */
+  readonly pressure: MergePressure
+  readonly #executor: Executor
+  readonly #closing = new AbortController()
   #loop: Promise<void> | undefined
   #isClosed = false
   #addedCount = 0
@@ -51,8 +61,13 @@ export class Merger {
 
   constructor(parts: MergerParts) {
     this.#parts = parts
+    this.#executor = stoppable(parts.executor, this.#closing.signal)
+    const { maxRunsPerLevel } = parts.merging.policy
+    this.pressure = new MergePressure({ clock: parts.clock, maxRunsPerLevel })
+    this.pressure.levels(parts.runs.byLevel)
     parts.runs.onAdded = () => {
       this.#addedCount++
+      this.pressure.levels(parts.runs.byLevel)
       this.#start()
     }
     this.#start()
@@ -73,9 +88,11 @@ export class Merger {
     while (this.#loop !== undefined) await this.#loop
   }
 
-  /** Starts no more merges and waits for the running one. */
+  /** Starts no more merges, tells the running one to stop, and waits until it has. Writers that wait go on. */
   async close(): Promise<void> {
     this.#isClosed = true
+    this.#closing.abort()
+    this.pressure.close()
     this.#parts.runs.onAdded = undefined
     await this.idle()
   }
@@ -92,7 +109,11 @@ export class Merger {
       const addedBefore = this.#addedCount
       try {
         if (!(await this.#mergeOnce())) return
+        this.pressure.failing(false)
       } catch (error) {
+        // One that was told to stop has not failed.
+        if (this.#isClosed && isEngineError(error, "ENGINE_CLOSED")) return
+        this.pressure.failing(true)
         this.#parts.onError(error)
         // Again only when a run came meanwhile: the same merge would fail the same way.
         if (addedBefore === this.#addedCount) return
@@ -102,7 +123,7 @@ export class Merger {
 
   /** False when no merge is due. */
   async #mergeOnce(): Promise<boolean> {
-    const { runs, directory, executor, random, hashSeed, merging } = this.#parts
+    const { runs, directory, random, hashSeed, merging } = this.#parts
     const candidates = runs.newestFirst.map((open) => ({ ...open.figures, open }))
     const plan = planMerge(candidates, merging.policy)
     if (plan === undefined) return false
@@ -111,7 +132,7 @@ export class Merger {
     try {
       const origin = newRunOrigin(directory, random, { level: plan.outputLevel, version: runs.version })
       const keptInputs = [...inputs.keys()].filter((i) => this.#parts.keepsAddresses(inputs[i]!))
-      const { figures, relocations } = await merging.merge(executor, {
+      const { figures, relocations } = await merging.merge(this.#executor, {
         inputs: inputs.map((run) => run.path),
         keptInputs,
         output: { ...origin, hashSeed },
@@ -120,6 +141,7 @@ export class Merger {
       })
       const output = await directory.adopt(figures)
       runs.replace(inputs, output, relocations.keptOffsets)
+      this.pressure.levels(runs.byLevel)
       this.#parts.replaced?.(inputs, output)
       this.#mergeCount++
       this.#bytesMerged += figures.bytes
@@ -129,5 +151,13 @@ export class Merger {
       for (const input of inputs) input.release()
     }
     return true
+  }
+}
+
+/** The executor, with jobs that stop when `signal` is aborted. */
+function stoppable(executor: Executor, signal: AbortSignal): Executor {
+  return {
+    run: (job, input, transfer = []) => executor.run(job, input, transfer, signal),
+    close: () => executor.close(),
   }
 }

@@ -9,7 +9,9 @@
 import { join } from "node:path"
 import { EngineError, isEngineError } from "../base/error.ts"
 import type { FileSystem } from "../io/file-system.ts"
+import { BlockCache } from "./block-cache.ts"
 import { OpenRun } from "./open-run.ts"
+import { ReadLane } from "./read-lane.ts"
 import {
   isRunFileName,
   isUnfinishedRunFileName,
@@ -41,6 +43,8 @@ export class RunDirectory {
   readonly directory: string
   readonly fileSystem: FileSystem
   readonly #onError: (error: unknown) => void
+  readonly #cache: BlockCache
+  readonly #lane = new ReadLane()
   readonly #files = new Map<string, KnownFile>()
   /** Names of files to come, with the identity of their run. */
   readonly #reserved = new Map<string, string>()
@@ -51,22 +55,30 @@ export class RunDirectory {
   #nextRun = 1
   #keepsFiles = false
 
-  private constructor(fileSystem: FileSystem, directory: string, onError: (error: unknown) => void) {
+  private constructor(
+    fileSystem: FileSystem,
+    directory: string,
+    onError: (error: unknown) => void,
+    cache: BlockCache,
+  ) {
     this.fileSystem = fileSystem
     this.directory = directory
     this.#onError = onError
+    this.#cache = cache
   }
 
   /**
    * Opens `directory`, which must exist. Unfinished files that a crash has left are removed.
    * @param onError hears of files that could not be closed or deleted; that does no harm but to space
+   * @param cache where point reads of the runs keep blocks; by default nowhere
    */
   static async open(
     fileSystem: FileSystem,
     directory: string,
     onError: (error: unknown) => void,
+    cache: BlockCache = new BlockCache(0),
   ): Promise<RunDirectory> {
-    const opened = new RunDirectory(fileSystem, directory, onError)
+    const opened = new RunDirectory(fileSystem, directory, onError, cache)
     for (const name of await fileSystem.list(directory)) {
       if (isUnfinishedRunFileName(name)) {
         await fileSystem.remove(join(directory, name))
@@ -76,6 +88,11 @@ export class RunDirectory {
       }
     }
     return opened
+  }
+
+  /** Whether files of runs are here, those that cannot be read included. */
+  get hasFiles(): boolean {
+    return this.#files.size > 0
   }
 
   /** A run number that no run here has or had: ascending from call to call. */
@@ -190,7 +207,8 @@ export class RunDirectory {
     )
     try {
       const runFile = await RunFile.open(this.fileSystem, join(this.directory, file.name))
-      const run = new OpenRun(runFile, () => this.#unheld(file, id, runFile))
+      await readIndex(runFile)
+      const run = new OpenRun(runFile, () => this.#unheld(file, id, runFile), this.#cache, this.#lane)
       this.#runs.set(id, run)
       return run
     } catch (error) {
@@ -275,6 +293,16 @@ export class RunDirectory {
 
   async #settled(): Promise<void> {
     while (this.#background.size > 0) await Promise.all(this.#background)
+  }
+}
+
+/** Reads what finds single keys in a run that was just opened; closes it when it cannot. */
+async function readIndex(runFile: RunFile): Promise<void> {
+  try {
+    await runFile.readIndex()
+  } catch (error) {
+    await runFile.close()
+    throw error
   }
 }
 

@@ -15,13 +15,17 @@ import {
   decodeRunTail,
   HASH_ENTRY_BYTES,
   RUN_BLOCK_BYTES,
-  RUN_TAIL_BYTES,
+  RUN_TAIL_BYTES_MAX,
   type RunLayout,
+  type RunSection,
   runDamage,
 } from "./run-format.ts"
+import { readSortedIndex, type SortedIndex } from "./sorted-index.ts"
 
 /** Bytes read at a time by `scan`. */
 const WINDOW_BYTES = 1024 * 1024
+/** Bytes of a section read at a time by `section`: decoding them holds a thread for about a millisecond. */
+const SECTION_READ_BYTES = 128 * 1024
 /** Bytes of checksums read at a time; they are kept while the run is open: 1 byte a KiB of the run. */
 const CHECKSUM_READ_BYTES = 1024 * 1024
 const TOMBSTONE_BIT = 0x8000
@@ -49,6 +53,7 @@ export class RunFile {
   /** One crc32 a block. */
   readonly #checksums: Uint32Array
   readonly #blocksEnd: number
+  #sortedIndex: SortedIndex | undefined
 
   private constructor(path: string, file: File, layout: RunLayout, checksums: Uint32Array) {
     this.path = path
@@ -71,6 +76,26 @@ export class RunFile {
       await file.close()
       throw error
     }
+  }
+
+  /** Sections and their places. */
+  get layout(): RunLayout {
+    return this.#layout
+  }
+
+  /** Filter and fences of a sorted run, once `readIndex` has resolved; undefined for others. */
+  get sortedIndex(): SortedIndex | undefined {
+    return this.#sortedIndex
+  }
+
+  /** Reads what finds single keys, for who asks for them: scans and merges do without. */
+  async readIndex(): Promise<void> {
+    this.#sortedIndex = await readSortedIndex(this)
+  }
+
+  /** Where the blocks end: behind them lie their checksums, directory and trailer, which `open` has checked. */
+  get blocksEnd(): number {
+    return this.#blocksEnd
   }
 
   /** Figures of the run at `path` from its tail alone, as `open` would find them. */
@@ -113,9 +138,30 @@ export class RunFile {
     return bytes
   }
 
+  /** The bytes of a section, in pieces. A piece is valid until the next one is asked for. */
+  async *section({ offset, bytes, crc }: RunSection): AsyncGenerator<Uint8Array, void, undefined> {
+    const buffer = new Uint8Array(
+      Math.min(SECTION_READ_BYTES, blockCount(bytes) * RUN_BLOCK_BYTES) + 2 * RUN_BLOCK_BYTES,
+    )
+    let sectionCrc = 0
+    for (let at = offset; at < offset + bytes; ) {
+      const first = Math.floor(at / RUN_BLOCK_BYTES)
+      const end = Math.min(at + SECTION_READ_BYTES, offset + bytes)
+      await this.readBlocks(first, blockCount(end) - first, buffer)
+      const piece = buffer.subarray(at - first * RUN_BLOCK_BYTES, end - first * RUN_BLOCK_BYTES)
+      sectionCrc = crc32(piece, sectionCrc)
+      if (end === offset + bytes && sectionCrc !== crc)
+        throw runDamage(this.path, "bad checksum of a section")
+      yield piece
+      at = end
+    }
+  }
+
   /** The hash section, in pages, in record order. A page is valid until the next one is asked for. */
   async *hashes(): AsyncGenerator<HashPage, void, undefined> {
-    const { offset: start, bytes: sectionBytes, crc } = this.#layout.hashes
+    const { index } = this.#layout
+    if (!("hashes" in index)) throw runDamage(this.path, "it is sorted by key and has no hashes")
+    const { offset: start, bytes: sectionBytes, crc } = index.hashes
     const page = new HashPage()
     const pageBytes = HASH_PAGE_ENTRIES * HASH_ENTRY_BYTES
     const buffer = new Uint8Array((blockCount(pageBytes) + 1) * RUN_BLOCK_BYTES)
@@ -210,7 +256,7 @@ export class RunFile {
 
 async function readLayout(file: File, path: string): Promise<RunLayout> {
   const fileBytes = await file.size()
-  const tail = new Uint8Array(Math.min(RUN_TAIL_BYTES, fileBytes))
+  const tail = new Uint8Array(Math.min(RUN_TAIL_BYTES_MAX, fileBytes))
   const read = await file.read(tail, fileBytes - tail.length)
   if (read !== tail.length) throw runDamage(path, "it ends before its tail")
   return decodeRunTail(tail, fileBytes, path)

@@ -4,10 +4,14 @@ import { deepStrictEqual, ok, strictEqual, throws } from "node:assert"
 import { crc32 } from "node:zlib"
 import { test } from "vitest"
 import { isEngineError } from "../base/error.ts"
-import { decodeRunTail, encodeRunTail, RUN_TAIL_BYTES, type RunLayout } from "./run-format.ts"
+import { decodeRunTail, encodeRunTail, type RunLayout } from "./run-format.ts"
 
 const PATH = "/partition/L3.70000.9.run"
 const TRAILER_START = 48
+/** Of a hashed run, and of a sorted one. */
+const TAIL_BYTES = TRAILER_START + 96
+const SORTED_TRAILER_START = 72
+const SORTED_TAIL_BYTES = SORTED_TRAILER_START + 96
 
 /** A run of more than 4 GiB. */
 const layout: RunLayout = {
@@ -19,10 +23,10 @@ const layout: RunLayout = {
     recordsBytes: 2 ** 32 + 5,
     recordCount: 3,
     tombstoneCount: 1,
-    bytes: 2 ** 32 + 5 + 36 + (2 ** 20 + 1) * 4 + RUN_TAIL_BYTES,
+    bytes: 2 ** 32 + 5 + 36 + (2 ** 20 + 1) * 4 + TAIL_BYTES,
   },
   hashSeed: 0xcafe_f00d,
-  hashes: { offset: 2 ** 32 + 5, bytes: 36, crc: 0x1111_1111 },
+  index: { hashes: { offset: 2 ** 32 + 5, bytes: 36, crc: 0x1111_1111 } },
   checksums: { offset: 2 ** 32 + 41, bytes: (2 ** 20 + 1) * 4, crc: 0x2222_2222 },
 }
 const fileBytes = layout.figures.bytes
@@ -34,8 +38,29 @@ function isDamage(error: unknown): boolean {
 /** Makes both checksums right again, so that a test reaches the checks that lie behind them. */
 function repairChecksums(tail: Uint8Array): void {
   const view = new DataView(tail.buffer)
-  view.setUint32(TRAILER_START + 68, crc32(tail.subarray(0, TRAILER_START)), true)
-  view.setUint32(TRAILER_START + 88, crc32(tail.subarray(TRAILER_START, TRAILER_START + 88)), true)
+  const trailer = tail.length - 96
+  view.setUint32(trailer + 68, crc32(tail.subarray(0, trailer)), true)
+  view.setUint32(trailer + 88, crc32(tail.subarray(trailer, trailer + 88)), true)
+}
+
+/** A sorted run of two blocks of records. */
+const sortedLayout: RunLayout = {
+  figures: {
+    id: "0f0e0d0c0b0a09080706050403020100",
+    level: 1,
+    run: 7,
+    version: 2,
+    recordsBytes: 5000,
+    recordCount: 70,
+    tombstoneCount: 2,
+    bytes: 5000 + 40 + 100 + 8 + SORTED_TAIL_BYTES,
+  },
+  hashSeed: 9,
+  index: {
+    fences: { offset: 5000, bytes: 40, crc: 0x1111_1111 },
+    filter: { offset: 5040, bytes: 100, crc: 0x2222_2222 },
+  },
+  checksums: { offset: 5140, bytes: 8, crc: 0x3333_3333 },
 }
 
 test("run tail: round trip", () => {
@@ -66,7 +91,7 @@ test("run tail: bytes on disk are pinned", () => {
 })
 
 test("run tail: every single-byte change is damage", () => {
-  for (let at = 0; at < RUN_TAIL_BYTES; at++) {
+  for (let at = 0; at < TAIL_BYTES; at++) {
     for (const flip of [0x01, 0x80, 0xff]) {
       const tail = encodeRunTail(layout)
       tail[at]! ^= flip
@@ -129,9 +154,71 @@ test("run tail: a newer format is refused as such, format 0 is damage", () => {
 
 test("run tail: a file that ends early is damage at every length", () => {
   const tail = encodeRunTail(layout)
-  for (let bytes = 0; bytes < RUN_TAIL_BYTES; bytes++) {
+  for (let bytes = 0; bytes < TAIL_BYTES; bytes++) {
     throws(() => decodeRunTail(tail.slice(tail.length - bytes), bytes, PATH), isDamage)
     throws(() => decodeRunTail(tail.slice(0, bytes), bytes, PATH), isDamage)
   }
-  ok(tail.length === RUN_TAIL_BYTES)
+  ok(tail.length === TAIL_BYTES)
+})
+
+test("run tail of a sorted run: round trip, and bytes on disk are pinned", () => {
+  const tail = encodeRunTail(sortedLayout)
+  strictEqual(tail.length, SORTED_TAIL_BYTES)
+  deepStrictEqual(decodeRunTail(tail, sortedLayout.figures.bytes, PATH), sortedLayout)
+  // Who reads the longest tail sees bytes of other sections before a shorter one.
+  const longer = Buffer.concat([Buffer.alloc(24, 1), encodeRunTail(layout)])
+  deepStrictEqual(decodeRunTail(longer, fileBytes, PATH), layout)
+  const directory =
+    "0300000011111111881300000000000028000000000000000400000022222222b0130000000000006400000000000000" +
+    "020000003333333314140000000000000800000000000000"
+  const hex = Buffer.from(tail).toString("hex")
+  strictEqual(hex.slice(0, directory.length), directory)
+  strictEqual(hex.slice(2 * (SORTED_TRAILER_START + 64), 2 * (SORTED_TRAILER_START + 68)), "01000300")
+})
+
+test("run tail of a sorted run: every single-byte change and every truncation is damage", () => {
+  const { bytes } = sortedLayout.figures
+  for (let at = 0; at < SORTED_TAIL_BYTES; at++) {
+    for (const flip of [0x01, 0x80, 0xff]) {
+      const tail = encodeRunTail(sortedLayout)
+      tail[at]! ^= flip
+      throws(() => decodeRunTail(tail, bytes, PATH), isDamage, `byte ${at} ^ ${flip}`)
+    }
+    const tail = encodeRunTail(sortedLayout)
+    throws(() => decodeRunTail(tail.slice(SORTED_TAIL_BYTES - at), bytes, PATH), isDamage)
+    throws(() => decodeRunTail(tail.slice(0, at), at, PATH), isDamage)
+  }
+})
+
+test("run tail of a sorted run: a wrong field under right checksums is damage", () => {
+  const fields = {
+    "kind of fences": 0,
+    "reserved of fences": 1,
+    "offset of fences": 8,
+    "bytes of fences": 16,
+    "bytes of fences, top": 23,
+    "kind of filter": 24,
+    "offset of filter": 32,
+    "bytes of filter": 40,
+    "bytes of filter, top": 47,
+    "kind of checksums": 48,
+    "offset of checksums": 56,
+    "bytes of checksums": 64,
+    "records bytes": SORTED_TRAILER_START + 16,
+    "record count, top": SORTED_TRAILER_START + 31,
+    "section count": SORTED_TRAILER_START + 66,
+  }
+  for (const [field, at] of Object.entries(fields)) {
+    const tail = encodeRunTail(sortedLayout)
+    tail[at]! += 3
+    repairChecksums(tail)
+    throws(() => decodeRunTail(tail, sortedLayout.figures.bytes, PATH), isDamage, field)
+  }
+  // A filter without its header.
+  const [fences, filter] = [
+    { offset: 5000, bytes: 125, crc: 1 },
+    { offset: 5125, bytes: 15, crc: 2 },
+  ]
+  const tail = encodeRunTail({ ...sortedLayout, index: { fences, filter } })
+  throws(() => decodeRunTail(tail, sortedLayout.figures.bytes, PATH), isDamage)
 })

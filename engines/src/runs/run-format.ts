@@ -18,7 +18,7 @@
 //       32     8  tombstone count
 //       40     8  run             number of the run
 //       48     8  version
-//       56     4  hash seed       of the hashes in section `hashes`
+//       56     4  hash seed       of the hashes in section `hashes`, or in the filter
 //       60     4  block bytes     RUN_BLOCK_BYTES
 //       64     2  level
 //       66     2  section count
@@ -27,6 +27,8 @@
 //       84     4  format          RUN_FORMAT of the writer
 //       88     4  crc32           of bytes [0, 88)
 //       92     4  magic           "VRUN"
+//
+//   section `filter`: bit count u64 | probe count u32 | reserved u32 zero | bits
 //
 // Trailer length, format, crc32 and magic keep their place in every later format.
 
@@ -43,13 +45,15 @@ export const RUN_SECTION_ENTRY_BYTES = 24
 /** Offsets in a run have 46 bits: what is left of 48 with the marks that an index sets (see address.ts). */
 export const RUN_RECORDS_BYTES_MAX = 2 ** 46
 
-/** Kinds of sections; a number is never given again. Both are in every run, in this order, and no others. */
-export const sectionKinds = { hashes: 1, checksums: 2 } as const
+/** Kinds of sections; a number is never given again. */
+export const sectionKinds = { hashes: 1, checksums: 2, fences: 3, filter: 4 } as const
 
-const SECTION_COUNT = 2
-const DIRECTORY_BYTES = SECTION_COUNT * RUN_SECTION_ENTRY_BYTES
-/** Directory and trailer: what opening a run reads first. */
-export const RUN_TAIL_BYTES = DIRECTORY_BYTES + RUN_TRAILER_BYTES
+/** The sections of a run in file order: of one whose records are found by hash, and of one sorted by key. */
+const hashedKinds = [sectionKinds.hashes, sectionKinds.checksums]
+const sortedKinds = [sectionKinds.fences, sectionKinds.filter, sectionKinds.checksums]
+
+/** Directory and trailer at most: what opening a run reads first. */
+export const RUN_TAIL_BYTES_MAX = tailBytes(sortedKinds.length)
 
 const ID_BYTES = 16
 const RECORDS_BYTES_OFFSET = 16
@@ -75,6 +79,12 @@ assert(MAGIC_OFFSET + 4 === RUN_TRAILER_BYTES, "the trailer has no gap")
 export const HASH_ENTRY_BYTES = 12
 /** A checksum of section `checksums`: crc32 of a block. */
 export const CHECKSUM_BYTES = 4
+/** An entry of section `fences` before its key: offset u48 | key length u16. */
+export const FENCE_HEADER_BYTES = 8
+/** What stands before the bits in section `filter`. */
+export const FILTER_HEADER_BYTES = 16
+/** Positions in a filter have 32 bits. */
+export const FILTER_BITS_MAX = 2 ** 32
 
 export interface RunSection {
   readonly offset: number
@@ -86,8 +96,18 @@ export interface RunSection {
 export interface RunLayout {
   readonly figures: RunFigures
   readonly hashSeed: number
-  readonly hashes: RunSection
+  /** What finds a record: by its hash, or, in a sorted run, by its key. */
+  readonly index: HashedSections | SortedSections
   readonly checksums: RunSection
+}
+
+export interface HashedSections {
+  readonly hashes: RunSection
+}
+
+export interface SortedSections {
+  readonly fences: RunSection
+  readonly filter: RunSection
 }
 
 /** How many blocks `bytes` from the start of the file fill. */
@@ -95,23 +115,32 @@ export function blockCount(bytes: number): number {
   return Math.ceil(bytes / RUN_BLOCK_BYTES)
 }
 
-/** Directory and trailer of a run, RUN_TAIL_BYTES. Called once a run. */
+/** Bytes of the directory and trailer of a run with this index. */
+export function runTailBytes(index: RunLayout["index"]): number {
+  return tailBytes("hashes" in index ? hashedKinds.length : sortedKinds.length)
+}
+
+/** Directory and trailer of a run. Called once a run. */
 export function encodeRunTail(layout: RunLayout): Uint8Array {
-  const { figures, hashes, checksums } = layout
+  const { figures, index, checksums } = layout
   assert(/^[0-9a-f]{32}$/.test(figures.id), "a run id has 32 hex digits")
-  assert(hashes.offset === figures.recordsBytes, "hashes follow the records")
-  assert(checksums.offset === hashes.offset + hashes.bytes, "checksums follow the hashes")
-  assert(
-    figures.bytes === checksums.offset + checksums.bytes + RUN_TAIL_BYTES,
-    "the tail follows the checksums",
-  )
+  const kinds = "hashes" in index ? hashedKinds : sortedKinds
+  const sections = [...("hashes" in index ? [index.hashes] : [index.fences, index.filter]), checksums]
+  let sectionsEnd = figures.recordsBytes
+  for (const section of sections) {
+    assert(section.offset === sectionsEnd, "sections follow the records, one behind the other")
+    sectionsEnd += section.bytes
+  }
+  const bytes = new Uint8Array(tailBytes(sections.length))
+  assert(figures.bytes === sectionsEnd + bytes.length, "the tail follows the checksums")
   assert(figures.level <= RUN_LEVEL_MAX, "a level fits its field")
-  const bytes = new Uint8Array(RUN_TAIL_BYTES)
-  const directory = new DataView(bytes.buffer, 0, DIRECTORY_BYTES)
-  encodeSection(directory, 0, sectionKinds.hashes, hashes)
-  encodeSection(directory, RUN_SECTION_ENTRY_BYTES, sectionKinds.checksums, checksums)
-  const trailer = new DataView(bytes.buffer, DIRECTORY_BYTES)
-  bytes.set(Buffer.from(figures.id, "hex"), DIRECTORY_BYTES)
+  const directoryBytes = sections.length * RUN_SECTION_ENTRY_BYTES
+  const directory = new DataView(bytes.buffer, 0, directoryBytes)
+  sections.forEach((section, i) => {
+    encodeSection(directory, i * RUN_SECTION_ENTRY_BYTES, kinds[i]!, section)
+  })
+  const trailer = new DataView(bytes.buffer, directoryBytes)
+  bytes.set(Buffer.from(figures.id, "hex"), directoryBytes)
   setU64(trailer, RECORDS_BYTES_OFFSET, figures.recordsBytes)
   setU64(trailer, RECORD_COUNT_OFFSET, figures.recordCount)
   setU64(trailer, TOMBSTONE_COUNT_OFFSET, figures.tombstoneCount)
@@ -120,17 +149,17 @@ export function encodeRunTail(layout: RunLayout): Uint8Array {
   trailer.setUint32(HASH_SEED_OFFSET, layout.hashSeed, true)
   trailer.setUint32(BLOCK_BYTES_OFFSET, RUN_BLOCK_BYTES, true)
   trailer.setUint16(LEVEL_OFFSET, figures.level, true)
-  trailer.setUint16(SECTION_COUNT_OFFSET, SECTION_COUNT, true)
-  trailer.setUint32(DIRECTORY_CRC_OFFSET, crc32(bytes.subarray(0, DIRECTORY_BYTES)), true)
+  trailer.setUint16(SECTION_COUNT_OFFSET, sections.length, true)
+  trailer.setUint32(DIRECTORY_CRC_OFFSET, crc32(bytes.subarray(0, directoryBytes)), true)
   trailer.setUint32(FORMAT_OFFSET, RUN_FORMAT, true)
-  const covered = bytes.subarray(DIRECTORY_BYTES, DIRECTORY_BYTES + CRC_OFFSET)
+  const covered = bytes.subarray(directoryBytes, directoryBytes + CRC_OFFSET)
   trailer.setUint32(CRC_OFFSET, crc32(covered), true)
   trailer.setUint32(MAGIC_OFFSET, MAGIC, true)
   return bytes
 }
 
 /**
- * Reads the last bytes of a run file: `tail` are the last RUN_TAIL_BYTES of it, or all of a shorter file.
+ * Reads the last bytes of a run file: `tail` are the last RUN_TAIL_BYTES_MAX of it, or all of a shorter file.
  * @throws EngineError `DATA_LOSS`, `FORMAT_NEWER`, naming `path`
  */
 export function decodeRunTail(tail: Uint8Array, fileBytes: number, path: string): RunLayout {
@@ -152,14 +181,16 @@ export function decodeRunTail(tail: Uint8Array, fileBytes: number, path: string)
   if (format !== RUN_FORMAT) throw runDamage(path, `bad format ${format}`)
   if (trailer.getUint32(BLOCK_BYTES_OFFSET, true) !== RUN_BLOCK_BYTES)
     throw runDamage(path, "bad block length")
-  if (trailer.getUint16(SECTION_COUNT_OFFSET, true) !== SECTION_COUNT) {
+  const sectionCount = trailer.getUint16(SECTION_COUNT_OFFSET, true)
+  if (sectionCount !== hashedKinds.length && sectionCount !== sortedKinds.length) {
     throw runDamage(path, "bad section count")
   }
   for (let at = RESERVED_OFFSET; at < FORMAT_OFFSET; at++) {
     if (trailer.getUint8(at) !== 0) throw runDamage(path, "bad reserved bytes in the trailer")
   }
-  if (tail.length !== RUN_TAIL_BYTES) throw runDamage(path, `${fileBytes} bytes are too few for a run`)
-  if (trailer.getUint32(DIRECTORY_CRC_OFFSET, true) !== crc32(tail.subarray(0, DIRECTORY_BYTES))) {
+  const directoryStart = trailerStart - sectionCount * RUN_SECTION_ENTRY_BYTES
+  if (directoryStart < 0) throw runDamage(path, `${fileBytes} bytes are too few for a run`)
+  if (trailer.getUint32(DIRECTORY_CRC_OFFSET, true) !== crc32(tail.subarray(directoryStart, trailerStart))) {
     throw runDamage(path, "bad checksum of the directory")
   }
   const figures: RunFigures = {
@@ -175,11 +206,14 @@ export function decodeRunTail(tail: Uint8Array, fileBytes: number, path: string)
   if (figures.level > RUN_LEVEL_MAX) throw runDamage(path, `bad level ${figures.level}`)
   if (!(figures.run <= Number.MAX_SAFE_INTEGER)) throw runDamage(path, "bad run number")
   if (!(figures.version <= Number.MAX_SAFE_INTEGER)) throw runDamage(path, "bad version")
-  const directory = new DataView(tail.buffer, tail.byteOffset, DIRECTORY_BYTES)
-  const hashes = decodeSection(directory, 0, sectionKinds.hashes, path)
-  const checksums = decodeSection(directory, RUN_SECTION_ENTRY_BYTES, sectionKinds.checksums, path)
-  checkExtents(figures, hashes, checksums, path)
-  return { figures, hashSeed: trailer.getUint32(HASH_SEED_OFFSET, true), hashes, checksums }
+  const directory = new DataView(tail.buffer, tail.byteOffset + directoryStart, trailerStart - directoryStart)
+  const kinds = sectionCount === hashedKinds.length ? hashedKinds : sortedKinds
+  const sections = kinds.map((kind, i) => decodeSection(directory, i * RUN_SECTION_ENTRY_BYTES, kind, path))
+  const [first, second, third] = sections
+  const index = third === undefined ? { hashes: first! } : { fences: first!, filter: second! }
+  const checksums = third ?? second!
+  checkExtents({ figures, index, checksums }, path)
+  return { figures, hashSeed: trailer.getUint32(HASH_SEED_OFFSET, true), index, checksums }
 }
 
 /** The error of a damaged run: names the file and what is wrong. */
@@ -187,25 +221,44 @@ export function runDamage(path: string, what: string): EngineError {
   return new EngineError("DATA_LOSS", `run ${path} is damaged: ${what}`)
 }
 
-/** Every length follows from `recordsBytes` and `recordCount`; together they are the file. */
-function checkExtents(figures: RunFigures, hashes: RunSection, checksums: RunSection, path: string): void {
+/** Sections follow the records without gaps, lengths follow from counts, and together they are the file. */
+function checkExtents({ figures, index, checksums }: Omit<RunLayout, "hashSeed">, path: string): void {
   const { recordsBytes, recordCount, tombstoneCount } = figures
   if (!(recordsBytes <= RUN_RECORDS_BYTES_MAX)) throw runDamage(path, "bad length of the records")
   if (!(tombstoneCount <= recordCount)) throw runDamage(path, "bad tombstone count")
   if (!(recordCount <= recordsBytes)) throw runDamage(path, "bad record count")
-  if (hashes.offset !== recordsBytes || hashes.bytes !== recordCount * HASH_ENTRY_BYTES) {
-    throw runDamage(path, "bad extent of the hashes")
+  let checksumsOffset: number
+  if ("hashes" in index) {
+    const { hashes } = index
+    if (hashes.offset !== recordsBytes || hashes.bytes !== recordCount * HASH_ENTRY_BYTES) {
+      throw runDamage(path, "bad extent of the hashes")
+    }
+    checksumsOffset = hashes.offset + hashes.bytes
+  } else {
+    const { fences, filter } = index
+    // Their own lengths are checked when they are read; they are never longer than the file.
+    if (fences.offset !== recordsBytes || !(fences.bytes <= figures.bytes)) {
+      throw runDamage(path, "bad extent of the fences")
+    }
+    const isFilterLength = filter.bytes >= FILTER_HEADER_BYTES && filter.bytes <= figures.bytes
+    if (filter.offset !== fences.offset + fences.bytes || !isFilterLength) {
+      throw runDamage(path, "bad extent of the filter")
+    }
+    checksumsOffset = filter.offset + filter.bytes
   }
-  const checksumsOffset = hashes.offset + hashes.bytes
   if (
     checksums.offset !== checksumsOffset ||
     checksums.bytes !== blockCount(checksumsOffset) * CHECKSUM_BYTES
   ) {
     throw runDamage(path, "bad extent of the checksums")
   }
-  if (checksums.offset + checksums.bytes + RUN_TAIL_BYTES !== figures.bytes) {
+  if (checksums.offset + checksums.bytes + runTailBytes(index) !== figures.bytes) {
     throw runDamage(path, `bad length of the file: ${figures.bytes} bytes`)
   }
+}
+
+function tailBytes(sectionCount: number): number {
+  return sectionCount * RUN_SECTION_ENTRY_BYTES + RUN_TRAILER_BYTES
 }
 
 function encodeSection(view: DataView, at: number, kind: number, section: RunSection): void {

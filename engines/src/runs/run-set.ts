@@ -42,6 +42,8 @@ interface Stretch {
 export class RunSet {
   /** The number that names of new runs carry: the newest version sealed. */
   version = 0
+  /** Where the address that `runAt` was asked for lies in its run. */
+  offset = 0
   /** Called after each `add`. */
   onAdded: (() => void) | undefined
 
@@ -99,9 +101,16 @@ export class RunSet {
 
   /** The run that holds `address`; undefined when none does. Read from it in the same turn, or retain it. */
   byAddress(address: number): RunPlace | undefined {
+    const run = this.runAt(address)
+    return run === undefined ? undefined : { run, offset: this.offset }
+  }
+
+  /** As `byAddress`, without an object: the offset is in `offset` until the next call. */
+  runAt(address: number): OpenRun | undefined {
     const stretch = this.#stretches[this.#firstBehind(address) - 1]
     if (stretch === undefined || address >= stretch.end) return undefined
-    return { run: stretch.run, offset: stretch.offset + address - stretch.base }
+    this.offset = stretch.offset + address - stretch.base
+    return stretch.run
   }
 
   /** Where the bytes of a run have their addresses, replaced runs included until they are retired. */
@@ -172,11 +181,12 @@ export class RunSet {
 
   /** Index of the first stretch whose base is above `address`. */
   #firstBehind(address: number): number {
+    const stretches = this.#stretches
     let low = 0
-    let high = this.#stretches.length
+    let high = stretches.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (this.#stretches[middle]!.base <= address) low = middle + 1
+      if (stretches[middle]!.base <= address) low = middle + 1
       else high = middle
     }
     return low

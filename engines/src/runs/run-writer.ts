@@ -1,5 +1,6 @@
-// Writes a run: records as they come, then their hashes, the checksums, directory and trailer, under a temporary
-// name; the run appears under its own name at the end, whole and durable, or not at all.
+// Writes a run: records as they come, then their hashes (or, of a sorted run, what its writer gives instead), the
+// checksums, directory and trailer, under a temporary name; the run appears under its own name at the end, whole
+// and durable, or not at all.
 //
 // Cost per record of 116 bytes: one copy, 3 % of a checksum call, 12 bytes kept until the end. In bulk (an
 // append of a buffer or more) there is no copy. Besides 12 bytes a record and 4 bytes a block, one buffer.
@@ -7,6 +8,7 @@
 import { dirname } from "node:path"
 import { crc32 } from "node:zlib"
 import { assert } from "../base/assert.ts"
+import { EngineError } from "../base/error.ts"
 import type { File, FileSystem } from "../io/file-system.ts"
 import type { RunFigures } from "./run.ts"
 import {
@@ -15,7 +17,9 @@ import {
   HASH_ENTRY_BYTES,
   RUN_BLOCK_BYTES,
   RUN_RECORDS_BYTES_MAX,
-  RUN_TAIL_BYTES,
+  type RunLayout,
+  type RunSection,
+  runTailBytes,
 } from "./run-format.ts"
 
 /** Bytes collected before they are written. */
@@ -39,6 +43,14 @@ export interface RunOrigin {
   readonly hashSeed: number
 }
 
+/** What a sorted run has in place of hashes; see sorted-run-writer.ts. */
+export interface SortedParts {
+  readonly recordCount: number
+  readonly tombstoneCount: number
+  readonly fences: Iterable<Uint8Array>
+  readonly filter: Iterable<Uint8Array>
+}
+
 /** One run in the making. After any error: `abandon`. */
 export class RunWriter {
   readonly #fileSystem: FileSystem
@@ -47,7 +59,7 @@ export class RunWriter {
   readonly #file: File
   #isOpen = true
 
-  readonly #buffer = new Uint8Array(BUFFER_BYTES)
+  readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
   #bufferBytes = 0
   /** Bytes written to the file; the buffer follows them. */
   #written = 0
@@ -77,6 +89,16 @@ export class RunWriter {
     return new RunWriter(fileSystem, path, origin, await fileSystem.open(temporary, "create"))
   }
 
+  /**
+   * Opens the temporary file beside `path` that somebody else has written records to, from its first byte on. They
+   * are the run's once `adopt` was told of them.
+   */
+  static async edit(fileSystem: FileSystem, path: string, origin: RunOrigin): Promise<RunWriter> {
+    const file = await fileSystem.open(path + TEMPORARY_SUFFIX, "edit")
+    if (file === undefined) throw new EngineError("STORAGE_FAILED", `${path}${TEMPORARY_SUFFIX} is gone`)
+    return new RunWriter(fileSystem, path, origin, file)
+  }
+
   /** Bytes of records appended so far: the offset of the next one in the run. */
   get recordsBytes(): number {
     return this.#recordsBytes
@@ -91,6 +113,26 @@ export class RunWriter {
     assert(this.#recordsBytes + bytes.length <= RUN_RECORDS_BYTES_MAX, "the records of a run fit its offsets")
     this.#recordsBytes += bytes.length
     return this.#put(bytes)
+  }
+
+  /**
+   * Fills `target` from the records in the file that were not adopted yet, and adopts them: they are covered by
+   * checksums, and not written again. Before any `append`.
+   * @throws EngineError `DATA_LOSS` when the file ends first
+   */
+  async adopt(target: Uint8Array): Promise<void> {
+    assert(this.#bufferBytes === 0, "records are adopted before others are appended")
+    const read = await this.#file.read(target, this.#written)
+    if (read < target.length) {
+      const path = this.#path + TEMPORARY_SUFFIX
+      throw new EngineError(
+        "DATA_LOSS",
+        `${path} ends at byte ${this.#written + read}, in the middle of records`,
+      )
+    }
+    this.#cover(target)
+    this.#recordsBytes += target.length
+    this.#written += target.length
   }
 
   /**
@@ -112,37 +154,44 @@ export class RunWriter {
 
   /** Writes what is left, syncs and publishes the run under `path`: it is durable when this resolves. */
   async finish(): Promise<RunFigures> {
-    const recordsBytes = this.#recordsBytes
-    assert(this.#lastOffset < recordsBytes, "every entry has its record")
-    let hashesCrc = 0
-    for (const page of this.#hashes.pages()) {
-      hashesCrc = crc32(page, hashesCrc)
-      await this.#put(page)
-    }
+    assert(this.#lastOffset < this.#recordsBytes, "every entry has its record")
+    const hashes = await this.#putSection(this.#recordsBytes, this.#hashes.pages())
+    return this.#publish({ hashes }, this.#hashes.count, this.#tombstoneCount)
+  }
+
+  /** The same for a run whose records came in the order of their keys; none was given to `entry`. */
+  async finishSorted({ recordCount, tombstoneCount, ...parts }: SortedParts): Promise<RunFigures> {
+    assert(this.#hashes.count === 0, "a sorted run has no hashes")
+    const fences = await this.#putSection(this.#recordsBytes, parts.fences)
+    const filter = await this.#putSection(fences.offset + fences.bytes, parts.filter)
+    return this.#publish({ fences, filter }, recordCount, tombstoneCount)
+  }
+
+  async #publish(
+    index: RunLayout["index"],
+    recordCount: number,
+    tombstoneCount: number,
+  ): Promise<RunFigures> {
     if (this.#blockBytes > 0) this.#endBlock()
-    let checksumsCrc = 0
+    let crc = 0
     for (const page of this.#checksums.pages()) {
-      checksumsCrc = crc32(page, checksumsCrc)
+      crc = crc32(page, crc)
       await this.#write(page)
     }
-    const hashes = { offset: recordsBytes, bytes: this.#hashes.bytes, crc: hashesCrc }
-    const checksums = {
-      offset: recordsBytes + hashes.bytes,
-      bytes: this.#checksums.bytes,
-      crc: checksumsCrc,
-    }
+    const last = "hashes" in index ? index.hashes : index.filter
+    const checksums = { offset: last.offset + last.bytes, bytes: this.#checksums.bytes, crc }
     const { id, level, run, version, hashSeed } = this.#origin
     const figures: RunFigures = {
       id,
       level,
       run,
       version,
-      bytes: checksums.offset + checksums.bytes + RUN_TAIL_BYTES,
-      recordsBytes,
-      recordCount: this.#hashes.count,
-      tombstoneCount: this.#tombstoneCount,
+      bytes: checksums.offset + checksums.bytes + runTailBytes(index),
+      recordsBytes: this.#recordsBytes,
+      recordCount,
+      tombstoneCount,
     }
-    await this.#write(encodeRunTail({ figures, hashSeed, hashes, checksums }))
+    await this.#write(encodeRunTail({ figures, hashSeed, index, checksums }))
     await this.#flush()
     await this.#file.sync()
     this.#isOpen = false
@@ -150,6 +199,18 @@ export class RunWriter {
     await this.#fileSystem.rename(this.#path + TEMPORARY_SUFFIX, this.#path)
     await this.#fileSystem.syncDirectory(dirname(this.#path))
     return figures
+  }
+
+  async #putSection(offset: number, pages: Iterable<Uint8Array>): Promise<RunSection> {
+    let bytes = 0
+    let crc = 0
+    for (const page of pages) {
+      crc = crc32(page, crc)
+      bytes += page.length
+      const pending = this.#put(page)
+      if (pending !== undefined) await pending
+    }
+    return { offset, bytes, crc }
   }
 
   /** Removes the temporary file, after an error or a change of mind. */
@@ -163,6 +224,11 @@ export class RunWriter {
 
   /** Writes bytes that block checksums cover. */
   #put(bytes: Uint8Array): Promise<void> | undefined {
+    this.#cover(bytes)
+    return this.#write(bytes)
+  }
+
+  #cover(bytes: Uint8Array): void {
     let at = 0
     while (at < bytes.length) {
       const end = Math.min(bytes.length, at + RUN_BLOCK_BYTES - this.#blockBytes)
@@ -171,7 +237,6 @@ export class RunWriter {
       if (this.#blockBytes === RUN_BLOCK_BYTES) this.#endBlock()
       at = end
     }
-    return this.#write(bytes)
   }
 
   #endBlock(): void {
@@ -208,7 +273,7 @@ export class RunWriter {
 }
 
 /** Entries of a fixed length, in pages, so that nothing is copied while their number grows. */
-class PagedBytes {
+export class PagedBytes {
   readonly #entryBytes: number
   readonly #pages: Uint8Array[] = []
   #used = PAGE_ENTRIES

@@ -10,7 +10,7 @@ import { defineJob } from "../io/executor.ts"
 import type { File } from "../io/file-system.ts"
 import type { RunFigures } from "../runs/run.ts"
 import { RunFile } from "../runs/run-file.ts"
-import { HASH_ENTRY_BYTES, RUN_BLOCK_BYTES, runDamage } from "../runs/run-format.ts"
+import { RUN_BLOCK_BYTES, runDamage } from "../runs/run-format.ts"
 import { type ChunkList, ChunkListBuilder } from "./chunk-list.ts"
 import { Chunker, type ChunkingParameters } from "./chunker.ts"
 import { regionKinds } from "./region-kind.ts"
@@ -53,9 +53,9 @@ export const cutRun = defineJob(import.meta.url, "cutRun", async (context, input
 })
 
 async function cutFile(run: RunFile, file: File, parameters: ChunkingParameters): Promise<ChunkList> {
-  const { bytes, recordsBytes, recordCount } = run.figures
+  const { bytes, recordsBytes } = run.figures
   // Behind the blocks: their checksums, directory and trailer, which were checked when the run was opened.
-  const blocksEnd = recordsBytes + recordCount * HASH_ENTRY_BYTES
+  const { blocksEnd } = run
   const chunker = new Chunker(parameters, { recordsBytes, fileBytes: bytes })
   const chunks = new ChunkSink()
   const buffer = new Uint8Array(Math.min(READ_BLOCKS, Math.ceil(bytes / RUN_BLOCK_BYTES)) * RUN_BLOCK_BYTES)

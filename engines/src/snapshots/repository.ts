@@ -184,6 +184,15 @@ export class Repository {
     })
   }
 
+  /** Versions of a partition that the last listing left out because their manifests could not be believed. */
+  damagedVersions(store: string, partition: number): VersionName[] {
+    const prefix = partitionPrefix(store, partition)
+    return [...this.#damaged.keys()].flatMap((key) => {
+      const name = key.startsWith(prefix) ? parseVersionKey(key) : undefined
+      return name === undefined ? [] : [{ timeline: name.timeline, version: name.version }]
+    })
+  }
+
   /**
    * Writes a run to `path`, where nothing is yet; durable, and byte for byte what was stored, when it resolves.
    * @throws (rejects) EngineError `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`, `STORAGE_FULL`,

@@ -16,8 +16,8 @@ import { type Recipe, recipeBytes } from "./recipe.ts"
 import { newPackId } from "./repository-keys.ts"
 import type { PackToWrite } from "./write-pack.ts"
 
-/** Chunks looked up before other work gets its turn: about 1 ms. */
-const CHUNKS_A_TURN = 1024
+/** Chunks looked up before other work gets its turn: about 0.5 ms. */
+const CHUNKS_A_TURN = 256
 
 /** One pack of the plan, but for the URL. */
 export type PlannedPack = Omit<PackToWrite, "url">

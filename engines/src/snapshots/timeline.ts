@@ -93,7 +93,7 @@ export function newestOnLine<Version extends Listing[number]>(
 /** The version with the highest number on `timeline`. */
 export function newestOnTimeline<Version extends Listing[number]>(
   versions: readonly Version[],
-  timeline: string,
+  timeline: string | undefined,
 ): Version | undefined {
   return highest(versions.filter((version) => version.timeline === timeline))
 }

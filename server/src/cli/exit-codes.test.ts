@@ -20,6 +20,7 @@ test.each([
   ["STORAGE_FULL", 6],
   ["SHUTTING_DOWN", 6],
   ["RESTORE_IN_PROGRESS", 6],
+  ["CONDITION_FAILED", 7],
   ["ENGINE_POISONED", 70],
   ["INTERNAL", 70],
 ] as const)("exit codes: %s gives %i", (reason, code) => {
@@ -46,7 +47,8 @@ test("exit codes: usage is 2, a fault is 70", () => {
 })
 
 test("exit codes: --help lists all of them", () => {
+  const lines = describeExitCodes().split("\n")
   for (const { code, meaning } of Object.values(exitCodes)) {
-    expect(describeExitCodes()).toMatch(new RegExp(`^ *${code}  ${meaning}$`, "m"))
+    expect(lines.map((line) => line.trim())).toContain(`${code}  ${meaning}`)
   }
 })

@@ -11,6 +11,10 @@ export const exitCodes = {
   unreachable: { code: 4, meaning: "no daemon answers at the address, or not in time" },
   dataLoss: { code: 5, meaning: "stored bytes are damaged: restore a version" },
   busy: { code: 6, meaning: "not now: the daemon is overloaded, full or going down; try again" },
+  conditionFailed: {
+    code: 7,
+    meaning: "a condition (--if-absent, --if-value) does not hold: nothing was written",
+  },
   failed: { code: 70, meaning: "a fault in the software, or storage that is out of service" },
 } as const satisfies Record<string, { readonly code: number; readonly meaning: string }>
 
@@ -23,6 +27,7 @@ const exitNameOfReason: Readonly<Record<string, ExitName>> = {
   UNIMPLEMENTED: "unreachable",
   DATA_LOSS: "dataLoss",
   RESTORE_IN_PROGRESS: "busy",
+  CONDITION_FAILED: "conditionFailed",
   MESSAGE_TOO_LARGE: "refused",
   STORAGE_FAILED: "failed",
   REPOSITORY_FAILED: "failed",

@@ -14,6 +14,7 @@ const hints: Readonly<Partial<Record<Reason, string>>> = {
   PARTITION_REQUIRED: "name it with --partition; `varve describe` shows the partitions",
   PARTITION_OUT_OF_RANGE: "`varve describe` shows the partitions",
   WRONG_PARTITION: "leave --partition out: the key finds its partition by itself",
+  CONDITION_FAILED: "`varve get KEY` shows the present value",
   RESTORE_IN_PROGRESS: "try again when the restore is done",
   WRITES_STALLED: "try again later",
   OVERLOADED: "try again later",

@@ -1,6 +1,7 @@
 // get, set, delete: one key.
 
-import type { Command } from "commander"
+import type { StateBackendClient } from "@varve/proto"
+import { type Command, Option } from "commander"
 import {
   type ClientOptions,
   type CommandContext,
@@ -20,6 +21,13 @@ interface RecordOptions extends ClientOptions, HexOptions {
   readonly partition?: number
 }
 
+/** Of commands that write. At most one of the two. */
+interface ConditionOptions {
+  readonly ifAbsent?: boolean
+  readonly ifValue?: string
+}
+
+const EMPTY = new Uint8Array(0)
 const TIMEOUT_SECONDS = 10
 /** The largest value that any store can be told to take. */
 const VALUE_BYTES_MAX = 256 * 1024 * 1024
@@ -44,8 +52,10 @@ export function addRecordCommands(program: Command, context: CommandContext): vo
     .argument("<key>")
     .argument("<value>", "the value, or - to read its bytes from stdin")
     .addOption(partitionOption())
-    .addOption(hexOption("key and value"))
-    .action((key: string, value: string, options: RecordOptions) =>
+    .addOption(hexOption("key and values"))
+    .addOption(new Option("--if-absent", "only if the key has no value").conflicts("ifValue"))
+    .addOption(ifValueOption())
+    .action((key: string, value: string, options: RecordOptions & ConditionOptions) =>
       set(key, value, options, context.terminal),
     )
 
@@ -57,7 +67,10 @@ export function addRecordCommands(program: Command, context: CommandContext): vo
     .argument("<key>")
     .addOption(partitionOption())
     .addOption(hexOption("key and value"))
-    .action((key: string, options: RecordOptions) => remove(key, options, context.terminal))
+    .addOption(ifValueOption())
+    .action((key: string, options: RecordOptions & ConditionOptions) =>
+      remove(key, options, context.terminal),
+    )
 }
 
 async function get(
@@ -82,25 +95,59 @@ async function get(
   }
 }
 
-async function set(key: string, value: string, options: RecordOptions, terminal: Terminal): Promise<void> {
-  const request = {
-    store: options.store,
+async function set(
+  key: string,
+  value: string,
+  options: RecordOptions & ConditionOptions,
+  terminal: Terminal,
+): Promise<void> {
+  const record = {
     key: parseBytes(key, options.hex, "key"),
     value: value === "-" ? await valueFromStdin(terminal) : parseBytes(value, options.hex, "value"),
-    partition: options.partition,
   }
-  await withStub(options, "writes", (stub) => call(stub.set.bind(stub), request, options.timeout))
-  if (options.json) await writeLine(terminal, toJson({ valueBytes: request.value.length }, options.hex))
+  const { store, partition, timeout } = options
+  await writeRecord(record, options, (stub) =>
+    call(stub.set.bind(stub), { store, partition, ...record }, timeout),
+  )
+  if (options.json) await writeLine(terminal, toJson({ valueBytes: record.value.length }, options.hex))
 }
 
-async function remove(key: string, options: RecordOptions, terminal: Terminal): Promise<void> {
-  const request = {
-    store: options.store,
-    key: parseBytes(key, options.hex, "key"),
-    partition: options.partition,
-  }
-  await withStub(options, "writes", (stub) => call(stub.delete.bind(stub), request, options.timeout))
+async function remove(
+  key: string,
+  options: RecordOptions & ConditionOptions,
+  terminal: Terminal,
+): Promise<void> {
+  const record = { key: parseBytes(key, options.hex, "key"), value: EMPTY }
+  const { store, partition, timeout } = options
+  await writeRecord(record, options, (stub) =>
+    call(stub.delete.bind(stub), { store, partition, key: record.key }, timeout),
+  )
   if (options.json) await writeLine(terminal, toJson({}, options.hex))
+}
+
+/** Writes the record under the condition that the options name; without one by `plain`. */
+async function writeRecord(
+  { key, value }: { readonly key: Uint8Array; readonly value: Uint8Array },
+  options: RecordOptions & ConditionOptions,
+  plain: (stub: StateBackendClient) => Promise<unknown>,
+): Promise<void> {
+  const { store, partition, timeout } = options
+  const expected = expectedValue(options)
+  await withStub(options, "writes", async (stub) => {
+    if (expected === undefined) return await plain(stub)
+    const request = { store, partition, records: [{ key, value }], expected: [{ key, value: expected }] }
+    return await call(stub.write.bind(stub), request, timeout)
+  })
+}
+
+/** What the key has to hold, empty: nothing; `undefined`: anything. @throws UsageError */
+function expectedValue({ ifAbsent, ifValue, hex }: RecordOptions & ConditionOptions): Uint8Array | undefined {
+  if (ifAbsent === true) return EMPTY
+  return ifValue === undefined ? undefined : parseBytes(ifValue, hex, "--if-value")
+}
+
+function ifValueOption(): Option {
+  return new Option("--if-value <old>", "only if this is the key's present value; empty: if it has none")
 }
 
 async function valueFromStdin(terminal: Terminal): Promise<Buffer> {

@@ -1,13 +1,19 @@
 // Parameters of engines, checked with the other settings: before anything is made on disk, and by the key that the
 // operator wrote. The forms are the engines' own; an engine that has none here checks for itself when it opens.
 
-import { hybridLogSettingsSchema } from "@varve/engines/internal"
+import {
+  appendLogSettingsSchema,
+  hybridLogSettingsSchema,
+  lsmTreeSettingsSchema,
+} from "@varve/engines/internal"
 import { z } from "zod"
 import { nearestName } from "./nearest-name.ts"
 import { SettingsError } from "./settings.ts"
 
 const forms: Readonly<Record<string, z.ZodObject>> = {
+  "append-log": appendLogSettingsSchema,
   "hybrid-log": hybridLogSettingsSchema,
+  "lsm-tree": lsmTreeSettingsSchema,
   memory: z.strictObject({}),
 }
 

@@ -28,6 +28,7 @@ test("settings: without any, one store with the documented defaults, on loopback
   strictEqual(settings.dataDir, "/srv/data")
   strictEqual(settings.repository, "file:/srv/data/repository")
   strictEqual(settings.limits.messageBytesMax, 8 * 1024 * 1024)
+  strictEqual(settings.blockCacheBytes, 64 * 1024 * 1024)
   deepStrictEqual(settings.stores, [
     {
       name: "default",
@@ -98,7 +99,7 @@ describe("settings: a wrong one is named with its value, its source and what is 
       { yaml: { stores: { default: { partitions: "x" } } } },
       /stores.default.partitions: "x" \(from file \/etc\/varve/,
     ],
-    [{ yaml: { stores: { default: { engine: "btree" } } } }, /allowed: memory, hybrid-log/],
+    [{ yaml: { stores: { default: { engine: "btree" } } } }, /allowed: memory, append-log/],
     [{ yaml: { stores: { default: { engin: "memory" } } } }, /stores.default.engin: .*did you mean engine\?/],
     [{ yaml: { limits: { messageBytes: 1 } } }, /limits.messageBytes: no such setting/],
     [{ yaml: { grcp: ":1" } }, /grcp: no such setting.*did you mean grpc\?/],
@@ -115,7 +116,7 @@ describe("settings: a wrong one is named with its value, its source and what is 
       { yaml: { limits: { inflightBytesMax: 1024 * 1024 } } },
       /limits.streamInflightBytesMax: \d+ is more than limits.inflightBytesMax/,
     ],
-    [{ flags: { durability: "log" } }, /durability: "log".*no write-ahead log/],
+    [{ flags: { durability: "never" } }, /durability: "never".*allowed: snapshot, log/],
     [{ flags: { shards: "2" } }, /shards: "2".*one shard/],
     [{ flags: { repository: "s3://b/p" } }, /repository: "s3:\/\/b\/p".*file:DIR/],
     [{ environment: { VARVE_LOG_LEVEL: "loud" } }, /log.level: "loud".*debug, info/],

@@ -60,6 +60,7 @@ export function parseSettings(input: SettingInput): { settings: Settings; warnin
     dataDir,
     repository: `file:${resolve(input.currentDirectory, repository?.slice("file:".length) ?? resolve(dataDir, "repository"))}`,
     shards: 1,
+    blockCacheBytes: get("blockCacheBytes"),
     limits: Object.fromEntries(
       limits.map(({ key }) => [key.slice("limits.".length), get(key)]),
     ) as unknown as Settings["limits"],

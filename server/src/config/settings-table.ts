@@ -3,7 +3,7 @@
 //
 // A value comes as YAML gives it, or as text from a flag or the environment; each form takes both.
 
-import { engineNames } from "@varve/engines"
+import { BLOCK_CACHE_BYTES_MAX, durabilities, engineNames } from "@varve/engines"
 import { VALUE_BYTES_DEFAULT, VALUE_BYTES_MAX } from "@varve/engines/internal"
 import { z } from "zod"
 import { parseListenAddress } from "./address.ts"
@@ -98,6 +98,15 @@ export const settingRows: readonly SettingRow[] = [
     form: z.union([z.number(), z.string()]).transform(Number).pipe(z.literal(1)),
   },
   {
+    key: "blockCacheBytes",
+    flag: "--block-cache-bytes",
+    unit: "bytes",
+    ...integer(0, BLOCK_CACHE_BYTES_MAX),
+    default: String(64 * MIB),
+    description:
+      "Memory of each shard for blocks of runs that were read, shared by all its partitions; 0: every cold read asks the disk.",
+  },
+  {
     key: "limits.messageBytesMax",
     unit: "bytes",
     ...integer(128 * 1024, 1024 * MIB),
@@ -186,10 +195,10 @@ export const storeSettingRows: readonly SettingRow[] = [
     key: "durability",
     flag: "--durability",
     unit: "name",
-    allowed: "snapshot (this version has no write-ahead log: `log` is refused)",
-    form: z.literal("snapshot"),
+    ...oneOf(durabilities),
     default: "snapshot",
-    description: "How long an acknowledged write lasts: until a crash, unless a snapshot has it.",
+    description:
+      "How long an acknowledged write lasts. `snapshot`: until a crash, unless a snapshot has it. `log`: it is synced to a log before the answer and survives kill -9 and power loss.",
   },
   {
     key: "partitioning",

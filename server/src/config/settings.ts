@@ -1,7 +1,7 @@
 // What the daemon is told to do, parsed and checked: plain data that may cross threads. How it is spelt in
 // files, environment and flags stands in `settings-table.ts`.
 
-import type { EngineName } from "@varve/engines"
+import type { Durability, EngineName } from "@varve/engines"
 import type { ListenAddress } from "./address.ts"
 
 export const partitionings = ["hash", "explicit"] as const
@@ -12,7 +12,7 @@ export interface StoreSettings {
   readonly engine: EngineName
   readonly partitions: number
   /** How long an acknowledged write lasts. */
-  readonly durability: "snapshot"
+  readonly durability: Durability
   /** `hash`: a key's slot gives its partition. `explicit`: the caller gives it. */
   readonly partitioning: Partitioning
   readonly valueBytesMax: number
@@ -43,6 +43,8 @@ export interface Settings {
   /** `file:` and an absolute path. */
   readonly repository: string
   readonly shards: 1
+  /** Of each shard. */
+  readonly blockCacheBytes: number
   readonly limits: Limits
   readonly log: { readonly level: LogLevel }
   /** By name. */

@@ -1,17 +1,20 @@
 // One frame of a pipeline, applied in the moment it is handed over: a call takes effect when it is made, so the
-// order of frames is the order of their effects, whatever their answers wait for.
+// order of frames is the order of their effects, whatever their answers wait for. The exception are conditional writes
+// that ask the disk (engines/src/engine.ts).
 //
 // Cost of a read: one pass over the keys (decoding, slot), one view a key for the engine, one buffer for the
 // answer. Cost of a write: one pass over the records for the slots, one in the engine that checks them.
 
 import { decodeRecord, RecordCursor } from "@varve/engines/internal"
 import { type PipelineRequest, type PipelineResponse, partitionOfKey, VarveError } from "@varve/proto"
-import type { OperationMetrics, StoreOperations } from "../metrics/operation-metrics.ts"
+import type { OperationFigures, OperationMetrics, StoreOperations } from "../metrics/operation-metrics.ts"
 import type { Partition } from "../shard/partition.ts"
 import { checkLineage, type Store, wrongPartition } from "../shard/store.ts"
 import type { Stores } from "../shard/stores.ts"
 import { checkKeyCount, checkReadBytes } from "./read-limits.ts"
 import { encodeValueList } from "./value-list.ts"
+
+const EMPTY = new Uint8Array(0)
 
 type Result = NonNullable<PipelineResponse["result"]>
 
@@ -40,7 +43,8 @@ export class Frames {
   }
 
   /**
-   * Does the frame's work; all of its effects have happened when this returns, even if the result comes later.
+   * Does the frame's work; all of its effects have happened when this returns, even if the result comes later; those
+   * of a conditional write have happened when the result is there.
    * @throws VarveError and EngineError; nothing of the frame was then applied
    */
   apply({ store, partition }: FrameTarget, { work, lineage }: PipelineRequest): Result | Promise<Result> {
@@ -48,9 +52,15 @@ export class Frames {
       throw new VarveError("FRAME_MALFORMED", "the frame carries neither reads nor writes")
     if (lineage !== "") checkLineage(partition, lineage)
     const operations = this.#operations.of(store.settings.name)
-    return work.$case === "reads"
-      ? this.#read(store, partition, work.value, operations)
-      : this.#write(store, partition, work.value, operations)
+    if (work.$case === "reads") return this.#read(store, partition, work.value, operations)
+    if (work.$case === "writes") {
+      return this.#write(store, partition, work.value, EMPTY, operations.pipeline_write)
+    }
+    const { records, expected } = work.value
+    // Whoever lost the conditions on the way must not write without them.
+    if (expected.length === 0)
+      throw new VarveError("FRAME_MALFORMED", "conditional writes without conditions")
+    return this.#write(store, partition, records, expected, operations.conditional_write)
   }
 
   #read(
@@ -62,7 +72,7 @@ export class Frames {
     const startedMs = performance.now()
     const figures = operations.pipeline_read
     const fail = (error: unknown): never => {
-      figures.failed += 1
+      figures.fail(error)
       throw error
     }
     const answer = (values: readonly (Uint8Array | undefined)[]): Result => {
@@ -82,17 +92,18 @@ export class Frames {
     store: Store,
     { engine, index }: Partition,
     batch: Uint8Array,
-    operations: StoreOperations,
+    expected: Uint8Array,
+    figures: OperationFigures,
   ): Result | Promise<Result> {
     const startedMs = performance.now()
-    const figures = operations.pipeline_write
     const fail = (error: unknown): never => {
-      figures.failed += 1
+      figures.fail(error)
       throw error
     }
     try {
       this.#checkOwner(store, index, batch)
-      const { recordCount, pending } = engine.writeEncoded(batch)
+      this.#checkOwner(store, index, expected)
+      const { recordCount, pending } = engine.writeEncoded(batch, expected)
       const answer = (): Result => {
         figures.done(recordCount, startedMs)
         return { $case: "written", value: recordCount }

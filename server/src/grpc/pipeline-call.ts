@@ -79,7 +79,7 @@ class Pipeline {
   #take(frame: PipelineRequest): void {
     if (this.#call.cancelled || this.#ended) return
     if (this.#quiet !== undefined) this.#waitForQuiet()
-    const bytes = FRAME_OVERHEAD_BYTES + (frame.work?.value.length ?? 0)
+    const bytes = FRAME_OVERHEAD_BYTES + workBytes(frame.work)
     this.#unanswered++
     let target: FrameTarget
     try {
@@ -186,4 +186,12 @@ class Pipeline {
     this.#ended = true
     this.#finish()
   }
+}
+
+/** Bytes that the frame's work holds while it is done. */
+function workBytes(work: PipelineRequest["work"]): number {
+  if (work === undefined) return 0
+  return work.$case === "conditionalWrites"
+    ? work.value.records.length + work.value.expected.length
+    : work.value.length
 }

@@ -7,6 +7,7 @@ import type {
   GetManyResponse,
   GetRequest,
   GetResponse,
+  KeyValue,
   SetRequest,
   SetResponse,
   WriteRequest,
@@ -96,14 +97,15 @@ export class PointCalls {
   }
 
   write(request: WriteRequest): WriteResponse | Promise<WriteResponse> {
-    const { records } = request
-    return this.#run(request.store, "write", records.length, (store) => {
-      if (records.length === 0) {
+    const { records, expected } = request
+    const kind = expected.length === 0 ? "write" : "conditional_write"
+    return this.#run(request.store, kind, records.length, (store) => {
+      if (records.length === 0 && expected.length === 0) {
         if (request.partition !== undefined) store.partition(request.partition)
         return { records: 0 }
       }
       let owner: Partition | undefined
-      for (const { key } of records) {
+      for (const { key } of [...records, ...expected]) {
         const partition = store.partitionOf(checkKey(key), request.partition)
         if (owner !== undefined && partition !== owner) {
           throw new VarveError(
@@ -113,8 +115,8 @@ export class PointCalls {
         }
         owner = partition
       }
-      const bytes = records.reduce((sum, { key, value }) => sum + key.length + value.length, 0)
-      return this.#done(bytes, owner!.engine.write(records), { records: records.length })
+      const bytes = bytesOf(records) + bytesOf(expected)
+      return this.#done(bytes, owner!.engine.write(records, { expected }), { records: records.length })
     })
   }
 
@@ -153,6 +155,10 @@ export class PointCalls {
 const EMPTY = new Uint8Array(0)
 /** Of one value in an answer: tags and lengths. */
 const ANSWER_OVERHEAD_BYTES = 16
+
+function bytesOf(records: readonly KeyValue[]): number {
+  return records.reduce((sum, { key, value }) => sum + key.length + value.length, 0)
+}
 
 function found(value: Uint8Array | undefined): GetResponse {
   return value === undefined ? { found: false, value: EMPTY } : { found: true, value }

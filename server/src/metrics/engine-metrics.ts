@@ -39,6 +39,43 @@ const gauges: readonly Figure[] = [
   },
 ]
 
+/** Of stores without a log they stay at 0. */
+const logGauges: readonly Figure[] = [
+  {
+    name: "varve_log_segments",
+    help: "Segments of the log that are kept. Many for long: checkpoints fail; the log names the cause.",
+    of: ({ log }) => log?.segmentCount ?? 0,
+  },
+  {
+    name: "varve_log_held_bytes",
+    help: "Bytes of these segments on the local disk; a crash makes the daemon read them at the next start.",
+    of: ({ log }) => log?.bytesHeld ?? 0,
+  },
+]
+
+const logCounters: readonly Figure[] = [
+  {
+    name: "varve_log_writes_total",
+    help: "Batches of records appended to the log.",
+    of: ({ log }) => log?.entryCount ?? 0,
+  },
+  {
+    name: "varve_log_bytes_total",
+    help: "Bytes of these batches.",
+    of: ({ log }) => log?.bytesAppended ?? 0,
+  },
+  {
+    name: "varve_log_syncs_total",
+    help: "Syncs of the log. varve_log_writes_total divided by it: writes that share a sync.",
+    of: ({ log }) => log?.syncCount ?? 0,
+  },
+  {
+    name: "varve_log_sync_seconds_total",
+    help: "Time spent in syncs; divided by varve_log_syncs_total: how long the disk takes for one.",
+    of: ({ log }) => (log?.syncMs ?? 0) / 1000,
+  },
+]
+
 const counters: readonly Figure[] = [
   {
     name: "varve_flushes_total",
@@ -66,6 +103,11 @@ const counters: readonly Figure[] = [
     help: "Writes that had to wait. Above zero for long: the disk or the merges cannot keep up.",
     of: (of) => of.stallCount,
   },
+  {
+    name: "varve_write_stall_seconds_total",
+    help: "Time that writes were held back because merges were behind.",
+    of: (of) => of.stalledMs / 1000,
+  },
 ]
 
 /** Registers the figures of `stores`, all present from the start. */
@@ -80,7 +122,7 @@ export function registerEngineMetrics(registry: Registry, stores: readonly Measu
       }
     }
   }
-  for (const { name, help, of } of gauges) {
+  for (const { name, help, of } of [...gauges, ...logGauges]) {
     new Gauge({
       name,
       help,
@@ -91,7 +133,7 @@ export function registerEngineMetrics(registry: Registry, stores: readonly Measu
       },
     })
   }
-  for (const { name, help, of } of counters) {
+  for (const { name, help, of } of [...counters, ...logCounters]) {
     new Counter({
       name,
       help,

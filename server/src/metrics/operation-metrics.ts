@@ -1,6 +1,7 @@
 // Figures of reads and writes, by store and kind. Records are counted in plain fields; durations are observed
 // once a call or frame, never once a record.
 
+import { isEngineError } from "@varve/engines"
 import { Counter, Histogram, type Registry } from "prom-client"
 import { durationBuckets } from "./buckets.ts"
 
@@ -13,6 +14,7 @@ export const operationKinds = [
   "scan",
   "pipeline_read",
   "pipeline_write",
+  "conditional_write",
 ] as const
 export type OperationKind = (typeof operationKinds)[number]
 
@@ -20,6 +22,8 @@ export type OperationKind = (typeof operationKinds)[number]
 export class OperationFigures {
   ok = 0
   failed = 0
+  /** Conditional writes whose condition did not hold: contention, no fault. */
+  refused = 0
   readonly #seconds: { observe(value: number): void }
 
   constructor(seconds: { observe(value: number): void }) {
@@ -32,6 +36,12 @@ export class OperationFigures {
     this.#seconds.observe((performance.now() - startedMs) / 1000)
   }
 
+  /** A call or frame failed. */
+  fail(error: unknown): void {
+    if (isEngineError(error, "CONDITION_FAILED")) this.refused += 1
+    else this.failed += 1
+  }
+
   /** Runs `work`, which reads or writes `records`, and counts what came of it. */
   measure<Result>(records: number, work: () => Result | Promise<Result>): Result | Promise<Result> {
     const startedMs = performance.now()
@@ -41,7 +51,7 @@ export class OperationFigures {
       this.done(records, startedMs)
       return result
     } catch (error) {
-      this.failed += 1
+      this.fail(error)
       throw error
     }
   }
@@ -52,7 +62,7 @@ export class OperationFigures {
       this.done(records, startedMs)
       return result
     } catch (error) {
-      this.failed += 1
+      this.fail(error)
       throw error
     }
   }
@@ -81,7 +91,7 @@ export class OperationMetrics {
     const stores = this.#stores
     new Counter({
       name: "varve_operations_total",
-      help: "Records read or written (result ok) and calls or frames that failed (result error). Its rate is the load.",
+      help: "Records read or written (result ok), calls or frames that failed (result error) or whose condition did not hold (result refused). Its rate is the load.",
       labelNames: ["store", "kind", "result"],
       registers: [registry],
       collect() {
@@ -91,6 +101,8 @@ export class OperationMetrics {
             this.inc({ store, kind, result: "ok" }, operations[kind].ok)
             this.inc({ store, kind, result: "error" }, operations[kind].failed)
           }
+          const { refused } = operations.conditional_write
+          this.inc({ store, kind: "conditional_write", result: "refused" }, refused)
         }
       },
     })

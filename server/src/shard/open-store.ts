@@ -1,6 +1,7 @@
 // Opens a store: its file is checked, its engines are opened, and its partitions are brought to one state.
 //
 //   every engine continued                        → as it was
+//   every engine continued or replayed its log    → as it was, with every acknowledged write
 //   every engine new, repository has no version   → empty, all on one timeline: versions of a store share it
 //   every engine new, repository has versions     → the newest complete version: the directory is new, the
 //                                                   state is not
@@ -8,7 +9,7 @@
 //                                                   mixture; without a version: empty, and loudly so
 
 import { join } from "node:path"
-import { type Engine, isEngineError, openEngine } from "@varve/engines"
+import { type BlockCache, type Engine, isEngineError, openEngine } from "@varve/engines"
 import type { Repository, Seams } from "@varve/engines/internal"
 import type { StoreSettings } from "../config/settings.ts"
 import { errorFields, type Log } from "../log.ts"
@@ -21,6 +22,7 @@ export interface StoreHost {
   readonly storesDirectory: string
   readonly repository: Repository
   readonly seams: Seams
+  readonly blockCache: BlockCache
   readonly log: Log
 }
 
@@ -39,8 +41,10 @@ export async function openStore(settings: StoreSettings, host: StoreHost): Promi
         partition: index,
         partitionCount: settings.partitions,
         settings: settings.settings,
+        durability: settings.durability,
         valueBytesMax: settings.valueBytesMax,
         seams: host.seams,
+        blockCache: host.blockCache,
         restoreAfterCrash: false,
         onWarning: (message, error) =>
           host.log.warn("engine", message, { store: settings.name, partition: index, ...errorFields(error) }),
@@ -69,6 +73,20 @@ async function recover(store: Store, log: Log): Promise<void> {
       store: name,
       ...position(store),
     })
+    return
+  }
+  if (!found.has("new") && !found.has("crashed")) {
+    for (const partition of store.partitions) {
+      partition.recovery = partition.engine.recovery === "replayed" ? "replayed" : "continued"
+    }
+    log.warn(
+      "store-replayed",
+      `store ${name} did not stop cleanly; its log gave back every acknowledged write`,
+      {
+        store: name,
+        ...position(store),
+      },
+    )
     return
   }
   const isNew = found.size === 1 && found.has("new")

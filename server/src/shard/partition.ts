@@ -2,8 +2,8 @@
 
 import type { Engine } from "@varve/engines"
 
-/** How a partition's state came up when the daemon started. */
-export type PartitionRecovery = "new" | "continued" | "restored" | "lost"
+/** How a partition's state came up when the daemon started. `replayed`: from its log, with every acknowledged write. */
+export type PartitionRecovery = "new" | "continued" | "replayed" | "restored" | "lost"
 
 export class Partition {
   readonly index: number

@@ -4,6 +4,7 @@
 // is answered before the state is right.
 
 import { join } from "node:path"
+import { BlockCache } from "@varve/engines"
 import { openObjectStore, Repository, type SystemSeams, systemSeams } from "@varve/engines/internal"
 import { Registry } from "prom-client"
 import { formatAddress, type ListenAddress } from "../config/address.ts"
@@ -13,6 +14,7 @@ import { GrpcServer } from "../grpc/grpc-server.ts"
 import { Inflight } from "../grpc/inflight.ts"
 import { stateBackend } from "../grpc/state-backend.ts"
 import type { Log } from "../log.ts"
+import { registerBlockCacheMetrics } from "../metrics/block-cache-metrics.ts"
 import { registerEngineMetrics } from "../metrics/engine-metrics.ts"
 import { OperationMetrics } from "../metrics/operation-metrics.ts"
 import { registerServerMetrics } from "../metrics/server-metrics.ts"
@@ -60,10 +62,11 @@ export class Shard {
       repository = await Repository.open(await openObjectStore(settings.repository, seams.fileSystem), seams)
       const storesDirectory = join(settings.dataDir, "stores")
       await warnOfUnusedStores(settings, storesDirectory, seams, log)
+      const blockCache = new BlockCache(settings.blockCacheBytes)
       for (const store of settings.stores) {
-        stores.push(await openStore(store, { storesDirectory, repository, seams, log }))
+        stores.push(await openStore(store, { storesDirectory, repository, seams, blockCache, log }))
       }
-      return await serve(start, new Stores(stores), release(repository, seams), log)
+      return await serve(start, new Stores(stores), blockCache, release(repository, seams), log)
     } catch (error) {
       for (const store of stores) await store.close()
       await repository?.close()
@@ -89,6 +92,7 @@ export class Shard {
 async function serve(
   start: ShardStart,
   stores: Stores,
+  blockCache: BlockCache,
   release: () => Promise<void>,
   log: Log,
 ): Promise<Shard> {
@@ -99,6 +103,7 @@ async function serve(
   const versions = new VersionMetrics(registry, names)
   const inflight = new Inflight(settings.limits.inflightBytesMax)
   registerEngineMetrics(registry, stores.all)
+  registerBlockCacheMetrics(registry, blockCache)
   const stopMeasuring = registerThreadMetrics(registry, "shard-0")
   const node = {
     softwareVersion: start.softwareVersion,

@@ -6,7 +6,9 @@
 
 import { EngineError, isEngineError } from "../../base/error.ts"
 import type { CoreHost, Seal } from "../../core.ts"
+import type { LogSink } from "../../hashed/log-sink.ts"
 import type { MemoryLog } from "../../hashed/memory-log.ts"
+import { Relief, WaitingSeals } from "../../hashed/waiting-seals.ts"
 import { newRunOrigin } from "../../runs/new-run-origin.ts"
 import type { OpenRun } from "../../runs/run-set.ts"
 import { flushLog } from "./flush-log.ts"
@@ -17,19 +19,13 @@ const COPY_BYTES = 1024 * 1024
 /** How long to wait before writing is tried again on a full disk. */
 const FULL_RETRY_MS = 1000
 
-interface WaitingSeal {
-  readonly at: number
-  readonly resolve: (runs: readonly OpenRun[]) => void
-  readonly reject: (error: unknown) => void
-}
-
-export class Flusher {
+export class Flusher implements LogSink {
   readonly #host: CoreHost<HybridLogSettings>
   readonly #log: MemoryLog
   readonly #intervalBytes: number
   readonly #pressureBytes: number
-  readonly #seals: WaitingSeal[] = []
-  #relief: { promise: Promise<void>; resolve: () => void } | undefined
+  readonly #seals: WaitingSeals
+  readonly #relief = new Relief()
   #loop: Promise<void> = Promise.resolve()
   /** Ends in the same turn as the loop: a writer that is released may come back at once. */
   #isRunning = false
@@ -46,6 +42,7 @@ export class Flusher {
   ) {
     this.#host = host
     this.#log = log
+    this.#seals = new WaitingSeals(host.runs)
     this.#intervalBytes = bounds.intervalBytes
     this.#pressureBytes = bounds.pressureBytes
   }
@@ -64,22 +61,14 @@ export class Flusher {
   pressure(): Promise<void> | undefined {
     if (!this.#isBehind()) return undefined
     if (!this.#isRunning || this.#full !== undefined) return undefined
-    if (this.#relief === undefined) {
-      let resolve = (): void => undefined
-      const promise = new Promise<void>((done) => {
-        resolve = done
-      })
-      this.#relief = { promise, resolve }
-    }
-    return this.#relief.promise
+    return this.#relief.wait()
   }
 
   /** Resolves the retained runs that hold everything below the seal. Seals are flushed in the order of the calls. */
   flush(seal: Seal): Promise<readonly OpenRun[]> {
-    return new Promise((resolve, reject) => {
-      this.#seals.push({ at: seal.at, resolve, reject })
-      if (!this.#isRunning) this.#start()
-    })
+    const flushed = this.#seals.wait(seal.at)
+    if (!this.#isRunning) this.#start()
+    return flushed
   }
 
   async close(): Promise<void> {
@@ -106,13 +95,8 @@ export class Flusher {
     // In a later turn: the caller of a write goes on first, and the copy starts from the event loop.
     await this.#host.clock.nextTurn()
     while (!this.#closing.signal.aborted) {
-      const seal = this.#seals[0]
-      if (seal !== undefined && this.#log.flushed >= seal.at) {
-        this.#seals.shift()
-        seal.resolve(this.#host.runs.retainAll())
-        continue
-      }
-      const end = seal?.at ?? this.#spontaneousEnd()
+      this.#seals.flushedTo(this.#log.flushed)
+      const end = this.#seals.first ?? this.#spontaneousEnd()
       if (end === undefined) break
       try {
         await this.#flushUpTo(end)
@@ -128,10 +112,10 @@ export class Flusher {
         await this.#host.clock.sleep(FULL_RETRY_MS, this.#closing.signal)
       }
       // A seal may have asked for a small part only: then the writers wait for the next one, unless the disk is full.
-      if (this.#full !== undefined || !this.#isBehind()) this.#releaseWriters()
+      if (this.#full !== undefined || !this.#isBehind()) this.#relief.release()
     }
     this.#isRunning = false
-    this.#releaseWriters()
+    this.#relief.release()
   }
 
   async #flushUpTo(end: number): Promise<void> {
@@ -155,14 +139,7 @@ export class Flusher {
   }
 
   #giveUp(error: unknown): void {
-    for (const seal of this.#seals.splice(0)) seal.reject(error)
-    this.#releaseWriters()
-  }
-
-  #releaseWriters(): void {
-    const relief = this.#relief
-    if (relief === undefined) return
-    this.#relief = undefined
-    relief.resolve()
+    this.#seals.rejectAll(error)
+    this.#relief.release()
   }
 }

@@ -121,6 +121,13 @@ export interface WriteRequest {
     | undefined;
   /** Applied in this order. */
   records: Record[];
+  /**
+   * Conditions: the records are applied if each of these keys has exactly this value at that moment (an empty value:
+   * the key has none), otherwise the call fails with CONDITION_FAILED and nothing is applied. All are compared with
+   * the state before the call. They may name keys that are not written, of the same partition; without records the
+   * call is a question only.
+   */
+  expected: Record[];
 }
 
 /** The records were applied. */
@@ -157,6 +164,18 @@ export interface ScanResponse {
   records: Record[];
 }
 
+/** Records to write if certain keys are as expected. */
+export interface ConditionalWrites {
+  /** Records to write, in the record encoding, applied in order, all or none. */
+  records: Uint8Array;
+  /**
+   * Conditions, in the record encoding: nothing is applied, and the frame fails with CONDITION_FAILED, unless each of
+   * these keys has exactly this value (an empty value: the key has none). All are compared with the state before the
+   * frame. They may name keys that are not written, of the same partition.
+   */
+  expected: Uint8Array;
+}
+
 /** One frame of a pipeline: reads or writes of one partition. */
 export interface PipelineRequest {
   /** Chosen by the client; comes back with the answer. */
@@ -173,6 +192,12 @@ export interface PipelineRequest {
     | //
     /** Records to write, in the record encoding, applied in order, all or none. */
     { $case: "writes"; value: Uint8Array }
+    | //
+    /**
+     * Records to write under conditions. Where the values to compare are on disk, the frame takes effect after
+     * frames that come behind it; its answer keeps its place.
+     */
+    { $case: "conditionalWrites"; value: ConditionalWrites }
     | undefined;
   /**
    * When given, the frame fails with STATE_REPLACED unless this is the partition's lineage (see
@@ -410,7 +435,7 @@ export interface StoreDescription {
   name: string;
   /** The engine type. */
   engine: string;
-  /** How long an acknowledged write lasts: "snapshot". */
+  /** How long an acknowledged write lasts: "snapshot" or "log". */
   durability: string;
   /** Number of partitions. */
   partitionCount: number;
@@ -441,7 +466,10 @@ export interface PartitionDescription {
   slotLast: number;
   /** Where a client reaches it without a detour, HOST:PORT or unix:PATH. */
   address: string;
-  /** How its state came up: "new", "continued", "restored" or "lost" (after a crash, without a version). */
+  /**
+   * How its state came up: "new", "continued", "replayed" (from its log), "restored" or "lost" (after a crash, without a
+   * version).
+   */
   recovery: string;
   /** Changes whenever its state was replaced by another. */
   lineage: string;
@@ -995,7 +1023,7 @@ export const GetManyResponse: MessageFns<GetManyResponse> = {
 };
 
 function createBaseWriteRequest(): WriteRequest {
-  return { store: "", partition: undefined, records: [] };
+  return { store: "", partition: undefined, records: [], expected: [] };
 }
 
 export const WriteRequest: MessageFns<WriteRequest> = {
@@ -1008,6 +1036,9 @@ export const WriteRequest: MessageFns<WriteRequest> = {
     }
     for (const v of message.records) {
       Record.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.expected) {
+      Record.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1047,6 +1078,14 @@ export const WriteRequest: MessageFns<WriteRequest> = {
             }
 
             message.records.push(Record.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.expected.push(Record.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -1288,6 +1327,63 @@ export const ScanResponse: MessageFns<ScanResponse> = {
   },
 };
 
+function createBaseConditionalWrites(): ConditionalWrites {
+  return { records: EMPTY_BYTES, expected: EMPTY_BYTES };
+}
+
+export const ConditionalWrites: MessageFns<ConditionalWrites> = {
+  encode(message: ConditionalWrites, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.records.length !== 0) {
+      writer.uint32(10).bytes(message.records);
+    }
+    if (message.expected.length !== 0) {
+      writer.uint32(18).bytes(message.expected);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConditionalWrites {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConditionalWrites();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.records = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.expected = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBasePipelineRequest(): PipelineRequest {
   return { id: 0, store: "", partition: 0, work: undefined, lineage: "" };
 }
@@ -1309,6 +1405,9 @@ export const PipelineRequest: MessageFns<PipelineRequest> = {
         break;
       case "writes":
         writer.uint32(42).bytes(message.work.value);
+        break;
+      case "conditionalWrites":
+        ConditionalWrites.encode(message.work.value, writer.uint32(58).fork()).join();
         break;
     }
     if (message.lineage !== "") {
@@ -1368,6 +1467,14 @@ export const PipelineRequest: MessageFns<PipelineRequest> = {
             }
 
             message.work = { $case: "writes", value: reader.bytes() };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.work = { $case: "conditionalWrites", value: ConditionalWrites.decode(reader, reader.uint32()) };
             continue;
           }
           case 6: {
@@ -3575,7 +3682,7 @@ export const StateBackendService = {
     responseSerialize: (value: GetManyResponse): Buffer => asBuffer(GetManyResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetManyResponse => GetManyResponse.decode(value),
   },
-  /** Writes records of one partition, in order, all or none. */
+  /** Writes records of one partition, in order, all or none; when given, under conditions. */
   write: {
     path: "/varve.v1.StateBackend/Write" as const,
     requestStream: false as const,
@@ -3682,7 +3789,7 @@ export interface StateBackendServer extends UntypedServiceImplementation {
   delete: handleUnaryCall<DeleteRequest, DeleteResponse>;
   /** Reads many keys, of any partitions; answers come in the order of the keys. */
   getMany: handleUnaryCall<GetManyRequest, GetManyResponse>;
-  /** Writes records of one partition, in order, all or none. */
+  /** Writes records of one partition, in order, all or none; when given, under conditions. */
   write: handleUnaryCall<WriteRequest, WriteResponse>;
   /** Streams all records, or those of a prefix or a range. */
   scan: handleServerStreamingCall<ScanRequest, ScanResponse>;
@@ -3764,7 +3871,7 @@ export interface StateBackendClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetManyResponse) => void,
   ): ClientUnaryCall;
-  /** Writes records of one partition, in order, all or none. */
+  /** Writes records of one partition, in order, all or none; when given, under conditions. */
   write(
     request: WriteRequest,
     callback: (error: ServiceError | null, response: WriteResponse) => void,

@@ -1,0 +1,359 @@
+// What the hashed engines share: a log in memory, an index of its newest records by the hash of their keys, and runs
+// on disk that keep the addresses which their bytes had in the log. An engine says how far behind the tail records
+// are updated in place, and how the log gets to disk.
+//
+//        on disk, in runs      │ read-only │ mutable    │
+//     ─────────────────────────┼───────────┼────────────┤
+//                           flushed     readOnly       tail
+//
+//   set   the record is in the mutable region and the new one fits: overwritten in place; otherwise a new record
+//         is appended at the tail and the index points to it (read-copy-update)
+//   get   hash of the key -> index -> address; in memory the record is read at once, on disk by a promise
+//   seal  the mutable region becomes read-only: a few assignments
+//   flush the sink makes runs of the read-only region, byte for byte, so a record keeps its address
+//
+// Per set: one hash, one bucket of the index (one cache line), one record (two or three lines), no allocation.
+// Per get: the same, and one allocation for the value.
+
+import { EngineError } from "../base/error.ts"
+import { KeyHasher } from "../base/key-hash.ts"
+import { decodeRecord, RecordCursor } from "../base/record.ts"
+import type { CoreHost, EngineCore, Seal } from "../core.ts"
+import type { EngineStatistics, KeyValue, ScanOptions } from "../engine.ts"
+import { addressOf, isTombstonePlace, tombstonePlace } from "../runs/address.ts"
+import type { CollisionTable } from "../runs/collision-table.ts"
+import type { HashIndex } from "../runs/hash-index.ts"
+import type { Relocations } from "../runs/merge-runs.ts"
+import type { OpenRun } from "../runs/run-set.ts"
+import { ColdReads, type ColdRecord } from "./cold-reads.ts"
+import { DisplacedCheck } from "./displaced-check.ts"
+import { KeyRound, ROUND_KEYS_MAX } from "./key-round.ts"
+import type { LoadedIndex } from "./load-index.ts"
+import type { LogSink } from "./log-sink.ts"
+import type { MemoryLog } from "./memory-log.ts"
+import { MemoryRecords } from "./memory-records.ts"
+import { moveIndex } from "./move-index.ts"
+import { scanIndex } from "./scan-index.ts"
+
+type Value = Uint8Array | undefined
+
+const NO_PLACES: readonly number[] = []
+
+/** What one hashed engine has of its own. Sizes in bytes. */
+export interface HashedLogParts {
+  /** Index and collisions over the runs of the host. */
+  readonly loaded: LoadedIndex
+  readonly log: MemoryLog
+  readonly sink: LogSink
+  /** Length of the mutable region; 0: every write appends. */
+  readonly lagBytes: number
+  /** The longest record, and the largest batch that is taken. */
+  readonly recordBytesMax: number
+  readonly batchBytesMax: number
+  /** The setting that the largest batch follows from. */
+  readonly batchSetting: string
+}
+
+export class HashedLog implements EngineCore {
+  readonly #host: CoreHost<unknown>
+  readonly #parts: HashedLogParts
+  readonly #hasher: KeyHasher
+  readonly #index: HashIndex
+  readonly #collisions: CollisionTable
+  readonly #log: MemoryLog
+  readonly #records: MemoryRecords
+  readonly #sink: LogSink
+  readonly #cold: ColdReads
+  readonly #displaced: DisplacedCheck
+  readonly #round = new KeyRound()
+  readonly #batchCursor = new RecordCursor()
+  #tombstoneCount: number
+  #stallCount = 0
+
+  constructor(host: CoreHost<unknown>, parts: HashedLogParts) {
+    this.#host = host
+    this.#parts = parts
+    this.#hasher = new KeyHasher(host.hashSeed)
+    this.#index = parts.loaded.index
+    this.#collisions = parts.loaded.collisions
+    this.#tombstoneCount = parts.loaded.tombstoneCount
+    this.#log = parts.log
+    this.#records = new MemoryRecords(parts.log, parts.lagBytes)
+    this.#sink = parts.sink
+    this.#cold = new ColdReads(host.runs)
+    this.#displaced = new DisplacedCheck(this.#collisions, this.#index, {
+      readKey: (place) => this.#readKey(place),
+      fail: host.poison,
+    })
+  }
+
+  get(key: Uint8Array): Value | Promise<Value> {
+    const hasher = this.#hasher
+    hasher.hash(key, 0, key.length)
+    return this.#getAt(key, hasher.h1, hasher.h2, this.#index.get(hasher.h1, hasher.h2))
+  }
+
+  getMany(keys: readonly Uint8Array[]): Value[] | Promise<Value[]> {
+    const values = new Array<Value | Promise<Value>>(keys.length)
+    let hasPromise = false
+    const round = this.#round
+    for (let start = 0; start < keys.length; start += ROUND_KEYS_MAX) {
+      const count = Math.min(keys.length - start, ROUND_KEYS_MAX)
+      for (let i = 0; i < count; i++) {
+        const key = keys[start + i]!
+        round.hash(i, this.#hasher, key, 0, key.length)
+      }
+      round.lookUp(count, this.#index, this.#records)
+      for (let i = 0; i < count; i++) {
+        const value = this.#getAt(keys[start + i]!, round.h1[i]!, round.h2[i]!, round.places[i]!)
+        if (value instanceof Promise) hasPromise = true
+        values[start + i] = value
+      }
+    }
+    return hasPromise ? Promise.all(values) : (values as Value[])
+  }
+
+  set(key: Uint8Array, value: Uint8Array): Promise<void> | undefined {
+    const hasher = this.#hasher
+    hasher.hash(key, 0, key.length)
+    this.#put(hasher.h1, hasher.h2, key, 0, key.length, value, 0, value.length)
+    return this.#pressure()
+  }
+
+  write(batch: Uint8Array): Promise<void> | undefined {
+    const round = this.#round
+    const cursor = this.#batchCursor
+    for (let at = 0; at < batch.length; ) {
+      let count = 0
+      for (; at < batch.length && count < ROUND_KEYS_MAX; count++) {
+        decodeRecord(batch, at, batch.length, cursor)
+        round.hash(count, this.#hasher, batch, cursor.keyStart, cursor.keyEnd)
+        round.keyStart[count] = cursor.keyStart
+        round.keyEnd[count] = cursor.keyEnd
+        round.end[count] = cursor.end
+        at = cursor.end
+      }
+      // Only fetched: a record of the round may change what the index holds for a later one.
+      if (count > 1) round.lookUp(count, this.#index, this.#records)
+      for (let i = 0; i < count; i++) {
+        const keyEnd = round.keyEnd[i]!
+        const end = round.end[i]!
+        this.#put(round.h1[i]!, round.h2[i]!, batch, round.keyStart[i]!, keyEnd, batch, keyEnd, end)
+      }
+    }
+    return this.#pressure()
+  }
+
+  admit(bytes: number): void {
+    const log = this.#log
+    const { recordBytesMax, batchBytesMax, batchSetting } = this.#parts
+    if (log.hasRoomFor(bytes + Math.min(bytes, recordBytesMax))) return
+    if (bytes > batchBytesMax) {
+      throw new EngineError(
+        "BATCH_TOO_LARGE",
+        `the batch has ${bytes} bytes; at most ${batchBytesMax} are taken at once (setting ${batchSetting})`,
+      )
+    }
+    this.#sink.request()
+    if (this.#sink.full !== undefined) throw this.#sink.full
+    throw new EngineError(
+      "WRITES_STALLED",
+      `${log.tail - log.flushed} bytes wait to be written to disk; memory has room for ${log.capacity}`,
+    )
+  }
+
+  scan(options: ScanOptions): AsyncIterable<KeyValue[]> {
+    const settled = (): Promise<void> | undefined =>
+      this.#collisions.isEmpty ? undefined : this.#displaced.settled()
+    return scanIndex(
+      this.#index,
+      this.#collisions,
+      { read: (place) => this.#readPlace(place), settled },
+      options,
+    )
+  }
+
+  seal(): Seal {
+    this.#log.freezeAll()
+    return { at: this.#log.tail }
+  }
+
+  async flush(seal: Seal): Promise<readonly OpenRun[]> {
+    const runs = await this.#sink.flush(seal)
+    try {
+      // The state names hashes that several keys share: what was displaced until now is nearly always none of them.
+      await this.#displaced.settled()
+    } catch (error) {
+      for (const run of runs) run.release()
+      throw error
+    }
+    return runs
+  }
+
+  engineState(): unknown {
+    return { sharedHashes: this.#collisions.hashes() }
+  }
+
+  keepsAddresses(run: OpenRun): boolean {
+    return this.#host.runs.reachesIntoLog(run, this.#log.head)
+  }
+
+  async relocate(inputs: readonly OpenRun[], output: OpenRun, relocations: Relocations): Promise<void> {
+    // A tombstone that the merge has dropped is still in the index, for older records of its key to be told by.
+    await this.#displaced.settled()
+    const parts = {
+      index: this.#index,
+      collisions: this.#collisions,
+      runs: this.#host.runs,
+      clock: this.#host.clock,
+      tombstoneLeft: () => {
+        this.#tombstoneCount--
+      },
+    }
+    await moveIndex(parts, inputs, output, relocations)
+  }
+
+  statistics(): ReturnType<EngineCore["statistics"]> {
+    const known = this.#collisions.places()
+    const knownTombstones = known.filter(isTombstonePlace).length
+    return {
+      recordCount: this.#index.count - this.#tombstoneCount + known.length - knownTombstones,
+      memoryBytes: this.#log.tail - this.#log.head,
+      indexBytes: this.#index.bytes,
+      flushCount: this.#sink.flushCount,
+      bytesFlushed: this.#sink.bytesFlushed,
+      diskReadCount: this.#cold.count,
+      stallCount: this.#stallCount,
+    } satisfies Partial<EngineStatistics>
+  }
+
+  async close(): Promise<void> {
+    await this.#displaced.close()
+    await this.#sink.close()
+  }
+
+  /** Sets the key in `keySource[keyStart, keyEnd)`, whose hash is given, to the value in `valueSource[valueStart, valueEnd)`. */
+  #put(
+    h1: number,
+    h2: number,
+    keySource: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    valueSource: Uint8Array,
+    valueStart: number,
+    valueEnd: number,
+  ): void {
+    const records = this.#records
+    const isDelete = valueStart === valueEnd
+    if (!this.#collisions.isEmpty) {
+      const key = keySource.subarray(keyStart, keyEnd)
+      if (this.#collisions.get(key) >= 0) {
+        const address = records.append(keySource, keyStart, keyEnd, valueSource, valueStart, valueEnd)
+        this.#collisions.set(key, h1, h2, isDelete ? tombstonePlace(address) : address)
+        return
+      }
+    }
+    const place = this.#index.get(h1, h2)
+    if (place < 0) {
+      // Nothing to delete.
+      if (isDelete && this.#collisions.isEmpty) return
+    } else {
+      const address = addressOf(place)
+      if (!records.has(address)) {
+        this.#collisions.displace(h1, h2, place)
+      } else if (!records.hasKey(address, keySource, keyStart, keyEnd)) {
+        const key = keySource.subarray(keyStart, keyEnd)
+        const collided = records.append(keySource, keyStart, keyEnd, valueSource, valueStart, valueEnd)
+        this.#collisions.set(key, h1, h2, isDelete ? tombstonePlace(collided) : collided)
+        return
+      } else if (isDelete && isTombstonePlace(place)) {
+        return
+      } else if (address >= this.#log.readOnly) {
+        if (records.overwrite(address, valueSource, valueStart, valueEnd)) {
+          if (isDelete !== isTombstonePlace(place)) this.#point(h1, h2, address, isDelete)
+          return
+        }
+        records.erase()
+      }
+    }
+    const address = records.append(keySource, keyStart, keyEnd, valueSource, valueStart, valueEnd)
+    this.#point(h1, h2, address, isDelete)
+  }
+
+  /** Points the index to a record and keeps count of tombstones. */
+  #point(h1: number, h2: number, address: number, isTombstone: boolean): void {
+    const before = this.#index.set(h1, h2, isTombstone ? tombstonePlace(address) : address)
+    if (before >= 0 && isTombstonePlace(before)) this.#tombstoneCount--
+    if (isTombstone) this.#tombstoneCount++
+  }
+
+  /** The value of a key, by what the index holds under its hash. */
+  #getAt(key: Uint8Array, h1: number, h2: number, place: number): Value | Promise<Value> {
+    if (!this.#collisions.isEmpty) {
+      const known = this.#collisions.get(key)
+      if (known >= 0) {
+        const newer = this.#collisions.displacedSince(key, h1, h2)
+        if (newer.length === 0) return this.#getKnown(known)
+        return this.#firstInMemoryOrCold([...newer, known], key)
+      }
+    }
+    const records = this.#records
+    if (records.has(place) && records.hasKey(place, key, 0, key.length)) return records.value()
+    return this.#getElsewhere(key, h1, h2, place)
+  }
+
+  #getKnown(place: number): Value | Promise<Value> {
+    if (isTombstonePlace(place)) return undefined
+    const record = this.#readPlace(place)
+    return record instanceof Promise ? record.then(({ value }) => value) : record.value
+  }
+
+  /**
+   * What `get` does when the index points to nothing, a tombstone, another key's record, or the disk. Besides the
+   * record at `place`, those count that were displaced from the index under this hash and not compared yet. All are
+   * located now; the promise may resolve after later writes.
+   */
+  #getElsewhere(key: Uint8Array, h1: number, h2: number, place: number): Value | Promise<Value> {
+    const displaced = this.#collisions.isEmpty ? NO_PLACES : this.#collisions.candidates(h1, h2)
+    if (place < 0) {
+      return displaced.length === 0 ? undefined : this.#cold.firstWithKey(displaced, new Uint8Array(key))
+    }
+    const address = addressOf(place)
+    if (this.#records.has(address)) {
+      if (displaced.length === 0 || this.#records.hasKey(address, key, 0, key.length)) return undefined
+      return this.#cold.firstWithKey(displaced, new Uint8Array(key))
+    }
+    if (displaced.length === 0) {
+      return isTombstonePlace(place) ? undefined : this.#cold.valueWithKey(place, key)
+    }
+    return this.#cold.firstWithKey([place, ...displaced], new Uint8Array(key))
+  }
+
+  /** Of these places, newest first, the value of the first record that has this key. All are located now. */
+  async #firstInMemoryOrCold(places: readonly number[], key: Uint8Array): Promise<Value> {
+    const own = new Uint8Array(key)
+    const records = await Promise.all(places.map((place) => this.#readPlace(place)))
+    const found = records.find((record) => Buffer.compare(record.key, own) === 0)
+    return found === undefined || found.value.length === 0 ? undefined : found.value
+  }
+
+  /** The record at a place: its bytes are copied, or read from disk. */
+  #readPlace(place: number): ColdRecord | Promise<ColdRecord> {
+    const address = addressOf(place)
+    return this.#records.has(address) ? this.#records.read(address) : this.#cold.read(address)
+  }
+
+  /** A copy of the key of the record at a place, as `#readPlace`. */
+  #readKey(place: number): Uint8Array | Promise<Uint8Array> {
+    const address = addressOf(place)
+    return this.#records.has(address) ? this.#records.readKey(address) : this.#cold.readKey(address)
+  }
+
+  /** Undefined, or a promise that the writer waits for: the disk is behind. */
+  #pressure(): Promise<void> | undefined {
+    this.#sink.request()
+    const pending = this.#sink.pressure() ?? this.#displaced.pressure()
+    if (pending !== undefined) this.#stallCount++
+    return pending
+  }
+}

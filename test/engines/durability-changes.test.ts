@@ -1,0 +1,111 @@
+// The setting `durability` changes from one start to the next: what the old setting has promised is there, and from
+// then on the new one holds.
+
+import { type Engine, type EngineName, engineNames } from "@varve/engines"
+import { expect, test, vi } from "vitest"
+import { type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
+import { afterKill, afterPowerLoss, bytes, contents, openDurable, openTiny } from "./engine-fixture.ts"
+
+async function fill(engine: Engine, text: string): Promise<void> {
+  const pending: (Promise<void> | undefined)[] = []
+  for (let i = 0; i < 60; i++) {
+    const value = i % 7 === 0 ? "" : `${text} ${i} `.repeat(1 + (i % 30))
+    pending.push(engine.set(bytes(`key:${i % 45}`), bytes(value)))
+  }
+  await Promise.all(pending)
+}
+
+async function bothAfterCrash(name: EngineName, seams: SimulatedSeams): Promise<void> {
+  const engine = await openDurable(name, seams)
+  await fill(engine, "acknowledged")
+  const state = await contents(engine)
+  const crashed = afterPowerLoss(seams)
+  const replayed = await openTiny(name, crashed)
+  expect(replayed.recovery).toBe("replayed")
+  expect(await contents(replayed)).toEqual(state)
+  await replayed.close()
+}
+
+test.each(engineNames)("%s: from log to snapshot: what was acknowledged is replayed", async (name) => {
+  await bothAfterCrash(name, simulatedSeams(1))
+})
+
+test.each(engineNames)("%s: from snapshot to log: after a clean stop nothing is missing", async (name) => {
+  const seams = simulatedSeams(1)
+  const engine = await openTiny(name, seams)
+  await fill(engine, "one")
+  const state = await contents(engine)
+  await engine.close()
+  const stopped = afterPowerLoss(seams)
+  const durable = await openDurable(name, stopped)
+  expect(durable.recovery).toBe("continued")
+  expect(await contents(durable)).toEqual(state)
+  // And again before anything is written.
+  const again = await openDurable(name, afterPowerLoss(stopped))
+  expect(await contents(again)).toEqual(state)
+  await again.close()
+})
+
+test.each(engineNames)(
+  "%s: from snapshot to log after a crash: the newest version, then all",
+  async (name) => {
+    const seams = simulatedSeams(1)
+    const engine = await openTiny(name, seams)
+    await fill(engine, "one")
+    await engine.snapshot({ version: 1 })
+    const version = await contents(engine)
+    await fill(engine, "lost")
+    const crashed = afterPowerLoss(seams)
+    const durable = await openDurable(name, crashed)
+    expect(durable.recovery).toBe("crashed")
+    expect(await contents(durable)).toEqual(version)
+    await bothAfterCrash(name, afterPowerLoss(crashed))
+  },
+)
+
+test.each(engineNames)("%s: empty batches, batches larger than a segment, the longest key", async (name) => {
+  const seams = simulatedSeams(1)
+  const engine = await openDurable(name, seams)
+  await engine.write([])
+  await engine.write(
+    Array.from({ length: 300 }, (_, i) => ({ key: Buffer.alloc(40, i), value: bytes(`${i}`) })),
+  )
+  await engine.write([])
+  await engine.set(Buffer.alloc(65_535, 7), bytes("the longest key"))
+  const state = await contents(engine)
+  const again = await openDurable(name, afterKill(seams))
+  expect(await contents(again)).toEqual(state)
+  await again.close()
+})
+
+test.each(engineNames)(
+  "%s: on a full disk the first write waits for space; it is not refused and applied",
+  async (name) => {
+    // The state file names no log yet: the first write brings that about.
+    const seams = simulatedSeams(1)
+    const engine = await openDurable(name, seams)
+    // Room for the write is prepared.
+    await vi.waitUntil(() => seams.fileSystem.paths().some((path) => path.endsWith("0000000002.log")))
+    const { steps } = seams.fileSystem
+    seams.fileSystem.setFreeBytes(0)
+    const written = { key: bytes("a"), value: bytes("1") }
+    let outcome = "waits"
+    const write = Promise.resolve(engine.write([{ ...written, ifAbsent: true }])).then(
+      () => {
+        outcome = "done"
+      },
+      (error: unknown) => {
+        outcome = String(error)
+      },
+    )
+    while (seams.fileSystem.steps < steps + 40) await new Promise((turn) => setImmediate(turn))
+    expect(outcome).toBe("waits")
+    expect([...(await contents(engine))]).toEqual([["a", "1"]])
+    seams.fileSystem.setFreeBytes(Number.POSITIVE_INFINITY)
+    await write
+    expect(outcome).toBe("done")
+    const again = await openDurable(name, afterPowerLoss(seams))
+    expect([...(await contents(again))]).toEqual([["a", "1"]])
+    await again.close()
+  },
+)
