@@ -1,148 +1,153 @@
-// The child of the `engines` suite: one embedded store, filled with all keys, then random sets and gets from one
-// thread. Nobody syncs: what is measured is the same promise for all, state that the next snapshot makes durable.
+// The child of the `engines` suite: one embedded store, filled with all keys in ascending order, then rounds of
+// each workload from one thread.
 
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { openEngine } from "@varve/engines"
-import { ClassicLevel } from "classic-level"
-import { open } from "lmdb"
-import { type ChildWork, serveContender } from "./child-contender.ts"
-import { newKey, roundValue, seededRandom, setKey } from "./workload.ts"
+import { readFile } from "node:fs/promises"
+import { setImmediate as nextTurn } from "node:timers/promises"
+import { type Engine, type EngineName, engineNames } from "@varve/engines"
+import { bytesOnDisk } from "./bytes-on-disk.ts"
+import { type ChildWork, serveParent } from "./child-contender.ts"
+import { openClassicLevel } from "./classic-level-store.ts"
+import { type Distribution, keyOrder } from "./distributions.ts"
+import { type Action, type Memory, workloads } from "./engine-cases.ts"
+import type { AmplificationFigures, LoadFigures } from "./engine-figures.ts"
+import { openLmdb } from "./lmdb-store.ts"
+import { measurePauses } from "./pauses.ts"
+import { SLICE, type Store } from "./store.ts"
+import { openVarve, varveStore } from "./varve-store.ts"
+import { RECORD_BYTES, roundValue } from "./workload.ts"
 
-/** A store under measurement: writes of `count` records and reads of as many, keys chosen by `next`. */
-interface Store {
-  write(count: number, next: (i: number) => number, value: Buffer): Promise<void>
-  /** Resolves how many keys had a value. */
-  read(count: number, next: (i: number) => number): Promise<number>
-  close(): Promise<void>
+/** Key numbers that are made ahead; a round that does more goes through them again. A power of two. */
+const ORDER_LENGTH = 2 ** 22
+/** Overwrites by which amplification is measured: one for each key, at most these. */
+const AMPLIFICATION_WRITES_MAX = 2 ** 21
+
+/** What the parent hands over. */
+export interface EngineWords {
+  readonly name: string
+  readonly directory: string
+  readonly keys: number
+  readonly seconds: number
+  readonly memory: Memory
 }
 
-/** Writes of one transaction, where a store has no cheap single write. */
-const BATCH = 1000
-
-async function openVarve(directory: string, cacheBytes: number): Promise<Store> {
-  const engine = await openEngine({
-    engine: "hybrid-log",
-    directory: join(directory, "state"),
-    repository: `file:${join(directory, "repository")}`,
-    settings: { roLagInterval: cacheBytes },
-  })
-  const key = newKey()
-  return {
-    async write(count, next, value) {
-      for (let i = 0; i < count; i++) {
-        setKey(key, next(i))
-        const pending = engine.set(key, value)
-        if (pending !== undefined) await pending
-      }
-    },
-    async read(count, next) {
-      let found = 0
-      for (let i = 0; i < count; i++) {
-        setKey(key, next(i))
-        const answer = engine.get(key)
-        const value = answer instanceof Promise ? await answer : answer
-        if (value !== undefined) found++
-      }
-      return found
-    },
-    close: () => engine.close(),
-  }
-}
-
-async function openLmdb(directory: string): Promise<Store> {
-  const database = open<Buffer, Buffer>({
-    path: directory,
-    keyEncoding: "binary",
-    encoding: "binary",
-    noSync: true,
-    mapSize: 2 ** 31,
-  })
-  const key = newKey()
-  return {
-    async write(count, next, value) {
-      for (let start = 0; start < count; start += BATCH) {
-        database.transactionSync(() => {
-          for (let i = start; i < Math.min(count, start + BATCH); i++) {
-            setKey(key, next(i))
-            database.putSync(key, value)
-          }
-        })
-      }
-    },
-    async read(count, next) {
-      let found = 0
-      for (let i = 0; i < count; i++) {
-        setKey(key, next(i))
-        if (database.getBinary(key) !== undefined) found++
-      }
-      return found
-    },
-    close: () => database.close(),
-  }
-}
-
-async function openClassicLevel(directory: string, cacheBytes: number): Promise<Store> {
-  const database = new ClassicLevel<Buffer, Buffer>(directory, {
-    keyEncoding: "buffer",
-    valueEncoding: "buffer",
-    compression: false,
-    cacheSize: cacheBytes,
-    writeBufferSize: 64 * 1024 * 1024,
-  })
-  await database.open()
-  const key = newKey()
-  return {
-    async write(count, next, value) {
-      for (let start = 0; start < count; start += BATCH) {
-        const batch = database.batch()
-        for (let i = start; i < Math.min(count, start + BATCH); i++) {
-          setKey(key, next(i))
-          batch.put(key, value)
-        }
-        await batch.write()
-      }
-    },
-    async read(count, next) {
-      let found = 0
-      for (let i = 0; i < count; i++) {
-        setKey(key, next(i))
-        if (database.getSync(key) !== undefined) found++
-      }
-      return found
-    },
-    close: () => database.close(),
-  }
-}
-
-const openers = { varve: openVarve, lmdb: openLmdb, "classic-level": openClassicLevel } as const
-
-/** The work of one child: operations per second of random sets and gets over `keys` keys. */
-function engineWork(name: keyof typeof openers, keys: number, cacheBytes: number): ChildWork {
-  const directory = mkdtempSync(join(tmpdir(), `varve-bench-${name}-`))
+function engineWork({ name, directory, keys, seconds, memory }: EngineWords): ChildWork {
   let store: Store | undefined
+  let engine: Engine | undefined
+  // The order of one distribution and round: all workloads of a round share it.
+  const orders = new Map<Distribution, { round: number; order: Uint32Array }>()
+
+  function orderOf(distribution: Distribution, round: number): Uint32Array {
+    const kept = orders.get(distribution)
+    if (kept?.round === round) return kept.order
+    const order = keyOrder(distribution, keys, Math.min(ORDER_LENGTH, slices(keys * 4)), round)
+    orders.set(distribution, { round, order })
+    return order
+  }
+
+  async function openStore(): Promise<Store> {
+    if (name === "lmdb") return openLmdb(directory)
+    if (name === "classic-level") return await openClassicLevel(directory, memory)
+    engine = await openVarve(name as EngineName, directory, memory)
+    return varveStore(engine)
+  }
+
+  async function load(): Promise<LoadFigures> {
+    globalThis.gc?.()
+    const before = process.memoryUsage.rss()
+    store = await openStore()
+    const order = new Uint32Array(SLICE)
+    const value = roundValue(0)
+    for (let start = 0; start < keys; start += SLICE) {
+      const count = Math.min(SLICE, keys - start)
+      for (let i = 0; i < count; i++) order[i] = start + i
+      await store.set(order, 0, count, value)
+      await nextTurn()
+    }
+    globalThis.gc?.()
+    const indexBytes = store.indexBytes()
+    return {
+      residentBytesPerKey: (process.memoryUsage.rss() - before) / keys,
+      ...(indexBytes !== undefined && { indexBytesPerKey: indexBytes / keys }),
+    }
+  }
+
+  /** Operations per second. */
+  async function rate(action: Action, distribution: Distribution, round: number): Promise<number> {
+    const open = store!
+    const order = orderOf(distribution, round)
+    const value = roundValue(round)
+    globalThis.gc?.()
+    let done = 0
+    let read = 0
+    let found = 0
+    let elapsedMs = 0
+    const started = performance.now()
+    while (elapsedMs < seconds * 1000) {
+      const from = done % order.length
+      const to = from + SLICE
+      if (action === "set") await open.set(order, from, to, value)
+      else if (action === "get") found += await open.get(order, from, to)
+      else if (action === "getMany") found += await open.getMany(order, from, to)
+      else found += await open.mixed(order, from, to, value)
+      if (action !== "set") read += action === "mixed" ? SLICE / 2 : SLICE
+      done += SLICE
+      await nextTurn()
+      elapsedMs = performance.now() - started
+    }
+    if (found !== read) throw new Error(`${read - found} of ${read} reads found no value`)
+    return done / (elapsedMs / 1000)
+  }
+
+  async function bytesWritten(): Promise<number | undefined> {
+    // lmdb writes the same pages again and again, and the system counts a page once until it is written back.
+    return name === "lmdb" ? undefined : (store!.fileBytesWritten() ?? (await processBytesWritten()))
+  }
+
+  async function amplification(): Promise<AmplificationFigures> {
+    const overwrites = slices(Math.min(keys, AMPLIFICATION_WRITES_MAX))
+    const order = keyOrder("uniform", keys, overwrites, 0)
+    const value = roundValue(7)
+    const before = await bytesWritten()
+    for (let at = 0; at < overwrites; at += SLICE) {
+      await store!.set(order, at, at + SLICE, value)
+      await nextTurn()
+    }
+    const after = await bytesWritten()
+    const diskBytes = bytesOnDisk(directory)
+    return {
+      overwrites,
+      ...(before !== undefined &&
+        after !== undefined && { writeAmplification: (after - before) / (overwrites * RECORD_BYTES) }),
+      spaceAmplification: diskBytes / (keys * RECORD_BYTES),
+    }
+  }
+
   return {
-    async prepare() {
-      store = await openers[name](directory, cacheBytes)
-      await store.write(keys, (i) => i, roundValue(0))
-    },
+    prepare: load,
     async measure(measurement, round) {
-      const random = seededRandom(round)
-      const next = (): number => random(keys)
-      const started = performance.now()
-      if (measurement === "set") await store!.write(keys, next, roundValue(round))
-      const found = measurement === "get" ? await store!.read(keys, next) : keys
-      const seconds = (performance.now() - started) / 1000
-      if (found !== keys) throw new Error(`${keys - found} of ${keys} keys were not found`)
-      return keys / seconds
+      if (measurement === "amplification") return await amplification()
+      if (measurement === "pauses") return await measurePauses(engine!, keys, seconds)
+      const workload = workloads.find((each) => each.name === measurement)!
+      return await rate(workload.action, workload.distribution, round)
     },
     async close() {
       await store?.close()
-      rmSync(directory, { recursive: true, force: true })
     },
   }
 }
 
-const [name, keys, cacheBytes] = process.argv.slice(2)
-serveContender(engineWork(name as keyof typeof openers, Number(keys), Number(cacheBytes)))
+/** `count`, up to a whole number of slices. */
+function slices(count: number): number {
+  return Math.ceil(count / SLICE) * SLICE
+}
+
+/** What this process caused to be written to storage; undefined where the system does not tell. */
+async function processBytesWritten(): Promise<number | undefined> {
+  const text = await readFile("/proc/self/io", "utf8").catch(() => "")
+  const bytes = /^write_bytes: (\d+)$/m.exec(text)?.[1]
+  return bytes === undefined ? undefined : Number(bytes)
+}
+
+const words = JSON.parse(process.argv[2]!) as EngineWords
+if (!["lmdb", "classic-level", ...engineNames].includes(words.name)) throw new Error(`no store ${words.name}`)
+serveParent(engineWork(words))

@@ -2,11 +2,10 @@
 
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { ending } from "./endings.ts"
 import { needProgram } from "./peers.ts"
+import { killWithBenchmark, makeScratch } from "./scratch.ts"
 
 export interface RedisServer {
   /** HOST:PORT */
@@ -14,10 +13,13 @@ export interface RedisServer {
   close(): Promise<void>
 }
 
-/** Starts redis-server without persistence and waits until it listens. */
-export async function startRedis(): Promise<RedisServer> {
+/**
+ * Starts redis-server and waits until it listens: without persistence, or with an append-only file that is synced
+ * before each answer.
+ */
+export async function startRedis(options: { readonly sync?: "always" } = {}): Promise<RedisServer> {
   needProgram("redis-server")
-  const directory = mkdtempSync(join(tmpdir(), "varve-bench-redis-"))
+  const scratch = makeScratch("redis")
   const port = await freePort()
   const flags = [
     "--port",
@@ -27,17 +29,21 @@ export async function startRedis(): Promise<RedisServer> {
     "--save",
     "",
     "--appendonly",
-    "no",
+    options.sync === undefined ? "no" : "yes",
+    "--appendfsync",
+    options.sync ?? "no",
     "--dir",
-    directory,
+    scratch.path,
   ]
   const server = spawn("redis-server", flags, { stdio: ["ignore", "pipe", "inherit"] })
   const exited = once(server, "exit")
-  const close = async (): Promise<void> => {
+  const ended = server.pid === undefined ? () => undefined : killWithBenchmark(server.pid)
+  const close = ending(async () => {
     server.kill("SIGTERM")
     await exited
-    rmSync(directory, { recursive: true, force: true })
-  }
+    ended()
+    await scratch.remove()
+  })
   try {
     await listening(server.stdout, exited)
   } catch (error) {

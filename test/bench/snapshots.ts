@@ -1,13 +1,13 @@
 // What snapshots cost: bytes stored and time, for a full version and for versions after a hundredth of the keys
 // changed; how long the caller's thread is held; the naive engine beside it.
 
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type EngineName, openEngine, type SnapshotResult } from "@varve/engines"
+import { seededRandom } from "./random.ts"
 import { median } from "./rounds.ts"
+import { makeScratch } from "./scratch.ts"
 import type { SuiteResult } from "./suite.ts"
-import { KEY_BYTES, newKey, roundValue, seededRandom, setKey, VALUE_BYTES } from "./workload.ts"
+import { KEY_BYTES, newKey, roundValue, setKey, VALUE_BYTES } from "./workload.ts"
 
 const KEYS = 200_000
 const CHANGED_KEYS = KEYS / 100
@@ -44,11 +44,11 @@ export async function benchSnapshots(): Promise<SuiteResult> {
 }
 
 async function measure(name: EngineName): Promise<SnapshotFigures> {
-  const directory = mkdtempSync(join(tmpdir(), "varve-bench-snapshots-"))
+  const scratch = makeScratch("snapshots")
   const engine = await openEngine({
     engine: name,
-    directory: join(directory, "state"),
-    repository: `file:${join(directory, "repository")}`,
+    directory: join(scratch.path, "state"),
+    repository: `file:${join(scratch.path, "repository")}`,
   })
   try {
     const key = newKey()
@@ -70,7 +70,7 @@ async function measure(name: EngineName): Promise<SnapshotFigures> {
     return { engine: name, full, incremental }
   } finally {
     await engine.close()
-    rmSync(directory, { recursive: true, force: true })
+    await scratch.remove()
   }
 }
 

@@ -3,8 +3,9 @@
 
 import { connect } from "@varve/client"
 import { Redis } from "ioredis"
-import { type ChildWork, serveContender } from "./child-contender.ts"
-import { newKey, roundValue, seededRandom, setKey } from "./workload.ts"
+import { type ChildWork, serveParent } from "./child-contender.ts"
+import { seededRandom } from "./random.ts"
+import { newKey, roundValue, setKey } from "./workload.ts"
 
 interface Calls {
   set(key: Buffer, value: Buffer): Promise<unknown>
@@ -68,7 +69,7 @@ function wireWork(calls: Calls, sizes: { keys: number; operations: number; calle
 
 const [name, address, ...sizes] = process.argv.slice(2)
 const [keys, operations, callers] = sizes.map(Number)
-serveContender(
+serveParent(
   wireWork(name === "varve" ? varveCalls(address!) : redisCalls(address!), {
     keys: keys!,
     operations: operations!,

@@ -2,11 +2,13 @@
 // Redis. The daemon and Redis keep everything in memory; neither syncs.
 
 import { startDaemon } from "../server/daemon.ts"
-import { startContender } from "./child-contender.ts"
+import { startChild } from "./child-contender.ts"
+import { ending } from "./endings.ts"
 import { packageVersion } from "./machine.ts"
 import { programVersion } from "./peers.ts"
 import { startRedis } from "./redis-server.ts"
-import { comparisonLines, interleave } from "./rounds.ts"
+import { type Contender, comparisonLines, interleave } from "./rounds.ts"
+import { killWithBenchmark, makeScratch } from "./scratch.ts"
 import type { SuiteResult } from "./suite.ts"
 import { KEY_BYTES, VALUE_BYTES } from "./workload.ts"
 
@@ -19,8 +21,15 @@ const module = new URL("./wire-contenders.ts", import.meta.url)
 /** Runs the suite. */
 export async function benchWire(): Promise<SuiteResult> {
   const redis = await startRedis()
-  const daemon = await startDaemon()
-  const contenders = []
+  const scratch = makeScratch("daemon")
+  const daemon = await startDaemon({ directory: scratch.path })
+  const ended = killWithBenchmark(daemon.pid)
+  const stopDaemon = ending(async () => {
+    await daemon.stop()
+    ended()
+    await scratch.remove()
+  })
+  const contenders: (Contender & { close(): Promise<void> })[] = []
   try {
     const sizes = [KEYS, OPERATIONS, CALLERS].map(String)
     for (const [name, address] of [
@@ -28,7 +37,12 @@ export async function benchWire(): Promise<SuiteResult> {
       ["redis", redis.address],
     ] as const) {
       process.stderr.write(`  fill ${name}\n`)
-      contenders.push(await startContender(name, module, [name, address, ...sizes]))
+      const child = await startChild(name, module, [name, address, ...sizes])
+      contenders.push({
+        name,
+        measure: async (measurement, round) => (await child.measure(measurement, round)) as number,
+        close: () => child.close(),
+      })
     }
     const rows = await interleave(contenders, ["set", "get"], ROUNDS)
     return {
@@ -47,7 +61,7 @@ export async function benchWire(): Promise<SuiteResult> {
     }
   } finally {
     for (const contender of contenders) await contender.close()
-    await daemon.stop()
+    await stopDaemon()
     await redis.close()
   }
 }
