@@ -37,6 +37,8 @@ afterEach(() => {
   expect(unhandled.splice(0)).toEqual([])
 })
 
+/** Of the engines but one, which meets every call, one call of so many fails. */
+const STRIDE = 2
 /** One failed restore of so many ends in a killed process, too. */
 const KILL_STRIDE = 4
 
@@ -131,7 +133,7 @@ test.each(
   async (name, where) => {
     let failures = 0
     for (const kind of faultKinds) {
-      for (let nth = 1; nth < CALLS_MAX; nth++) {
+      for (let nth = 1; nth < CALLS_MAX; nth += name === "hybrid-log" ? 1 : STRIDE) {
         const served = await scene(name, where === "runs are fetched")
         const stepsBefore = served.seams.fileSystem.steps
         const error = await failedRestore(served, kind, nth)

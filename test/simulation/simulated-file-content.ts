@@ -60,7 +60,7 @@ export class SimulatedFileContent {
   }
 
   write(source: Uint8Array, offset: number): void {
-    this.#change({ kind: "write", offset, bytes: source.slice() })
+    this.#change({ kind: "write", offset, bytes: new Uint8Array(source) })
   }
 
   truncate(length: number): void {
@@ -155,7 +155,7 @@ class Image {
   length: number
 
   constructor(bytes: Uint8Array) {
-    this.#buffer = bytes.slice()
+    this.#buffer = new Uint8Array(bytes)
     this.length = bytes.length
   }
 

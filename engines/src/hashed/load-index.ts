@@ -68,7 +68,7 @@ async function placeShared(
   let tombstoneCount = 0
   for (const { h1, h2, run, offset, place } of records) {
     const { bytes, cursor } = await run.read(offset)
-    const key = bytes.slice(cursor.keyStart, cursor.keyEnd)
+    const key = new Uint8Array(bytes.subarray(cursor.keyStart, cursor.keyEnd))
     const name = Buffer.from(key).toString("latin1")
     if (seen.has(name)) continue
     seen.add(name)

@@ -56,7 +56,7 @@ export class FencesReader {
       this.#add(offset, source, keyStart, keyStart + keyBytes)
       at = keyStart + keyBytes
     }
-    this.#rest = source.slice(at)
+    this.#rest = new Uint8Array(source.subarray(at))
   }
 
   /** @throws EngineError `DATA_LOSS` */
