@@ -1,5 +1,5 @@
-// `npm run bench [-- engines|wire|durability|kills|snapshots …] [--json FILE] [options of engines]`: Varve against its peers, side by
-// side in one run. Every figure that the documents give comes from here.
+// `npm run bench [-- engines|wire|durability|kills|snapshots …] [--json FILE] [options of engines]`: Varve against its
+// peers, side by side in one run. Every figure that the documents give comes from here.
 
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"

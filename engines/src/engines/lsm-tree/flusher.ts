@@ -5,9 +5,9 @@
 
 import { EngineError, isEngineError } from "../../base/error.ts"
 import type { CoreHost, Seal } from "../../core.ts"
-import { Relief, WaitingSeals } from "../../hashed/waiting-seals.ts"
 import { newRunOrigin } from "../../runs/new-run-origin.ts"
 import type { OpenRun } from "../../runs/run-set.ts"
+import { Relief, WaitingSeals } from "../../runs/waiting-seals.ts"
 import { flushMemtable } from "./flush-memtable.ts"
 import type { Memtable } from "./memtable.ts"
 import type { Memtables } from "./memtables.ts"

@@ -1,9 +1,9 @@
-// Those who wait for a sink: seals for the runs below them, writers for room.
+// Those who wait for what takes a log or a memtable to disk: seals for the runs below them, writers for room.
 
-import type { OpenRun, RunSet } from "../runs/run-set.ts"
+import type { OpenRun, RunSet } from "./run-set.ts"
 
 interface WaitingSeal {
-  /** The log's address up to which it reaches. */
+  /** Up to where it reaches: an address of the log, or the number of a memtable. */
   readonly at: number
   readonly resolve: (runs: readonly OpenRun[]) => void
   readonly reject: (error: unknown) => void
