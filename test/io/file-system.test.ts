@@ -54,6 +54,20 @@ for (const { name, make } of fileSystems) {
       return { fileSystem, directory, at, put, text, edit }
     }
 
+    test("a file with synced writes reads back what was written", async () => {
+      const { fileSystem, at, put, text } = await setUp()
+      expect(await fileSystem.open(at("a"), "edit-synced")).toBeUndefined()
+      await put("a", "0123456789")
+      const file = await fileSystem.open(at("a"), "edit-synced")
+      await file!.write(bytes("xyz"), 4)
+      const target = new Uint8Array(4)
+      expect(await file!.read(target, 3)).toBe(4)
+      expect(target).toEqual(bytes("3xyz"))
+      await file!.sync()
+      await file!.close()
+      expect(await text("a")).toBe("0123xyz789")
+    })
+
     test("a file reads back what was written, at every offset", async () => {
       const { put, edit } = await setUp()
       await put("a", "0123456789")

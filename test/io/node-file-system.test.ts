@@ -1,7 +1,7 @@
 // What only the real disk does: running full, writing short, and giving descriptors to the next file.
 
 import { execFileSync } from "node:child_process"
-import { readdirSync, readFileSync } from "node:fs"
+import { constants, readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { NodeFileSystem } from "@varve/engines/internal"
 import { expect, test } from "vitest"
 import { expectReason } from "./expect-error.ts"
@@ -23,6 +23,32 @@ test("a sync that failed is refused from then on, and is no error that heals by 
   expect(await expectReason(file!.sync(), "STORAGE_FAILED")).toContain("earlier sync")
   await file!.close()
 })
+
+test("a synced write that failed ends writing, and no other write is tried", async () => {
+  const file = await new NodeFileSystem().open("/dev/full", "edit-synced")
+  await expectReason(file!.write(new Uint8Array(10), 0), "STORAGE_FULL")
+  expect(await expectReason(file!.write(new Uint8Array(10), 0), "STORAGE_FAILED")).toContain("earlier write")
+  await file!.close()
+})
+
+test.runIf(process.platform === "linux")("synced writes are made so by the system itself", async () => {
+  const fileSystem = new NodeFileSystem()
+  await (await fileSystem.open(`${root}/synced`, "create")).close()
+  const file = await fileSystem.open(`${root}/synced`, "edit-synced")
+  const descriptor = readdirSync("/proc/self/fd").find((name) => target(name) === `${root}/synced`)
+  const [, flags] = /flags:\s+([0-7]+)/.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, "utf8"))!
+  expect(Number.parseInt(flags!, 8) & constants.O_DSYNC).toBe(constants.O_DSYNC)
+  await file!.close()
+})
+
+/** What a descriptor of this process is open on; undefined when it is closed meanwhile. */
+function target(descriptor: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/self/fd/${descriptor}`)
+  } catch {
+    return undefined
+  }
+}
 
 test("a write that the system takes in part is a failure", () => {
   const path = `${root}/limited`

@@ -125,6 +125,11 @@ export class DirectoryObjectStore implements ObjectStore {
     })
   }
 
+  /** Nothing is held between calls. */
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+
   /** Steps 1 to 4. Resolves false when there is an object at `path`. */
   async #publish(path: string, parts: readonly Uint8Array[]): Promise<boolean> {
     await this.#fileSystem.makeDirectory(dirname(path))

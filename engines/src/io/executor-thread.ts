@@ -1,9 +1,9 @@
 // What a thread of the ThreadExecutor runs: finds the job, runs it on the real world, answers.
 
-import { move, transferableSymbol, valueSymbol } from "piscina"
+import { move, transferableSymbol, valueSymbol, workerData } from "piscina"
 import type { Job } from "./executor.ts"
 import { makeJobContext } from "./job-context.ts"
-import { encodeError, type JobAnswer, type JobRequest } from "./job-message.ts"
+import { encodeError, type JobAnswer, type JobRequest, type ThreadStart } from "./job-message.ts"
 import { movableBuffers } from "./movable-buffers.ts"
 import { NodeFileSystem } from "./node-file-system.ts"
 import { stoppableContext } from "./stoppable-context.ts"
@@ -15,6 +15,22 @@ const context = makeJobContext({
   clock: new SystemClock(),
   random: new SystemRandom(),
 })
+
+/** Not in the language level that this package is checked against, but in every Node that it runs on. */
+const { waitAsync } = Atomics as unknown as {
+  waitAsync(
+    array: Int32Array<SharedArrayBuffer>,
+    index: number,
+    value: number,
+  ): { value: string | Promise<string> }
+}
+
+void closeObjectStoresWhenTold(workerData as ThreadStart)
+
+async function closeObjectStoresWhenTold({ objectStoresClosed }: ThreadStart): Promise<void> {
+  await waitAsync(objectStoresClosed, 0, 0).value
+  await context.close()
+}
 
 const jobs = new Map<string, Job<unknown, unknown>>()
 

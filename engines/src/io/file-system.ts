@@ -31,8 +31,15 @@ export interface File {
   close(): Promise<void>
 }
 
-/** How a file is opened: `read` must exist; `create` must not exist; `edit` must exist, reads and writes. */
-export type OpenMode = "read" | "create" | "edit"
+/** What readers need of a file. */
+export type ReadableFile = Pick<File, "read" | "size" | "close">
+
+/**
+ * How a file is opened: `read` must exist; `create` must not exist; `edit` must exist, reads and writes. `edit-synced` is
+ * `edit` with writes that are durable when they resolve: those bytes, and no others that were written before. In this mode
+ * a write that failed may be on disk, in part or whole, and the file takes no more writes: open it again to mend it.
+ */
+export type OpenMode = "read" | "create" | "edit" | "edit-synced"
 
 export interface FileStatus {
   readonly bytes: number
@@ -47,8 +54,8 @@ export interface DirectoryLock {
 
 /** Paths are absolute. Every method rejects with EngineError `STORAGE_FAILED` when the system refuses. */
 export interface FileSystem {
-  /** Opens a file. In mode `read` and `edit` a file that is missing gives `undefined`. */
-  open(path: string, mode: "read" | "edit"): Promise<File | undefined>
+  /** Opens a file. A file that must exist and is missing gives `undefined`. */
+  open(path: string, mode: "read" | "edit" | "edit-synced"): Promise<File | undefined>
   open(path: string, mode: "create"): Promise<File>
   /** Atomic replacement of `target` by `source`. Durable after `syncDirectory` of both directories. */
   rename(source: string, target: string): Promise<void>

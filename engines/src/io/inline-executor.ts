@@ -4,13 +4,13 @@
 
 import { EngineError } from "../base/error.ts"
 import type { Executor, Job, JobContext } from "./executor.ts"
-import { makeJobContext } from "./job-context.ts"
+import { makeJobContext, type OwnedJobContext } from "./job-context.ts"
 import { movableBuffers } from "./movable-buffers.ts"
 import { stoppableContext } from "./stoppable-context.ts"
 
 /** An Executor without threads. Jobs begin after the call has returned, and overlap where they wait. */
 export class InlineExecutor implements Executor {
-  readonly #context: JobContext
+  readonly #context: OwnedJobContext
   readonly #running = new Set<Promise<unknown>>()
   #closed = false
 
@@ -42,6 +42,7 @@ export class InlineExecutor implements Executor {
   async close(): Promise<void> {
     this.#closed = true
     await Promise.allSettled(this.#running)
+    await this.#context.close()
   }
 
   async #runLater<Input, Output>(

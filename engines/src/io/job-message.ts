@@ -12,6 +12,12 @@ export interface JobRequest {
   readonly stop?: Int32Array<SharedArrayBuffer>
 }
 
+/** What a thread is started with. */
+export interface ThreadStart {
+  /** Shared by all threads: another value than 0 tells them to close their object stores. */
+  readonly objectStoresClosed: Int32Array<SharedArrayBuffer>
+}
+
 export type JobAnswer = { readonly output: unknown } | { readonly failure: EncodedError }
 
 /** An error and its causes, as far as they are worth reading. */

@@ -1,5 +1,6 @@
 // The real disk, through the operating system.
 
+import { constants } from "node:fs"
 import { link, mkdir, open, readdir, rename, rm, stat, unlink } from "node:fs/promises"
 import { dirname, isAbsolute } from "node:path"
 import { assert } from "../base/assert.ts"
@@ -8,20 +9,30 @@ import { lockDirectory } from "./directory-lock.ts"
 import type { DirectoryLock, File, FileStatus, FileSystem, OpenMode } from "./file-system.ts"
 import { openNodeFile } from "./node-file.ts"
 import { isMissing, storageError, systemCode } from "./storage-error.ts"
+import { SyncedFile } from "./synced-file.ts"
 
-const FLAGS = { read: "r", create: "wx+", edit: "r+" } as const satisfies Record<OpenMode, string>
+/** Elsewhere the flag is missing, or, as on macOS, does not reach the platters as `fdatasync` of libuv does. */
+const isSyncedByWrites = process.platform === "linux"
+const FLAGS = {
+  read: "r",
+  create: "wx+",
+  edit: "r+",
+  "edit-synced": isSyncedByWrites ? constants.O_RDWR | constants.O_DSYNC : "r+",
+} as const satisfies Record<OpenMode, string | number>
 
 /** The FileSystem of the machine. Instances share nothing; each thread has its own. */
 export class NodeFileSystem implements FileSystem {
   /** Directories are made one call after the other: nobody relies on a name that another has not synced yet. */
   #makingDirectories: Promise<unknown> = Promise.resolve()
 
-  open(path: string, mode: "read" | "edit"): Promise<File | undefined>
+  open(path: string, mode: "read" | "edit" | "edit-synced"): Promise<File | undefined>
   open(path: string, mode: "create"): Promise<File>
   async open(path: string, mode: OpenMode): Promise<File | undefined> {
     assertPath(path)
     try {
-      return await openNodeFile(path, FLAGS[mode])
+      const file = await openNodeFile(path, FLAGS[mode])
+      if (mode !== "edit-synced") return file
+      return new SyncedFile(file, path, isSyncedByWrites ? undefined : () => file.sync())
     } catch (error) {
       if (mode !== "create" && isMissing(error)) return undefined
       throw storageError(mode === "create" ? "create" : "open", path, error)

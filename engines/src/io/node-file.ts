@@ -11,7 +11,7 @@ import type { File } from "./file-system.ts"
 import { storageError } from "./storage-error.ts"
 
 /** Opens `path` with the flags of open(2) as Node writes them. Rejects with the system's own error. */
-export function openNodeFile(path: string, flags: "r" | "r+" | "wx+"): Promise<File> {
+export function openNodeFile(path: string, flags: "r" | "r+" | "wx+" | number): Promise<File> {
   return new Promise((resolve, reject) => {
     open(path, flags, (error, descriptor) => {
       if (error === null) resolve(new NodeFile(path, descriptor))
@@ -34,18 +34,23 @@ class NodeFile implements File {
   }
 
   read(target: Uint8Array, offset: number): Promise<number> {
-    return this.#call("read", (resolve, reject) => {
+    // Not by `#call`: reads of single blocks are the many, and each closure counts.
+    return new Promise((resolve, reject) => {
+      if (this.#closing !== undefined) return reject(this.#closedError("read"))
+      this.#callsUnderWay++
       let filled = 0
-      const next = (): void => {
-        read(this.#descriptor, target, filled, target.length - filled, offset + filled, (error, count) => {
-          if (error !== null) return reject(error)
-          filled += count
-          // Short of the end of the file a system may still answer with less than it was asked for.
-          if (count === 0 || filled === target.length) resolve(filled)
-          else next()
-        })
+      const arrived = (error: Error | null, count: number): void => {
+        filled += count
+        // Short of the end of the file a system may still answer with less than it was asked for.
+        if (error === null && count > 0 && filled < target.length) {
+          read(this.#descriptor, target, filled, target.length - filled, offset + filled, arrived)
+          return
+        }
+        this.#ended()
+        if (error === null) resolve(filled)
+        else reject(storageError("read", this.#path, error))
       }
-      next()
+      read(this.#descriptor, target, 0, target.length, offset, arrived)
     })
   }
 
@@ -127,7 +132,7 @@ class NodeFile implements File {
   ): Promise<Result> {
     return new Promise((resolve, reject) => {
       if (this.#closing !== undefined) {
-        reject(new EngineError("STORAGE_FAILED", `cannot ${act} ${this.#path}: the file is closed`))
+        reject(this.#closedError(act))
         return
       }
       this.#callsUnderWay++
@@ -142,6 +147,10 @@ class NodeFile implements File {
         },
       )
     })
+  }
+
+  #closedError(act: string): EngineError {
+    return new EngineError("STORAGE_FAILED", `cannot ${act} ${this.#path}: the file is closed`)
   }
 
   #ended(): void {

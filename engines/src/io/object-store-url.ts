@@ -1,10 +1,15 @@
-// Where a repository is, written as a URL: `file:/absolute/directory`.
+// Where a repository is, written as a URL: `file:/absolute/directory` or `s3://bucket/prefix?…` (`s3/location.ts`).
 
 import { isAbsolute } from "node:path"
 import { EngineError } from "../base/error.ts"
 import { DirectoryObjectStore } from "./directory-object-store.ts"
-import type { FileSystem } from "./file-system.ts"
+import type { JobContext } from "./executor.ts"
 import type { ObjectStore } from "./object-store.ts"
+import { proveObjectStore } from "./prove-object-store.ts"
+import { S3ObjectStore } from "./s3/s3-object-store.ts"
+
+/** What stores reach. */
+type StoreSeams = Pick<JobContext, "fileSystem" | "clock" | "random">
 
 const SCHEME = /^([a-z][a-z0-9+.-]*):(.*)$/is
 
@@ -13,14 +18,34 @@ const SCHEME = /^([a-z][a-z0-9+.-]*):(.*)$/is
  * must be absolute; `file:///path` is the same as `file:/path`.
  * @throws (rejects) EngineError `REPOSITORY_URL_INVALID`, `REPOSITORY_FAILED`
  */
-export async function openObjectStore(url: string, fileSystem: FileSystem): Promise<ObjectStore> {
+export async function openObjectStore(url: string, seams: StoreSeams): Promise<ObjectStore> {
   const match = SCHEME.exec(url)
   if (match === null) throw invalid(url, "it has no scheme; write file:/absolute/directory")
   const scheme = match[1]!.toLowerCase()
-  if (scheme === "s3") throw invalid(url, "s3: repositories are not supported by this version")
+  if (scheme === "s3") return S3ObjectStore.open(url, seams)
   if (scheme !== "file")
-    throw invalid(url, `the scheme ${scheme}: is not known; write file:/absolute/directory`)
-  return DirectoryObjectStore.open(fileSystem, directoryOf(url, match[2]!))
+    throw invalid(
+      url,
+      `the scheme ${scheme}: is not known; write file:/absolute/directory or s3://bucket/prefix`,
+    )
+  return DirectoryObjectStore.open(seams.fileSystem, directoryOf(url, match[2]!))
+}
+
+/**
+ * Opens the object store at `url` for a repository that is written to: a bucket with several writers has to prove
+ * that it keeps conditions. A directory does; and where the URL says `writers=one`, nobody relies on them.
+ * @throws (rejects) as `openObjectStore`; EngineError `REPOSITORY_FAILED` when the store ignores conditions
+ */
+export async function openProvenObjectStore(url: string, seams: StoreSeams): Promise<ObjectStore> {
+  const store = await openObjectStore(url, seams)
+  if (!(store instanceof S3ObjectStore) || store.writers === "one") return store
+  try {
+    await proveObjectStore(store, seams.random)
+    return store
+  } catch (error) {
+    await store.close()
+    throw error
+  }
 }
 
 function directoryOf(url: string, rest: string): string {

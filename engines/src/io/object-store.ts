@@ -18,11 +18,14 @@ export interface ObjectStore {
   get(key: string, range?: { offset: number; bytes: number }): Promise<Uint8Array | undefined>
   /**
    * Creates an object from parts in order; durable when this resolves. Resolves false, and changes nothing,
-   * when the key exists already. The parts are left alone until then.
+   * when the key exists already. The parts are left alone until then. When it rejects, the object may be there
+   * all the same, also later.
    */
   create(key: string, parts: readonly Uint8Array[]): Promise<boolean>
   /** All objects whose key starts with `prefix`, sorted by key. */
   list(prefix: string): Promise<ObjectSummary[]>
   /** Removes an object. One that is missing is no error. */
   remove(key: string): Promise<void>
+  /** Frees connections; a store that has some fails the calls that are under way, and later ones. */
+  close(): Promise<void>
 }

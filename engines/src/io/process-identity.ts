@@ -6,6 +6,7 @@
 // process has its number.
 
 import { readFile } from "node:fs/promises"
+import { hostname } from "node:os"
 import { isMissing, systemCode } from "./storage-error.ts"
 
 export interface ProcessIdentity {
@@ -14,6 +15,11 @@ export interface ProcessIdentity {
   readonly bootId: string
   /** Empty where the system does not tell. */
   readonly startTicks: string
+}
+
+/** Host and number of this process, for people. */
+export function processName(): string {
+  return `${hostname()}:${process.pid}`
 }
 
 /** The identity of this process. */

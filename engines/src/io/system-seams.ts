@@ -8,6 +8,8 @@ import { ThreadExecutor, type ThreadExecutorOptions } from "./thread-executor.ts
 
 /** Seams of this process, and what frees their threads. */
 export interface SystemSeams extends Seams {
+  /** Requests of jobs to object stores fail from now on: a stop does not wait for a store that does not answer. */
+  closeObjectStores(): void
   /** Refuses new jobs, waits for running ones and frees the threads. */
   close(): Promise<void>
 }
@@ -20,6 +22,7 @@ export function systemSeams(options: ThreadExecutorOptions): SystemSeams {
     clock: new SystemClock(),
     random: new SystemRandom(),
     executor,
+    closeObjectStores: () => executor.closeObjectStores(),
     close: () => executor.close(),
   }
 }

@@ -1,6 +1,6 @@
 // Runs jobs in threads, by two piscina pools: one thread for background jobs, the others for those that somebody
-// waits for. A pool starts its first thread with its first job; a thread that was idle for a while ends, all but
-// one; idle threads keep no process alive.
+// waits for. A pool starts its first thread with its first job, or at once: starting one holds the caller's thread for
+// 5 to 10 ms. A thread that was idle for a while ends, all but one; idle threads keep no process alive.
 //
 // A thread that dies (out of memory, `process.exit`, an error in a callback that nobody awaits) fails the job
 // that it ran, and no other: the pool starts a new one.
@@ -9,12 +9,13 @@ import { Piscina } from "piscina"
 import { assert } from "../base/assert.ts"
 import { EngineError } from "../base/error.ts"
 import type { Executor, Job } from "./executor.ts"
-import { decodeError, type JobAnswer, type JobRequest } from "./job-message.ts"
+import { decodeError, type JobAnswer, type JobRequest, type ThreadStart } from "./job-message.ts"
 import { movableBuffers } from "./movable-buffers.ts"
 
 /** Jobs that wait for a thread. Merges, snapshots and restores come by ones and tens: more is a runaway. */
 const JOBS_WAITING_MAX = 10_000
-const IDLE_THREAD_MS = 10_000
+/** Long: a thread that ends is soon started again, which is a pause. */
+const IDLE_THREAD_MS = 300_000
 const TIMER_MS_MAX = 2 ** 31 - 1
 
 /** Threads load the built package, and jobs from built modules: loaders of TypeScript do not reach into threads. */
@@ -25,6 +26,8 @@ type Pool = Piscina<JobRequest, JobAnswer>
 export interface ThreadExecutorOptions {
   /** Threads at most for jobs that somebody waits for, at least 1. */
   readonly threads: number
+  /** Starts the first thread of each pool now, for who does not want to be held up later. */
+  readonly startsThreads?: boolean
 }
 
 /** An Executor over threads of this process. */
@@ -36,10 +39,16 @@ export class ThreadExecutor implements Executor {
     background: undefined,
   }
   #closing: Promise<void> | undefined
+  /** Not 0: threads close their object stores. Shared with all threads. */
+  readonly #objectStoresClosed = new Int32Array(new SharedArrayBuffer(4))
 
   constructor(options: ThreadExecutorOptions) {
     assert(Number.isInteger(options.threads) && options.threads >= 1, "there is at least one thread")
     this.#threads = options.threads
+    if (options.startsThreads === true) {
+      this.#pools.foreground = this.#startPool("foreground")
+      this.#pools.background = this.#startPool("background")
+    }
   }
 
   async run<Input, Output>(
@@ -72,6 +81,15 @@ export class ThreadExecutor implements Executor {
       signal?.removeEventListener("abort", tell)
       this.#running.delete(running)
     }
+  }
+
+  /**
+   * Jobs are done with object stores: requests that they wait for fail, also later ones. For a stop that must not
+   * wait for a store that does not answer.
+   */
+  closeObjectStores(): void {
+    Atomics.store(this.#objectStoresClosed, 0, 1)
+    Atomics.notify(this.#objectStoresClosed, 0)
   }
 
   close(): Promise<void> {
@@ -118,6 +136,7 @@ export class ThreadExecutor implements Executor {
       maxQueue: JOBS_WAITING_MAX,
       // A thread that waits in Atomics.wait gets nothing else done, such as closing files.
       atomics: "disabled",
+      workerData: { objectStoresClosed: this.#objectStoresClosed } satisfies ThreadStart,
     })
     // A thread died that had no job. The pool has replaced it, unless threads cannot even start: then whoever
     // waits is told, and the next job begins with a new pool.
