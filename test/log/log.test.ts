@@ -1,72 +1,9 @@
-// The log by itself on a simulated disk: its bytes, what a crash leaves, what damage is told from it, full disks,
-// failing disks.
+// The log by itself on a simulated disk: its bytes, what a crash leaves, what damage is told from it.
 
-import { isEngineError, Log, type LogOptions, SECTOR_BYTES } from "@varve/engines/internal"
+import { Log, SECTOR_BYTES } from "@varve/engines/internal"
 import { expect, test } from "vitest"
-import { SimulatedClock, SimulatedFileSystem, SimulatedRandom } from "../simulation/index.ts"
-
-const ID = "000102030405060708090a0b0c0d0e0f"
-const SEGMENT = "/log/0000000001.log"
-
-interface Given {
-  readonly segmentBytes?: number
-  readonly clock?: SimulatedClock
-  readonly failures?: unknown[]
-}
-
-function options(fileSystem: SimulatedFileSystem, given: Given = {}): LogOptions {
-  return {
-    fileSystem,
-    clock: given.clock ?? new SimulatedClock({ autoAdvance: true }),
-    directory: "/log",
-    id: ID,
-    segmentBytes: given.segmentBytes ?? 4096,
-    onFailure: (error) => given.failures?.push(error),
-    onWarning: (error) => {
-      throw error
-    },
-  }
-}
-
-async function entriesOf(log: Log, from = 0): Promise<string[]> {
-  const entries: string[] = []
-  for await (const { bytes } of log.read(from)) entries.push(Buffer.from(bytes).toString())
-  return entries
-}
-
-async function append(log: Log, ...entries: string[]): Promise<void> {
-  const last = entries.map((entry) => log.append(Buffer.from(entry))).at(-1)!
-  await log.synced(last)
-}
-
-/** A closed log of these groups, each synced by itself. */
-async function written(
-  groups: readonly (readonly string[])[],
-  given: Given = {},
-): Promise<SimulatedFileSystem> {
-  const disk = new SimulatedFileSystem({ seed: 1 })
-  const log = await Log.create(options(disk, given))
-  for (const group of groups) await append(log, ...group)
-  await log.close()
-  return disk
-}
-
-async function reopened(disk: SimulatedFileSystem, expectedEnd?: number, from = 0): Promise<string[]> {
-  const log = await Log.open(options(disk), from, expectedEnd)
-  const entries = await entriesOf(log, from)
-  await log.close()
-  return entries
-}
-
-async function reasonOf(work: Promise<unknown>): Promise<string> {
-  try {
-    await work
-  } catch (error) {
-    if (isEngineError(error)) return error.reason
-    throw error
-  }
-  return "none"
-}
+import { SimulatedFileSystem, SimulatedRandom } from "../simulation/index.ts"
+import { append, entriesOf, ID, options, reasonOf, reopened, SEGMENT, written } from "./log-fixture.ts"
 
 test("bytes: a segment with one group of two entries", async () => {
   const bytes = Buffer.from((await written([["a", "xyz"]])).bytesOf(SEGMENT))
@@ -299,93 +236,6 @@ test("a crash at any call: what was synced is there, and of the rest a first par
   }
 })
 
-test("a failed sync ends the log: nothing is acknowledged any more, and it is not tried again", async () => {
-  const disk = new SimulatedFileSystem({ seed: 5 })
-  const failures: unknown[] = []
-  const log = await Log.create(options(disk, { failures }))
-  await append(log, "kept")
-  await preparedIn(disk, 2)
-  disk.failNth("sync", 1)
-  expect(await reasonOf(append(log, "lost"))).toBe("ENGINE_POISONED")
-  const { steps } = disk
-  expect(() => log.append(Buffer.from("refused"))).toThrow(/takes no more/)
-  expect(disk.steps).toBe(steps)
-  expect(failures).toHaveLength(1)
-  await log.close()
-})
-
-test("a write that failed in the middle of a sector is not taken for damage after a kill", async () => {
-  for (let seed = 1; seed <= 40; seed++) {
-    const disk = new SimulatedFileSystem({ seed })
-    const log = await Log.create(options(disk))
-    await append(log, "synced")
-    disk.failNth("write", 1)
-    log.append(Buffer.from("not written ".repeat(200)))
-    await expect(log.synced(1)).rejects.toThrow()
-    await log.close()
-    const found = await Log.open(options(disk.restartProcess()), 0)
-    expect([seed, await entriesOf(found)]).toEqual([seed, ["synced"]])
-    await append(found, "goes on")
-    expect(await entriesOf(found)).toEqual(["synced", "goes on"])
-    await found.close()
-  }
-})
-
-test("what a kill, or a sync that failed, has left is durable once the log is opened", async () => {
-  for (const ending of ["kill", "failed sync"] as const) {
-    for (let seed = 1; seed <= 20; seed++) {
-      const disk = new SimulatedFileSystem({ seed })
-      const log = await Log.create(options(disk))
-      await append(log, "synced")
-      if (ending === "failed sync") disk.failNth("sync", 1)
-      else disk.onCall = (words) => words.includes("sync /log") && disk.crashAt(disk.steps)
-      log.append(Buffer.from("not synced ".repeat(200)))
-      await expect(log.synced(1)).rejects.toThrow()
-      await log.close().catch(() => undefined)
-      const after = disk.restartProcess(seed)
-      const found = await Log.open(options(after), 0)
-      const entries = await entriesOf(found)
-      expect(entries).toHaveLength(2)
-      // Into the next segment: its sync does nothing for the one before.
-      await append(found, "x".repeat(4000))
-      expect(await entriesOf(await Log.open(options(after.restart(seed)), 0))).toEqual([
-        ...entries,
-        "x".repeat(4000),
-      ])
-    }
-  }
-})
-
-test("a full disk is met before anything is taken, and the log goes on by itself when there is space", async () => {
-  const disk = new SimulatedFileSystem({ seed: 6 })
-  const clock = new SimulatedClock()
-  const log = await Log.create(options(disk, { clock }))
-  await preparedIn(disk, 2)
-  disk.setFreeBytes(0)
-  const entry = Buffer.alloc(400, "x")
-  let count = 0
-  let refused: unknown
-  while (refused === undefined) {
-    try {
-      await log.synced(log.append(entry))
-      count++
-    } catch (error) {
-      refused = error
-    }
-  }
-  // Two segments of seven sectors: all of the room that was there.
-  expect(isEngineError(refused, "STORAGE_FULL"), String(refused)).toBe(true)
-  expect(count).toBeGreaterThanOrEqual(12)
-  expect(await entriesOf(log)).toHaveLength(count)
-  disk.setFreeBytes(Number.POSITIVE_INFINITY)
-  await expect.poll(() => clock.sleeperCount).toBe(1)
-  await clock.advance(1000)
-  await expect.poll(() => reasonOf(Promise.resolve().then(() => log.admit(400)))).toBe("none")
-  await append(log, "again")
-  await log.close()
-  expect(await reopened(disk, count + 1)).toHaveLength(count + 1)
-})
-
 test("what waits for a sync is bounded", async () => {
   const log = await Log.create(options(new SimulatedFileSystem({ seed: 7 }), { segmentBytes: 1024 * 1024 }))
   const entry = Buffer.alloc(30 * 1024 * 1024)
@@ -396,12 +246,3 @@ test("what waits for a sync is bounded", async () => {
   await append(log, "goes on")
   await log.close()
 })
-
-/** Resolves when so many segments are there, none of them half made. */
-async function preparedIn(disk: SimulatedFileSystem, count: number): Promise<void> {
-  await expect
-    .poll(() => disk.paths().join(" "))
-    .toBe(Array.from({ length: count }, (_, i) => `/log/000000000${i + 1}.log`).join(" "))
-  // The name is made durable behind it.
-  await expect.poll(() => disk.trace.at(-1)).toMatch(/syncDirectory|sync/)
-}

@@ -1,16 +1,17 @@
 // A log: entries of bytes, appended at the end, read back in order, forgotten from the beginning. It knows nothing of
 // what the entries mean. A position is the count of entries before one.
 //
-//   append ── forming group ──┐                 one write and one sync for all entries that came meanwhile
-//                             ├── write ── sync ── resolved
+//   append ── forming group ──┐               one synced write for all entries that came meanwhile
+//                             ├── write ── resolved
 //   append ── next group ─────┘ one at a time
 //
 //   segments   [ full ][ full ][ current ····][ prepared      ]      bytes: log-format.ts; files: segment-file.ts
 //
-// Invariants: groups are written one after the other, each after the sync of the one before, so that only the last can
-// be torn; what was synced is never written again. After a failed write or sync nothing more is acknowledged.
+// Invariants: groups are written one after the other, each when the one before is durable, so that only the last can be
+// torn; what is durable is never written again. After a failed write nothing more is acknowledged.
 //
-// Per entry: one copy of its bytes. Per group: a checksum a sector, one write, one sync.
+// Per entry: one copy of its bytes. Per group: a checksum a sector, one synced write: one hop to another thread and back,
+// where a write and a sync are two.
 
 import { EngineError, isEngineError } from "../base/error.ts"
 import { EntryGroup } from "./entry-group.ts"
@@ -26,13 +27,12 @@ import {
   sectorsOf,
   segmentSeed,
 } from "./log-format.ts"
+import { mendSegment, reopenSegment } from "./mend-segment.ts"
 import { editScanned, type OpenedLog, openSegments, type ScannedSegment } from "./open-segments.ts"
 import { FULL_RETRY_MS, PreparedSegments } from "./prepared-segments.ts"
 import { createSegment, readSegment, segmentPath, type WritableSegment } from "./segment-file.ts"
 import { SegmentScan } from "./segment-scan.ts"
 
-/** Cleared by one write after one that failed: 1 MiB. */
-const CLEARED_SECTORS = 2048
 /** A buffer up to this size is kept for the next group. */
 const SPARE_BUFFER_BYTES_MAX = 2 * LOG_GROUP_BYTES_MAX
 
@@ -53,10 +53,12 @@ export interface LogEntry {
 /** One that is not written any more. */
 type FullSegment = Omit<ScannedSegment, "lastGroup">
 
+/** Counts since the log was opened. */
 export interface LogFigures {
-  /** Since the log was opened. */
+  /** Entries appended, and their bytes. */
   readonly entryCount: number
   readonly bytesAppended: number
+  /** Synced writes, each of a group of entries, and how long they took in all. */
   readonly syncCount: number
   readonly syncMs: number
   /** Of now: files that hold entries or are about to, and their bytes. */
@@ -84,6 +86,8 @@ export class Log {
   #pendingBytes = 0
   #pendingSectors = 0
   #work: Promise<void> = Promise.resolve()
+  /** Whether the last group had more than one entry. */
+  #comeTogether = true
   /** Ends in the same turn as the loop: who is released by a sync may append at once. */
   #isWriting = false
   #removing: Promise<void> = Promise.resolve()
@@ -147,6 +151,11 @@ export class Log {
   /** Position that the next entry gets. */
   get end(): number {
     return this.#end
+  }
+
+  /** Bytes of the entries since the log was opened. */
+  get bytesAppended(): number {
+    return this.#figures.bytesAppended
   }
 
   get figures(): LogFigures {
@@ -267,12 +276,14 @@ export class Log {
 
   async #writeGroups(): Promise<void> {
     try {
-      // In a later turn: whatever else comes in this one joins the group.
-      await this.#log.clock.nextTurn()
+      // Behind the caller, who may append more. In a later turn when entries have come together before: then what else
+      // comes in this one joins them. Who appends alone would wait for nothing.
+      await (this.#comeTogether ? this.#log.clock.nextTurn() : undefined)
       for (let group = this.#groups[0]; group !== undefined; group = this.#groups[0]) {
         await this.#writeGroup(group)
         if (this.#failure !== undefined) break
         this.#groups.shift()
+        this.#comeTogether = group.entryCount > 1
         this.#pendingBytes -= group.bytes - group.entryCount * ENTRY_HEADER_BYTES
         this.#pendingSectors -= group.sectorCount
         if (group.buffer.length <= SPARE_BUFFER_BYTES_MAX) this.#spare = group.buffer
@@ -290,33 +301,23 @@ export class Log {
     for (;;) {
       const segment = await this.#segmentFor(group)
       const bytes = group.seal(segment.nextSector, segment.seed)
+      const startedMs = this.#log.clock.monotonicMs()
       try {
         await segment.file.write(bytes, segment.nextSector * SECTOR_BYTES)
       } catch (error) {
-        await this.#clear(segment, group.sectorCount)
+        await mendSegment(this.#log.fileSystem, segment, bytes)
         // Its room was taken before; where a file system finds none for it all the same, nothing of it counts yet.
         if (!isEngineError(error, "STORAGE_FULL") || this.#isClosing) throw error
         await this.#log.clock.sleep(FULL_RETRY_MS, this.#closing.signal)
+        await reopenSegment(this.#log.fileSystem, segment)
         continue
       }
-      const startedMs = this.#log.clock.monotonicMs()
-      await segment.file.sync()
       this.#figures.syncMs += this.#log.clock.monotonicMs() - startedMs
       this.#figures.syncCount++
       segment.nextSector += group.sectorCount
       this.#syncedEnd = group.end
       return
     }
-  }
-
-  /** A write that failed may have left a part of a sector, which would be taken for damage: zeros again, for good. */
-  async #clear(segment: WritableSegment, sectorCount: number): Promise<void> {
-    const zeros = Buffer.alloc(Math.min(sectorCount, CLEARED_SECTORS) * SECTOR_BYTES)
-    const end = (segment.nextSector + sectorCount) * SECTOR_BYTES
-    for (let at = segment.nextSector * SECTOR_BYTES; at < end; at += zeros.length) {
-      await segment.file.write(zeros.subarray(0, end - at), at)
-    }
-    await segment.file.sync()
   }
 
   /** The segment that has room for the group. */

@@ -12,7 +12,15 @@ import { join } from "node:path"
 import type { Clock } from "../io/clock.ts"
 import type { FileSystem } from "../io/file-system.ts"
 import { logDamage, SECTOR_BYTES, segmentSeed } from "./log-format.ts"
-import { editSegment, readSegment, segmentNumber, segmentPath, type WritableSegment } from "./segment-file.ts"
+import {
+  clearSectors,
+  editSegment,
+  openSegment,
+  readSegment,
+  segmentNumber,
+  segmentPath,
+  type WritableSegment,
+} from "./segment-file.ts"
 import { SegmentScan } from "./segment-scan.ts"
 
 /** Bytes checked in one turn of the event loop: about 2 ms. */
@@ -87,11 +95,32 @@ export async function openSegments(
       const path = segmentPath(log.directory, torn.segment.number)
       throw logDamage(path, torn.segment.nextSector * SECTOR_BYTES, "it was closed, and a group is torn")
     }
-    await cutOff(log, torn.segment, torn.endSector)
+    const { number, nextSector } = torn.segment
+    const file = await openSegment(log.fileSystem, segmentPath(log.directory, number), "edit")
+    try {
+      await clearSectors(file, nextSector, torn.endSector - nextSector)
+    } finally {
+      await file.close()
+    }
   }
   const last = segments.findLastIndex((segment) => segment.end > segment.first)
-  if (expectedEnd === undefined && last >= 0) await confirm(log, segments[last]!)
+  if (expectedEnd === undefined) await confirm(log, segments[Math.max(0, last)]!)
   return { segments, currentIndex: Math.max(0, last), end: foundEnd }
+}
+
+/**
+ * Whether something was ever written to the log, as far as its directory shows: a segment is missing at the beginning, or
+ * one is not empty. Nothing is checked further. @throws (rejects) EngineError as `openSegments`
+ */
+export async function holdsEntries(log: OpenedLog): Promise<boolean> {
+  const names = await log.fileSystem.list(log.directory)
+  const numbers = names.flatMap((name) => segmentNumber(name) ?? [])
+  if (numbers.length > 0 && !numbers.includes(1)) return true
+  for (const number of numbers) {
+    const bytes = await readSegment(log.fileSystem, log.directory, { id: log.id, number })
+    if (bytes.subarray(SECTOR_BYTES).some((byte) => byte !== 0)) return true
+  }
+  return false
 }
 
 /** Opens a scanned segment for writing. */
@@ -188,30 +217,20 @@ function checkRange(
 /**
  * Makes the last group durable. It was never synced when a kill, or a sync that failed, ended the process: then it is
  * here because the system still has it in memory, and as far as the system knows it may be on disk. Written once more,
- * with the same bytes, and synced. The groups before it were synced before it was written.
+ * with the same bytes, and synced. The groups before it were synced before it was written. What lies behind it is zeros
+ * as the system reads them, and what the disk has there may be sectors of a group that failed: they go with the same sync.
  */
 async function confirm(log: OpenedLog, segment: ScannedSegment): Promise<void> {
-  const edited = await editScanned(log, segment)
+  const path = segmentPath(log.directory, segment.number)
+  const file = await openSegment(log.fileSystem, path, "edit")
   try {
     const begin = segment.lastGroup * SECTOR_BYTES
     const group = Buffer.allocUnsafe(segment.nextSector * SECTOR_BYTES - begin)
-    const count = await edited.file.read(group, begin)
-    if (count !== group.length) throw logDamage(edited.path, begin + count, "it ends too early")
-    await edited.file.write(group, begin)
-    await edited.file.sync()
+    const count = await file.read(group, begin)
+    if (count !== group.length) throw logDamage(path, begin + count, "it ends too early")
+    if (count > 0) await file.write(group, begin)
+    await file.sync()
   } finally {
-    await edited.file.close()
-  }
-}
-
-/** Writes zeros over a torn group: what is written there next was never synced before. */
-async function cutOff(log: OpenedLog, segment: ScannedSegment, endSector: number): Promise<void> {
-  const edited = await editScanned(log, segment)
-  try {
-    const begin = segment.nextSector
-    await edited.file.write(Buffer.alloc((endSector - begin) * SECTOR_BYTES), begin * SECTOR_BYTES)
-    await edited.file.sync()
-  } finally {
-    await edited.file.close()
+    await file.close()
   }
 }

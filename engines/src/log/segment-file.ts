@@ -1,6 +1,6 @@
 // The files of segments: prepared ahead of time, read, removed.
 //
-//   0000000007.log.tmp ── zeros, sync ── rename to 0000000007.log ── sync directory
+//   0000000007.log.tmp ── zeros, sync ── rename to 0000000007.log ── sync directory ── open again, for synced writes
 //
 // A file with its final name therefore is as long as its header says, and durably so: what is written into it
 // later changes bytes and nothing else, and finds its room taken.
@@ -18,14 +18,15 @@ import {
 
 const NAME = /^(\d{10,16})\.log$/
 const NUMBER_DIGITS = 10
-/** Zeros written at a time. */
-const PIECE_BYTES = 1024 * 1024
+/** Bytes written or read at a time. */
+export const PIECE_BYTES = 1024 * 1024
 
 /** A segment that entries are written to. */
 export interface WritableSegment {
   readonly number: number
   readonly path: string
-  readonly file: File
+  /** Opened for writes that are synced. */
+  file: File
   /** Checksums start from it. */
   readonly seed: number
   readonly sectorCount: number
@@ -72,7 +73,8 @@ export async function createSegment(
     await fileSystem.remove(temporary)
     throw error
   }
-  return { number: name.number, path, file, seed: segmentSeed(name), sectorCount, nextSector: 1 }
+  await file.close()
+  return editSegment(fileSystem, directory, name, { sectorCount, nextSector: 1 })
 }
 
 /**
@@ -100,7 +102,7 @@ export async function readSegment(
   }
 }
 
-/** Opens a segment that is there for writing from `nextSector` on. */
+/** Opens a segment that is there for synced writes from `nextSector` on. */
 export async function editSegment(
   fileSystem: FileSystem,
   directory: string,
@@ -108,7 +110,27 @@ export async function editSegment(
   place: { readonly sectorCount: number; readonly nextSector: number },
 ): Promise<WritableSegment> {
   const path = segmentPath(directory, name.number)
-  const file = await fileSystem.open(path, "edit")
-  if (file === undefined) throw logDamage(path, 0, "the file is missing")
+  const file = await openSegment(fileSystem, path, "edit-synced")
   return { number: name.number, path, file, seed: segmentSeed(name), ...place }
+}
+
+/** The file of a segment that is there; the caller closes it. @throws (rejects) EngineError `DATA_LOSS` */
+export async function openSegment(
+  fileSystem: FileSystem,
+  path: string,
+  mode: "edit" | "edit-synced",
+): Promise<File> {
+  const file = await fileSystem.open(path, mode)
+  if (file === undefined) throw logDamage(path, 0, "the file is missing")
+  return file
+}
+
+/** Writes zeros over sectors of a segment, durably: whatever is there was never acknowledged. */
+export async function clearSectors(file: File, begin: number, sectorCount: number): Promise<void> {
+  const zeros = Buffer.alloc(Math.min(sectorCount * SECTOR_BYTES, PIECE_BYTES))
+  const end = (begin + sectorCount) * SECTOR_BYTES
+  for (let at = begin * SECTOR_BYTES; at < end; at += zeros.length) {
+    await file.write(zeros.subarray(0, Math.min(zeros.length, end - at)), at)
+  }
+  await file.sync()
 }
