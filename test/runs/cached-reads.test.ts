@@ -138,11 +138,13 @@ test.each([0, 1, 3, 16])(
 )
 
 test("cached reads: readers of one block share one read, and the next asks no disk", async () => {
-  await withRuns([recordsOf(0)], 1024 * 1024, async ({ runs, cache }) => {
+  await withRuns([recordsOf(0)], 1024 * 1024, async ({ disk, runs, cache }) => {
     const run = runs[0]!
     strictEqual(run.cachedBlock(0), -1)
+    const before = disk.steps
     const [a, b] = await Promise.all([run.block(0), run.block(0)])
-    strictEqual(a, b)
+    strictEqual(disk.steps - before, 1)
+    deepStrictEqual(a, b)
     const at = run.cachedBlock(0)
     ok(at >= 0)
     deepStrictEqual(run.cachedBytes.subarray(at, at + RUN_BLOCK_BYTES), Buffer.from(a!))

@@ -66,7 +66,7 @@ test("run directory: numbers of runs go up from call to call and above everythin
 test("run directory: unfinished files are removed when it is opened, others are left alone", async () => {
   const disk = new SimulatedFileSystem({ seed: 1 })
   await disk.makeDirectory(DIRECTORY)
-  for (const name of ["L0.1.1.run.tmp", "L0.1.1.2.run.part", "state.json", "L0.x.run.tmp"]) {
+  for (const name of ["L0.1.1.run.tmp", "L0.1.1.2.run.new", "state.json", "L0.x.run.tmp"]) {
     await (await disk.open(`${DIRECTORY}/${name}`, "create")).close()
   }
   await open(disk)

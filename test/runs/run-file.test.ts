@@ -85,7 +85,7 @@ test("run: readers of one block share one read of the disk", async () => {
     const before = disk.steps
     const records = await Promise.all([run.read(0), run.read(0), run.read(0)])
     strictEqual(disk.steps - before, 1)
-    strictEqual(records[0]!.bytes, records[2]!.bytes)
+    deepStrictEqual(records[0], records[2])
   })
 })
 

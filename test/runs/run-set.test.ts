@@ -5,6 +5,7 @@ import {
   decodeRecord,
   Merger,
   mergeHashedRuns,
+  movedRecords,
   type OpenRun,
   type Relocations,
   RUN_ADDRESS_BASE,
@@ -113,18 +114,24 @@ async function makeState(seams: SimulatedSeams, maxRunsPerLevel: number, memoryB
   const runs = new RunSet()
   const model = new Map<string, { value: string; address: number; flushedAt: number }>()
   const errors: unknown[] = []
-  const relocate = async (inputs: readonly OpenRun[], output: OpenRun, moved: Relocations): Promise<void> => {
+  const relocate = async (
+    inputs: readonly OpenRun[],
+    output: OpenRun,
+    relocations: Relocations,
+  ): Promise<void> => {
     await seams.clock.nextTurn()
-    for (let i = 0; i < moved.count; i++) {
-      const input = moved.input[i]!
-      const kept = moved.keptOffsets[input]!
-      const source = runs.addressesOf(kept < 0 ? inputs[input]! : output)
-      const from = source.at(Math.max(kept, 0) + moved.inputOffset[i]!)
-      const to = moved.outputOffset[i]! < 0 ? -1 : runs.addressesOf(output).at(moved.outputOffset[i]!)
-      for (const [key, entry] of model) {
-        if (entry.address !== from) continue
-        if (to === -1) model.delete(key)
-        else entry.address = to
+    const { keptOffsets } = relocations
+    for await (const moved of movedRecords(inputs, output, relocations)) {
+      const kept = keptOffsets[moved.input]!
+      const source = runs.addressesOf(kept < 0 ? inputs[moved.input]! : output)
+      for (let i = 0; i < moved.count; i++) {
+        const from = source.at(Math.max(kept, 0) + moved.inputOffset[i]!)
+        const to = moved.outputOffset[i]! < 0 ? -1 : runs.addressesOf(output).at(moved.outputOffset[i]!)
+        for (const [key, entry] of model) {
+          if (entry.address !== from) continue
+          if (to === -1) model.delete(key)
+          else entry.address = to
+        }
       }
     }
   }

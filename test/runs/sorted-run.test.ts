@@ -14,6 +14,7 @@ import {
   RecordStream,
   type RunFigures,
   RunFile,
+  recordSource,
   SortedRunWriter,
   SystemClock,
 } from "@varve/engines/internal"
@@ -46,7 +47,7 @@ async function writeSorted(
   for (const { key, value } of records) {
     const record = Buffer.from(encodeRecord(Buffer.from(key), Buffer.from(value)))
     decodeRecord(record, 0, record.length, cursor)
-    const pending = writer.add(record, cursor)
+    const pending = writer.add(recordSource(record), cursor)
     if (pending !== undefined) await pending
   }
   return writer.finish()

@@ -144,6 +144,32 @@ export function peekRecordBytes(source: Uint8Array, offset: number, end: number)
   return flagsOffset + 1 + expiryBytes + keyBytes + valueBytes - offset
 }
 
+/**
+ * Leaves the flags and the key of the record at `offset` in `cursor`, for who has the first bytes of it: the value need
+ * not be there. False when the bytes `[offset, end)` begin no well-formed record, or end before the key does.
+ */
+export function decodeRecordKey(
+  source: Uint8Array,
+  offset: number,
+  end: number,
+  cursor: RecordCursor,
+): boolean {
+  const recordBytes = peekRecordBytes(source, offset, end)
+  if (recordBytes < 0) return false
+  const keyBytes = decodeUvarint(source, offset, end)
+  const valueOffset = offset + uvarintBytes(keyBytes)
+  const valueBytes = decodeUvarint(source, valueOffset, end)
+  const keyStart = offset + recordBytes - valueBytes - keyBytes
+  if (keyStart + keyBytes > end) return false
+  cursor.start = offset
+  cursor.flags = source[valueOffset + uvarintBytes(valueBytes)]!
+  cursor.keyStart = keyStart
+  cursor.keyEnd = keyStart + keyBytes
+  cursor.valueStart = cursor.keyEnd
+  cursor.end = cursor.keyEnd + valueBytes
+  return true
+}
+
 /** The offset of the first byte at or behind `offset` that is not padding; `end` when there is none. */
 export function skipPadding(source: Uint8Array, offset: number, end: number): number {
   let at = offset

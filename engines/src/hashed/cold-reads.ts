@@ -5,7 +5,6 @@ import { EngineError } from "../base/error.ts"
 import { RecordCursor } from "../base/record.ts"
 import { ValueSlab } from "../base/value-slab.ts"
 import { addressOf } from "../runs/address.ts"
-import type { RunRecord } from "../runs/open-run.ts"
 import type { RunPlace, RunSet } from "../runs/run-set.ts"
 
 /** A record with bytes of its own. An empty value is a tombstone. */
@@ -48,7 +47,7 @@ export class ColdReads {
     const bytes = run.cachedRecord(offset, cursor)
     if (bytes !== undefined) return copyBytes(bytes, cursor.keyStart, cursor.keyEnd)
     this.count++
-    return run.read(offset).then(copyKey)
+    return run.withRecord(offset, copyKey)
   }
 
   /**
@@ -60,7 +59,13 @@ export class ColdReads {
     const run = this.#runs.runAt(address) ?? noRunHolds(address)
     const cursor = this.#cursor
     const bytes = run.cachedRecord(this.#runs.offset, cursor)
-    if (bytes === undefined) return this.firstWithKey([place], new Uint8Array(key))
+    if (bytes === undefined) {
+      this.count++
+      const own = new Uint8Array(key)
+      return run.withRecord(this.#runs.offset, (found, at) =>
+        hasKey(found, at, own) ? copyValue(found, at) : undefined,
+      )
+    }
     const { keyStart, keyEnd, valueStart, end } = cursor
     if (keyEnd - keyStart !== key.length || !equalBytes(bytes, keyStart, key, 0, key.length)) return undefined
     return valueStart === end ? undefined : this.#copyValue(run.cachedBytes, bytes, valueStart, end)
@@ -86,14 +91,9 @@ export class ColdReads {
     }
   }
 
-  async #readAt({ run, offset }: RunPlace): Promise<ColdRecord> {
+  #readAt({ run, offset }: RunPlace): Promise<ColdRecord> {
     this.count++
-    const { bytes, cursor } = await run.read(offset)
-    const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    return {
-      key: copyBytes(source, cursor.keyStart, cursor.keyEnd),
-      value: copyBytes(source, cursor.valueStart, cursor.end),
-    }
+    return run.withRecord(offset, copyRecord)
   }
 
   /** Nearly all values lie in the cache, where one slab cuts them from. */
@@ -108,9 +108,21 @@ export class ColdReads {
   }
 }
 
-/** The block that the record lies in is shared, and longer than the key by far. */
-function copyKey({ bytes, cursor }: RunRecord): Uint8Array {
-  return new Uint8Array(bytes.subarray(cursor.keyStart, cursor.keyEnd))
+function hasKey(bytes: Buffer, { keyStart, keyEnd }: RecordCursor, key: Uint8Array): boolean {
+  return keyEnd - keyStart === key.length && equalBytes(bytes, keyStart, key, 0, key.length)
+}
+
+function copyKey(bytes: Buffer, { keyStart, keyEnd }: RecordCursor): Uint8Array {
+  return copyBytes(bytes, keyStart, keyEnd)
+}
+
+/** Undefined for a tombstone. */
+function copyValue(bytes: Buffer, { valueStart, end }: RecordCursor): Value {
+  return valueStart === end ? undefined : copyBytes(bytes, valueStart, end)
+}
+
+function copyRecord(bytes: Buffer, { keyStart, keyEnd, valueStart, end }: RecordCursor): ColdRecord {
+  return { key: copyBytes(bytes, keyStart, keyEnd), value: copyBytes(bytes, valueStart, end) }
 }
 
 /** A place in the index that no run covers is a bug of this process, but the caller's question is for data. */

@@ -22,14 +22,14 @@ import type { CoreHost, EngineCore, Seal } from "../core.ts"
 import type { EngineStatistics, KeyValue, ScanOptions } from "../engine.ts"
 import { addressOf, isTombstonePlace, tombstonePlace } from "../runs/address.ts"
 import type { CollisionTable } from "../runs/collision-table.ts"
+import type { FlushLoop } from "../runs/flush-loop.ts"
 import type { HashIndex } from "../runs/hash-index.ts"
-import type { Relocations } from "../runs/merge-runs.ts"
+import type { Relocations } from "../runs/relocations.ts"
 import type { OpenRun } from "../runs/run-set.ts"
 import { ColdReads, type ColdRecord } from "./cold-reads.ts"
 import { DisplacedCheck } from "./displaced-check.ts"
 import { KeyRound, ROUND_KEYS_MAX } from "./key-round.ts"
 import type { LoadedIndex } from "./load-index.ts"
-import type { LogSink } from "./log-sink.ts"
 import type { MemoryLog } from "./memory-log.ts"
 import { MemoryRecords } from "./memory-records.ts"
 import { moveIndex } from "./move-index.ts"
@@ -44,7 +44,8 @@ export interface HashedLogParts {
   /** Index and collisions over the runs of the host. */
   readonly loaded: LoadedIndex
   readonly log: MemoryLog
-  readonly sink: LogSink
+  /** Makes runs of the log in address order, without gaps, each under the addresses that its bytes had in the log. */
+  readonly sink: FlushLoop<number>
   /** Length of the mutable region; 0: every write appends. */
   readonly lagBytes: number
   /** The longest record, and the largest batch that is taken. */
@@ -62,7 +63,7 @@ export class HashedLog implements EngineCore {
   readonly #collisions: CollisionTable
   readonly #log: MemoryLog
   readonly #records: MemoryRecords
-  readonly #sink: LogSink
+  readonly #sink: FlushLoop<number>
   readonly #cold: ColdReads
   readonly #displaced: DisplacedCheck
   readonly #round = new KeyRound()
@@ -81,7 +82,13 @@ export class HashedLog implements EngineCore {
     this.#records = new MemoryRecords(parts.log, parts.lagBytes)
     this.#sink = parts.sink
     this.#cold = new ColdReads(host.runs)
-    this.#displaced = new DisplacedCheck(this.#collisions, this.#index, {
+    this.#displaced = new DisplacedCheck({
+      collisions: this.#collisions,
+      index: this.#index,
+      records: this.#records,
+      runs: host.runs,
+      executor: host.executor,
+      clock: host.clock,
       readKey: (place) => this.#readKey(place),
       fail: host.poison,
     })
@@ -206,6 +213,7 @@ export class HashedLog implements EngineCore {
       collisions: this.#collisions,
       runs: this.#host.runs,
       clock: this.#host.clock,
+      settled: () => this.#displaced.settled(),
       tombstoneLeft: () => {
         this.#tombstoneCount--
       },

@@ -1,6 +1,7 @@
 // Records in the memory log: found again, compared, appended, changed in place.
 
 import { copyBytes, copyRange, equalBytes } from "../base/bytes.ts"
+import { overwriteRecord } from "../base/overwrite-record.ts"
 import { decodeRecord, encodeRecordHeader, RecordCursor, recordBytes } from "../base/record.ts"
 import { ValueSlab } from "../base/value-slab.ts"
 import type { ColdRecord } from "./cold-reads.ts"
@@ -58,6 +59,18 @@ export class MemoryRecords {
     return copyBytes(log.bytes, cursor.keyStart, cursor.keyEnd)
   }
 
+  /** The length of the key of the record at `address`, which is in memory; the record is left under the cursor. */
+  keyBytes(address: number): number {
+    const { log, cursor } = this
+    decodeRecord(log.bytes, log.offsetOf(address), log.capacity, cursor)
+    return cursor.keyEnd - cursor.keyStart
+  }
+
+  /** Copies the key under the cursor to `target` at `offset`. */
+  copyKey(target: Uint8Array, offset: number): void {
+    copyRange(target, offset, this.log.bytes, this.cursor.keyStart, this.cursor.keyEnd)
+  }
+
   /** Writes a record at the tail and returns its address. There is room: `admit` was asked. */
   append(
     keySource: Uint8Array,
@@ -85,24 +98,13 @@ export class MemoryRecords {
    */
   overwrite(address: number, valueSource: Uint8Array, valueStart: number, valueEnd: number): boolean {
     const { bytes } = this.log
-    const { start, end, keyStart, keyEnd, valueStart: target } = this.cursor
-    const valueBytes = valueEnd - valueStart
-    if (valueBytes === end - target) {
+    const { start, end, valueStart: target } = this.cursor
+    if (valueEnd - valueStart === end - target) {
       copyRange(bytes, target, valueSource, valueStart, valueEnd)
       return true
     }
-    const needed = recordBytes(keyEnd - keyStart, valueBytes)
     const slotEndMax = start + this.log.bytesToBorder(address)
-    let slotEnd = end
-    while (slotEnd - start < needed && slotEnd < slotEndMax && bytes[slotEnd] === 0) slotEnd++
-    if (slotEnd - start < needed) return false
-    const keyBytes = keyEnd - keyStart
-    const newKeyStart = start + (needed - keyBytes - valueBytes)
-    if (newKeyStart !== keyStart) bytes.copyWithin(newKeyStart, keyStart, keyEnd)
-    encodeRecordHeader(bytes, start, keyBytes, valueBytes)
-    copyRange(bytes, newKeyStart + keyBytes, valueSource, valueStart, valueEnd)
-    bytes.fill(0, start + needed, Math.max(slotEnd, start + needed))
-    return true
+    return overwriteRecord(bytes, this.cursor, slotEndMax, valueSource, valueStart, valueEnd)
   }
 
   /** Makes padding of the record under the cursor: it is neither written out as a record nor met again. */

@@ -1,47 +1,49 @@
 // After a merge: every place that pointed into an input points into the output. In slices, because a merge may
 // move millions of records and writers must not wait for it.
+//
+//   index      each moved record that it still points to; what is displaced meanwhile may keep an old place
+//   displaced  compared, while the inputs can still be read: none of them has an old place afterwards
+//   known      the few that are left, found by one more reading, if there are any at all
 
+import { assert } from "../base/assert.ts"
 import type { Clock } from "../io/clock.ts"
 import { addressOf, isTombstonePlace, tombstonePlace } from "../runs/address.ts"
 import type { CollisionTable } from "../runs/collision-table.ts"
 import type { HashIndex } from "../runs/hash-index.ts"
-import { RELOCATION_DROPPED, type Relocations } from "../runs/merge-runs.ts"
+import { MOVED_RECORDS_MAX, movedRecords, RELOCATION_DROPPED, type Relocations } from "../runs/relocations.ts"
 import type { OpenRun, RunSet } from "../runs/run-set.ts"
-
-/** Records moved in one turn of the event loop: about 0.3 ms. */
-const SLICE_RECORDS = 1024
-/** Displaced records moved in one turn: about 1 ms. */
-const SLICE_COLLISIONS = 512
 
 export interface MovedParts {
   readonly index: HashIndex
   readonly collisions: CollisionTable
   readonly runs: RunSet
   readonly clock: Clock
+  /** Resolves when everything that is displaced now has been compared. */
+  readonly settled: () => Promise<void>
   /** Called for each tombstone that leaves the index. */
   readonly tombstoneLeft: () => void
 }
 
 /** Moves what still points to the inputs; what was overwritten meanwhile stays as it is. */
 export async function moveIndex(
-  { index, collisions, runs, clock, tombstoneLeft }: MovedParts,
+  { index, collisions, runs, clock, settled, tombstoneLeft }: MovedParts,
   inputs: readonly OpenRun[],
   output: OpenRun,
   relocations: Relocations,
 ): Promise<void> {
-  const { count, h1, h2, tombstone, input, inputOffset, outputOffset } = relocations
   const addresses = sourceAddresses(runs, inputs, output, relocations)
   const target = runs.addressesOf(output)
-  const places = new Float64Array(SLICE_RECORDS)
-  for (let start = 0; start < count; start += SLICE_RECORDS) {
-    const end = Math.min(start + SLICE_RECORDS, count)
-    // Fetches the buckets of the slice, so that the processor waits for all of them at once.
-    index.getBatch(h1.subarray(start, end), h2.subarray(start, end), places, end - start)
-    for (let i = start; i < end; i++) {
-      const address = addresses[input[i]!]!(inputOffset[i]!)
+  const places = new Float64Array(MOVED_RECORDS_MAX)
+  // A page, which takes about 0.3 ms, in each turn of the event loop.
+  for await (const moved of movedRecords(inputs, output, relocations)) {
+    const { count, input, h1, h2, tombstone, inputOffset, outputOffset } = moved
+    // Fetches the buckets of the page, so that the processor waits for all of them at once.
+    index.getBatch(h1, h2, places, count)
+    for (let i = 0; i < count; i++) {
+      const address = addresses[input]!(inputOffset[i]!)
       const from = tombstone[i] === 0 ? address : tombstonePlace(address)
       // Overwritten meanwhile.
-      if (places[i - start] !== from) continue
+      if (places[i] !== from) continue
       if (outputOffset[i] === RELOCATION_DROPPED) {
         if (index.remove(h1[i]!, h2[i]!, from)) tombstoneLeft()
         continue
@@ -51,7 +53,8 @@ export async function moveIndex(
     }
     await clock.nextTurn()
   }
-  if (!collisions.isEmpty) await moveCollisions({ collisions, runs, clock }, inputs, output, relocations)
+  await settled()
+  if (collisions.knownCount > 0) await moveKnown({ collisions, runs }, inputs, output, relocations)
 }
 
 /** For each input the address of a byte of it. One that kept its layout has handed its addresses to the output. */
@@ -69,58 +72,38 @@ function sourceAddresses(
 }
 
 /**
- * By the places that the table knows: DISPLACED_MAX and a few, each found by bisection among the relocations, which are
- * in the order of the inputs' bytes. What is displaced while this goes on comes from the index, which was moved before.
+ * Keys that share their hash with another: a few, or none. Whose key becomes known from now on is not in an input: the
+ * index, where its place comes from, was moved before.
  */
-async function moveCollisions(
-  { collisions, runs, clock }: Pick<MovedParts, "collisions" | "runs" | "clock">,
+async function moveKnown(
+  { collisions, runs }: Pick<MovedParts, "collisions" | "runs">,
   inputs: readonly OpenRun[],
   output: OpenRun,
   relocations: Relocations,
 ): Promise<void> {
-  const { keptOffsets, outputOffset } = relocations
+  const addresses = sourceAddresses(runs, inputs, output, relocations)
   const target = runs.addressesOf(output)
-  const newPlace = (place: number): number | undefined => {
-    const found = runs.byAddress(addressOf(place))
-    if (found === undefined) return undefined
-    const { run, offset } = found
-    if (run === output) {
-      // Of an input that has kept its layout: it stays where it is, unless it is a tombstone that was dropped.
-      const input = keptOffsets.findIndex(
-        (kept, i) => kept >= 0 && offset >= kept && offset < kept + inputs[i]!.figures.recordsBytes,
-      )
-      const isDropped = input >= 0 && indexOf(relocations, input, offset - keptOffsets[input]!) >= 0
-      return isDropped ? -1 : undefined
+  const wanted = new Set(collisions.places().map(addressOf))
+  /** By address: where the record went, RELOCATION_DROPPED for a tombstone that is gone. */
+  const found = new Map<number, number>()
+  for await (const { count, input, inputOffset, outputOffset } of movedRecords(inputs, output, relocations)) {
+    for (let i = 0; i < count; i++) {
+      const address = addresses[input]!(inputOffset[i]!)
+      if (wanted.has(address)) found.set(address, outputOffset[i]!)
     }
-    const input = inputs.indexOf(run)
-    if (input < 0) return undefined
-    const at = indexOf(relocations, input, offset)
-    // What no relocation names was found overwritten by the merge.
-    if (at < 0 || outputOffset[at] === RELOCATION_DROPPED) return -1
-    const to = target.at(outputOffset[at]!)
+  }
+  collisions.relocateKnown((place) => {
+    const address = addressOf(place)
+    const outputOffset = found.get(address)
+    if (outputOffset === undefined) {
+      const run = runs.runAt(address)
+      if (run === undefined || !inputs.includes(run)) return undefined
+      // What was not moved was found overwritten by the merge.
+      assert(wanted.has(address), "no key becomes known in a run that was merged")
+      return RELOCATION_DROPPED
+    }
+    if (outputOffset === RELOCATION_DROPPED) return RELOCATION_DROPPED
+    const to = target.at(outputOffset)
     return isTombstonePlace(place) ? tombstonePlace(to) : to
-  }
-  for (let next = 0; ; ) {
-    next = collisions.relocateDisplaced(next, SLICE_COLLISIONS, newPlace)
-    if (next < 0) break
-    await clock.nextTurn()
-  }
-  collisions.relocateKnown(newPlace)
-}
-
-/** The relocation of the record at an offset of an input, or -1. They come oldest input first, in file order. */
-function indexOf(relocations: Relocations, input: number, offset: number): number {
-  let low = 0
-  let high = relocations.count
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    const isBefore =
-      relocations.input[middle]! > input ||
-      (relocations.input[middle] === input && relocations.inputOffset[middle]! < offset)
-    if (isBefore) low = middle + 1
-    else high = middle
-  }
-  const isFound =
-    low < relocations.count && relocations.input[low] === input && relocations.inputOffset[low] === offset
-  return isFound ? low : -1
+  })
 }

@@ -90,6 +90,26 @@ describe("block cache", () => {
     expect(cache.statistics().bytesUsed).toBe(RUN_BLOCK_BYTES)
   })
 
+  test("what an owner gives up makes room: until that is used nothing else goes, and nothing of it is found", () => {
+    const slots = 9_000
+    const cache = new BlockCache(slots * RUN_BLOCK_BYTES)
+    for (let block = 0; block < slots; block++) insert(cache, 1 + (block % 4), block)
+    expect(cache.spareBlocks).toBe(0)
+    let steps = 0
+    for (let from = 0; from >= 0; from = cache.forget(2, from)) steps++
+    expect(steps).toBeGreaterThan(1)
+    expect(cache.spareBlocks).toBe(slots / 4)
+    expect(cache.statistics().bytesUsed).toBe((slots / 4) * 3 * RUN_BLOCK_BYTES)
+    const heldOf = (owner: number): number =>
+      Array.from({ length: slots }, (_, block) => block).filter((block) => holds(cache, owner, block)).length
+    expect([1, 2, 3, 4].map(heldOf)).toEqual([slots / 4, 0, slots / 4, slots / 4])
+    for (let block = 0; block < slots / 4; block++) insert(cache, 5, block)
+    expect([cache.spareBlocks, cache.statistics().evictionCount]).toEqual([0, 0])
+    expect([1, 2, 3, 4, 5].map(heldOf)).toEqual([slots / 4, 0, slots / 4, slots / 4, slots / 4])
+    insert(cache, 5, slots)
+    expect(cache.statistics().evictionCount).toBe(1)
+  })
+
   test("owners are never the same", () => {
     const cache = new BlockCache(0)
     expect(cache.newOwner()).not.toBe(cache.newOwner())

@@ -9,10 +9,11 @@
 // bit, so blocks that are read once go before those that are read again.
 //
 // An owner is one opening of one run. Its number never comes again, so a block of a run that was closed is never
-// found, and the hand takes its slot in time. Nothing is allocated per look-up or insert. Besides the slab a block
-// costs 13 bytes and its bucket, 4 to 8.
+// found, and the hand takes its slot in time, unless `forget` has freed it before. Nothing is allocated per look-up or insert. Besides the slab a block
+// costs 13 bytes and its bucket, 4 to 8, and the directory of its records.
 
 import { EngineError } from "../base/error.ts"
+import { BlockDirectory } from "./block-directory.ts"
 import { RUN_BLOCK_BYTES } from "./run-format.ts"
 
 /** What an engine takes that is given no cache to share. */
@@ -20,7 +21,12 @@ export const BLOCK_CACHE_BYTES_DEFAULT = 8 * 1024 * 1024
 /** The slab is one buffer: no longer than a buffer may be. */
 export const BLOCK_CACHE_BYTES_MAX = 2 ** 32
 
+/** Slots looked at by one call of `forget`. */
+const FORGET_SLOTS = 8192
+
 const NONE = -1
+/** Numbers of owners start at 1. */
+const NOBODY = 0
 const U32_SPAN = 2 ** 32
 /** Knuth's multiplier for hashing by multiplication. */
 const GOLDEN = 0x9e3779b1
@@ -37,6 +43,8 @@ export interface BlockCacheStatistics {
 
 /** One thread has it; any number of engines on that thread may share it. It needs no closing. */
 export class BlockCache {
+  /** What is known of the records in each slot; a slot is `find(…) / RUN_BLOCK_BYTES`. */
+  readonly directory: BlockDirectory
   readonly #slab: Buffer
   readonly #slotCount: number
   readonly #owner: Uint32Array
@@ -47,6 +55,9 @@ export class BlockCache {
   readonly #buckets: Int32Array
   readonly #bucketShift: number
   #usedCount = 0
+  /** Slots below `#usedCount` that hold nothing, chained by `#next`; their owner is NOBODY. */
+  #firstFree = NONE
+  #freeCount = 0
   #hand = 0
   #lastOwner = 0
   #hitCount = 0
@@ -67,6 +78,7 @@ export class BlockCache {
     const slots = Math.floor(bytesMax / RUN_BLOCK_BYTES)
     const bucketBits = Math.max(1, Math.ceil(Math.log2(slots + 1)))
     this.#slotCount = slots
+    this.directory = new BlockDirectory(slots)
     this.#slab = Buffer.from(new ArrayBuffer(slots * RUN_BLOCK_BYTES))
     this.#owner = new Uint32Array(slots)
     this.#block = new Uint32Array(slots)
@@ -121,14 +133,37 @@ export class BlockCache {
     this.#owner[slot] = owner
     this.#block[slot] = block
     this.#isReferenced[slot] = 0
+    this.directory.forget(slot)
     const bucket = this.#bucketOf(owner, block)
     this.#next[slot] = this.#buckets[bucket]!
     this.#buckets[bucket] = slot
   }
 
+  /** How many blocks can be kept before one is evicted. */
+  get spareBlocks(): number {
+    return this.#slotCount - this.#usedCount + this.#freeCount
+  }
+
+  /**
+   * Frees the slots of an owner that is not read any more, in steps, so that what is kept next evicts nothing. The
+   * first step is from slot 0; returns where the next one goes on, -1 when there is none.
+   */
+  forget(owner: number, from: number): number {
+    const end = Math.min(from + FORGET_SLOTS, this.#usedCount)
+    for (let slot = from; slot < end; slot++) {
+      if (this.#owner[slot] !== owner) continue
+      this.#unlink(slot)
+      this.#owner[slot] = NOBODY
+      this.#next[slot] = this.#firstFree
+      this.#firstFree = slot
+      this.#freeCount++
+    }
+    return end < this.#usedCount ? end : NONE
+  }
+
   statistics(): BlockCacheStatistics {
     return {
-      bytesUsed: this.#usedCount * RUN_BLOCK_BYTES,
+      bytesUsed: (this.#usedCount - this.#freeCount) * RUN_BLOCK_BYTES,
       bytesMax: this.#slotCount * RUN_BLOCK_BYTES,
       hitCount: this.#hitCount,
       missCount: this.#missCount,
@@ -150,6 +185,12 @@ export class BlockCache {
   }
 
   #freeSlot(): number {
+    const free = this.#firstFree
+    if (free !== NONE) {
+      this.#firstFree = this.#next[free]!
+      this.#freeCount--
+      return free
+    }
     if (this.#usedCount < this.#slotCount) return this.#usedCount++
     for (;;) {
       const slot = this.#hand

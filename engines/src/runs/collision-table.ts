@@ -15,8 +15,8 @@
 
 import { DisplacedRecords } from "./displaced-records.ts"
 
-/** Above this many, writers wait until records on disk have been compared. */
-export const DISPLACED_MAX = 16_384
+/** Above this many, 30 bytes each, writers wait until records on disk have been compared. */
+export const DISPLACED_MAX = 65_536
 
 interface Known {
   readonly h1: number
@@ -41,6 +41,10 @@ export class CollisionTable {
   /** Of the newest entry ever made. */
   get lastSequence(): number {
     return this.#sequence
+  }
+
+  get knownCount(): number {
+    return this.#known.size
   }
 
   get displacedCount(): number {
@@ -106,22 +110,7 @@ export class CollisionTable {
     }
   }
 
-  /**
-   * Follows a merge, in slices: displaced records for which `target` gives a place move there; -1 says that the record
-   * is gone. Visits `count` of them from the one with `sequence` on, and returns where to go on, -1 at the end; 0 starts.
-   */
-  relocateDisplaced(sequence: number, count: number, target: (place: number) => number | undefined): number {
-    let at = this.#displaced.oldestFrom(sequence)
-    for (let visited = 0; at >= 0 && visited < count; visited++) {
-      const place = target(this.#displaced.place(at))
-      if (place === -1) this.#displaced.forget(at)
-      else if (place !== undefined) this.#displaced.move(at, place)
-      at = this.#displaced.oldestFrom(at + 1)
-    }
-    return at
-  }
-
-  /** The same for known keys, of which there are a few. Called last: displaced records may have become known. */
+  /** Follows a merge: known keys for which `target` gives a place move there; -1 says that the record is gone. */
   relocateKnown(target: (place: number) => number | undefined): void {
     for (const [name, known] of this.#known) {
       const place = target(known.place)

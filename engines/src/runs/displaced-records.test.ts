@@ -46,10 +46,6 @@ describe("displaced records", () => {
         }
         const some = list[next(Math.max(1, list.length))]
         if (some === undefined) continue
-        if (next(5) === 0) {
-          some.place = next(2 ** 31)
-          records.move(some.sequence, some.place)
-        }
         if (step % 50 > 0) continue
         const above = next(2) * some.sequence
         const wanted = list

@@ -70,10 +70,6 @@ export class DisplacedRecords {
     return this.#place[this.#slotOf(sequence)]!
   }
 
-  move(sequence: number, place: number): void {
-    this.#place[this.#slotOf(sequence)] = place
-  }
-
   /** Places of the records with this hash whose sequence is above `above`, newest first. */
   withHash(h1: number, h2: number, above: number): readonly number[] {
     let places: number[] | undefined

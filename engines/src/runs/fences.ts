@@ -146,6 +146,11 @@ export class Fences {
     return i + 1 < this.#offsets.length ? this.#offsets[i + 1]! : this.#recordsBytes
   }
 
+  /** The one data block that may hold the key with which data block `i` of `other` starts. */
+  findFence(other: Fences, i: number): number {
+    return this.find(other.#keys, other.#starts[i]!, other.#starts[i + 1]!)
+  }
+
   /** The one data block that may hold the key `source[start, end)`; there is one block or more. */
   find(source: Uint8Array, start: number, end: number): number {
     const count = this.#offsets.length

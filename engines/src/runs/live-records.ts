@@ -1,27 +1,32 @@
 // Which records of several runs are live among them: the newest of each key.
 //
-// Hashes alone propose (one pass over the hash sections), keys decide: every pair of records with equal hashes is
+// Hashes alone propose (passes over the hash sections), keys decide: every pair of records with equal hashes is
 // compared by its keys before one of them is dropped. Keys are compared in passes over the records in which the
 // keys of newest records are kept, up to KEY_ARENA_BYTES at a time; nearly always one pass is enough. Hashes that
 // turn out to be shared by different keys are settled one by one at the end: among ten million keys a fifth of
 // such a pair is expected.
 //
-// Memory: 12 bytes a listed record, 16 when records overwrite each other, and the arena.
+// Memory: 1 byte a listed record, 5 when records overwrite each other; besides a table of at most SLICE_RECORDS_MAX
+// hashes (64 MiB) while hashes propose, then the arena. More hashes are gone through slice by slice, by their first
+// bits: each slice is one more reading of the hash sections.
 //
 // An ordinal numbers all listed records: runs newest first, within a run in file order.
 
-import { copyRange, equalBytes } from "../base/bytes.ts"
+import { assert } from "../base/assert.ts"
 import { decodeRecord, RecordCursor } from "../base/record.ts"
+import { KeyArena } from "./key-arena.ts"
 import { OrdinalTable } from "./ordinal-table.ts"
 import type { RunFile } from "./run-file.ts"
 
 /** Keys kept in one pass. */
 const KEY_ARENA_BYTES = 32 * 1024 * 1024
+/** Records whose hashes are kept in one pass, as far as hashes are spread evenly: 15 bytes each. */
+const SLICE_RECORDS_MAX = 4 * 1024 * 1024
 
-const KEY_LENGTH_BYTES = 2
 const H2_SPAN = 2 ** 16
+const U32_SPAN = 2 ** 32
 
-/** What is known of a record. All but OVERWRITTEN are live in the end; PROPOSED and NEWEST only exist on the way. */
+/** What is known of a record. All but OVERWRITTEN are live in the end. */
 const ALONE = 0
 /** Others with its hash are older; their keys have not been compared with its own yet. */
 const NEWEST = 1
@@ -29,6 +34,8 @@ const NEWEST = 1
 const PROPOSED = 2
 const OVERWRITTEN = 3
 const COMPARED = 4
+/** Its key is kept in this pass, for older ones to be compared with. */
+const KEPT = 5
 
 /** The live ones of the listed records of `runs`. */
 export class LiveRecords {
@@ -36,15 +43,22 @@ export class LiveRecords {
   /** Ordinal of the first record of each run. */
   readonly #firstOrdinal: number[] = []
   readonly #states: Uint8Array
+  /** Of a PROPOSED record the ordinal of the newest with its hash, of a KEPT one where its key is. */
+  #links = new Uint32Array(0)
   /** Hashes to be settled by keys alone. */
   readonly #shared = new Set<number>()
   #newestCount = 0
 
-  /** @param runs newest first; they stay the caller's. @throws (rejects) EngineError `DATA_LOSS`, `STORAGE_FAILED` */
-  static async find(runs: readonly RunFile[]): Promise<LiveRecords> {
+  /**
+   * @param runs newest first; they stay the caller's
+   * @param sliceRecordsMax for tests
+   * @throws (rejects) EngineError `DATA_LOSS`, `STORAGE_FAILED`
+   */
+  static async find(runs: readonly RunFile[], sliceRecordsMax = SLICE_RECORDS_MAX): Promise<LiveRecords> {
     const live = new LiveRecords(runs)
-    const table = await live.#propose()
-    await live.#compare(table)
+    await live.#propose(Math.max(1, Math.ceil(live.#states.length / sliceRecordsMax)))
+    await live.#compare()
+    live.#links = new Uint32Array(0)
     await live.#settleShared()
     return live
   }
@@ -56,6 +70,7 @@ export class LiveRecords {
       this.#firstOrdinal.push(count)
       count += run.figures.recordCount
     }
+    assert(count < U32_SPAN, "ordinals have 32 bits")
     this.#states = new Uint8Array(count)
   }
 
@@ -64,26 +79,47 @@ export class LiveRecords {
     return this.#states[this.#firstOrdinal[run]! + index] !== OVERWRITTEN
   }
 
-  /** How many records are live. */
-  count(): number {
-    let overwritten = 0
-    for (const state of this.#states) if (state === OVERWRITTEN) overwritten++
-    return this.#states.length - overwritten
+  /** A bit for each listed record of run `run`, in file order, lowest first: set when it is live. */
+  bits(run: number): Uint8Array {
+    const { recordCount } = this.#runs[run]!.figures
+    const bits = new Uint8Array(Math.ceil(recordCount / 8))
+    for (let i = 0; i < recordCount; i++) if (this.isLive(run, i)) bits[i >>> 3]! |= 1 << (i & 7)
+    return bits
   }
 
   /** The newest record of each hash; the others are proposed to be overwritten. */
-  async #propose(): Promise<OrdinalTable> {
-    const table = new OrdinalTable(this.#states.length)
+  async #propose(sliceCount: number): Promise<void> {
+    const counts = await this.#sliceCounts(sliceCount)
+    for (const [slice, count] of counts.entries()) await this.#proposeSlice(slice, sliceCount, count)
+  }
+
+  /** Records in each slice. */
+  async #sliceCounts(sliceCount: number): Promise<Uint32Array> {
+    const counts = new Uint32Array(sliceCount)
+    if (sliceCount === 1) return counts.fill(this.#states.length)
+    for (const file of this.#runs) {
+      for await (const { h1, count } of file.hashes()) {
+        for (let i = 0; i < count; i++) counts[sliceOf(h1[i]!, sliceCount)]!++
+      }
+    }
+    return counts
+  }
+
+  async #proposeSlice(slice: number, sliceCount: number, recordCount: number): Promise<void> {
+    const table = new OrdinalTable(recordCount)
     for (const [run, file] of this.#runs.entries()) {
       const first = this.#firstOrdinal[run]!
-      for await (const page of file.hashes()) {
-        for (let i = 0; i < page.count; i++) {
-          const ordinal = first + page.first + i
-          const newer = table.insertIfAbsent(page.h1[i]!, page.h2[i]!, ordinal)
+      for await (const { first: firstOfPage, count, h1, h2 } of file.hashes()) {
+        for (let i = 0; i < count; i++) {
+          if (sliceCount > 1 && sliceOf(h1[i]!, sliceCount) !== slice) continue
+          const ordinal = first + firstOfPage + i
+          const newer = table.insertIfAbsent(h1[i]!, h2[i]!, ordinal)
           if (newer < 0) continue
           this.#states[ordinal] = PROPOSED
+          if (this.#links.length === 0) this.#links = new Uint32Array(this.#states.length)
+          this.#links[ordinal] = newer
           // Within one run the later record is the newer one: the order of ordinals does not tell it.
-          if (newer >= first) this.#shared.add(page.h1[i]! * H2_SPAN + page.h2[i]!)
+          if (newer >= first) this.#shared.add(h1[i]! * H2_SPAN + h2[i]!)
           if (this.#states[newer] === ALONE) {
             this.#states[newer] = NEWEST
             this.#newestCount++
@@ -91,27 +127,32 @@ export class LiveRecords {
         }
       }
     }
-    return table
   }
 
-  async #compare(table: OrdinalTable): Promise<void> {
+  async #compare(): Promise<void> {
     if (this.#newestCount === 0) return
+    const states = this.#states
+    const links = this.#links
     const recordsBytes = this.#runs.reduce((bytes, run) => bytes + run.figures.recordsBytes, 0)
-    const arena = new KeyArena(this.#states.length, Math.min(recordsBytes, KEY_ARENA_BYTES))
+    const arena = new KeyArena(Math.min(recordsBytes, KEY_ARENA_BYTES))
     while (this.#newestCount > 0) {
       arena.clear()
       await this.#forEach((bytes, cursor, ordinal, h1, h2) => {
-        const state = this.#states[ordinal]
+        const state = states[ordinal]
         if (state === NEWEST) {
-          if (!arena.add(ordinal, bytes, cursor)) return
-          this.#states[ordinal] = COMPARED
+          const place = arena.add(bytes, cursor)
+          if (place < 0) return
+          links[ordinal] = place
+          states[ordinal] = KEPT
           this.#newestCount--
         } else if (state === PROPOSED) {
-          const equal = arena.compare(table.get(h1, h2), bytes, cursor)
-          if (equal === true) this.#states[ordinal] = OVERWRITTEN
-          else if (equal === false) this.#shared.add(h1 * H2_SPAN + h2)
+          const newest = links[ordinal]!
+          if (states[newest] !== KEPT) return
+          if (arena.holds(links[newest]!, bytes, cursor)) states[ordinal] = OVERWRITTEN
+          else this.#shared.add(h1 * H2_SPAN + h2)
         }
       })
+      for (let i = 0; i < states.length; i++) if (states[i] === KEPT) states[i] = COMPARED
     }
   }
 
@@ -156,43 +197,6 @@ export class LiveRecords {
   }
 }
 
-/** Keys of some records: each u16 length and its bytes, one behind the other. */
-class KeyArena {
-  readonly #bytes: Uint8Array
-  readonly #view: DataView
-  #used = 0
-  /** By ordinal: where the key lies, plus 1; 0: not here. */
-  readonly #places: Uint32Array
-
-  /** @param bytes its room; as many as the records have are enough for all their keys */
-  constructor(ordinals: number, bytes: number) {
-    this.#bytes = new Uint8Array(bytes)
-    this.#view = new DataView(this.#bytes.buffer)
-    this.#places = new Uint32Array(ordinals)
-  }
-
-  clear(): void {
-    this.#used = 0
-    this.#places.fill(0)
-  }
-
-  /** Keeps the key of a record; false when there is no room for it. */
-  add(ordinal: number, bytes: Uint8Array, cursor: RecordCursor): boolean {
-    const keyBytes = cursor.keyEnd - cursor.keyStart
-    if (this.#used + KEY_LENGTH_BYTES + keyBytes > this.#bytes.length) return false
-    this.#places[ordinal] = this.#used + 1
-    this.#view.setUint16(this.#used, keyBytes)
-    copyRange(this.#bytes, this.#used + KEY_LENGTH_BYTES, bytes, cursor.keyStart, cursor.keyEnd)
-    this.#used += KEY_LENGTH_BYTES + keyBytes
-    return true
-  }
-
-  /** Whether the record's key equals the one kept for `ordinal`; undefined when that one is not here. */
-  compare(ordinal: number, bytes: Uint8Array, cursor: RecordCursor): boolean | undefined {
-    const place = this.#places[ordinal]!
-    if (place === 0) return undefined
-    const keyBytes = cursor.keyEnd - cursor.keyStart
-    if (this.#view.getUint16(place - 1) !== keyBytes) return false
-    return equalBytes(this.#bytes, place - 1 + KEY_LENGTH_BYTES, bytes, cursor.keyStart, keyBytes)
-  }
+function sliceOf(h1: number, sliceCount: number): number {
+  return Math.floor((h1 / U32_SPAN) * sliceCount)
 }

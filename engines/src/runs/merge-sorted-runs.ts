@@ -6,8 +6,9 @@
 
 import { compareRanges } from "../base/bytes.ts"
 import { defineBackgroundJob, type JobContext } from "../io/executor.ts"
-import type { MergeInput, MergeOutput, Relocations } from "./merge-runs.ts"
+import type { MergeInput, MergeOutput } from "./merge-runs.ts"
 import { RecordStream } from "./record-stream.ts"
+import type { Relocations } from "./relocations.ts"
 import { RunFile } from "./run-file.ts"
 import { runDamage } from "./run-format.ts"
 import { type SortedRunShape, SortedRunWriter } from "./sorted-run-writer.ts"
@@ -52,7 +53,7 @@ async function writeMerged(
     }
     for (let stream = heap.first; stream !== undefined; stream = heap.first) {
       if (!dropsTombstones || !stream.cursor.isTombstone) {
-        const pending = writer.add(stream.bytes, stream.cursor)
+        const pending = writer.add(stream, stream.cursor)
         if (pending !== undefined) await pending
       }
       const older = heap.dropOlder()
@@ -68,7 +69,7 @@ async function writeMerged(
 }
 
 /** Streams by their present keys, of equal keys the newest run's first. */
-class StreamHeap {
+export class StreamHeap {
   readonly #streams: RecordStream[] = []
   /** Of each stream in `#streams`: 0 for the newest run. */
   readonly #ages: number[] = []
@@ -177,14 +178,6 @@ class StreamHeap {
 
 /** Nothing refers to records of sorted runs: nobody has to hear where they went. */
 function noRelocations(inputCount: number): Relocations {
-  return {
-    count: 0,
-    h1: new Uint32Array(0),
-    h2: new Uint16Array(0),
-    tombstone: new Uint8Array(0),
-    input: new Uint16Array(0),
-    inputOffset: new Float64Array(0),
-    outputOffset: new Float64Array(0),
-    keptOffsets: Array.from({ length: inputCount }, () => -1),
-  }
+  const keptOffsets = Array.from({ length: inputCount }, () => -1)
+  return { live: keptOffsets.map(() => new Uint8Array(0)), keptOffsets, dropsTombstones: false }
 }

@@ -15,9 +15,10 @@ import type { Executor } from "../io/executor.ts"
 import type { Random } from "../io/random.ts"
 import { type MergePolicy, planMerge } from "./merge-policy.ts"
 import { MergePressure } from "./merge-pressure.ts"
-import type { MergeInput, MergeOutput, Relocations } from "./merge-runs.ts"
-import { newRunOrigin } from "./new-run-origin.ts"
+import type { MergeInput, MergeOutput } from "./merge-runs.ts"
+import { newRun } from "./new-run.ts"
 import type { OpenRun } from "./open-run.ts"
+import type { Relocations } from "./relocations.ts"
 import type { RunDirectory } from "./run-directory.ts"
 import type { RunSet } from "./run-set.ts"
 
@@ -56,6 +57,8 @@ export class Merger {
   #loop: Promise<void> | undefined
   #isClosed = false
   #addedCount = 0
+  /** An input of the next merge that is on its way. */
+  #awaited: OpenRun | undefined
   #mergeCount = 0
   #bytesMerged = 0
 
@@ -121,22 +124,38 @@ export class Merger {
     }
   }
 
-  /** False when no merge is due. */
+  /** Merges read files: one whose inputs are still on their way waits, and holds no writer up meanwhile. */
+  #mergeWhenLocal(run: OpenRun): void {
+    this.pressure.failing(true)
+    if (this.#awaited === run) return
+    this.#awaited = run
+    void run.local().then(() => {
+      if (this.#awaited === run) this.#awaited = undefined
+      this.#start()
+    })
+  }
+
+  /** False when no merge is due, or the inputs of the next one are not here yet. */
   async #mergeOnce(): Promise<boolean> {
-    const { runs, directory, random, hashSeed, merging } = this.#parts
+    const { runs, directory, merging } = this.#parts
     const candidates = runs.newestFirst.map((open) => ({ ...open.figures, open }))
     const plan = planMerge(candidates, merging.policy)
     if (plan === undefined) return false
     const inputs = plan.inputs.map((candidate) => candidate.open)
+    const absent = inputs.find(({ isLocal }) => !isLocal)
+    if (absent !== undefined) {
+      this.#mergeWhenLocal(absent)
+      return false
+    }
     for (const input of inputs) input.retain()
     try {
-      const origin = newRunOrigin(directory, random, { level: plan.outputLevel, version: runs.version })
+      const { origin, path } = newRun(this.#parts, plan.outputLevel)
       const keptInputs = [...inputs.keys()].filter((i) => this.#parts.keepsAddresses(inputs[i]!))
       const { figures, relocations } = await merging.merge(this.#executor, {
         inputs: inputs.map((run) => run.path),
         keptInputs,
-        output: { ...origin, hashSeed },
-        outputPath: directory.pathFor(origin),
+        output: origin,
+        outputPath: path,
         dropsTombstones: plan.dropsTombstones,
       })
       const output = await directory.adopt(figures)

@@ -6,9 +6,12 @@
 // push out what is read again and again.
 
 import { assert } from "../base/assert.ts"
-import { copyRange } from "../base/bytes.ts"
+import { copyBytes, copyRange } from "../base/bytes.ts"
 import { decodeRecord, peekRecordBytes, RECORD_HEADER_BYTES_MAX, RecordCursor } from "../base/record.ts"
+import type { Arrival } from "./arrival.ts"
 import { BlockCache } from "./block-cache.ts"
+import type { BlockDirectory } from "./block-directory.ts"
+import { BlockLook, BlockReads } from "./block-reads.ts"
 import type { HashPage } from "./hash-page.ts"
 import { ReadLane } from "./read-lane.ts"
 import type { RunFigures } from "./run.ts"
@@ -22,41 +25,58 @@ const CACHED_RECORD_BLOCKS_MAX = 16
 /** Where `cachedRecord` puts the blocks of a record together: used and left within one turn. */
 const assembly = Buffer.allocUnsafeSlow(CACHED_RECORD_BLOCKS_MAX * RUN_BLOCK_BYTES)
 
-/** A record as it lies in `bytes`. Both are shared with other readers: copy what is kept, change nothing. */
+/** A record as it lies in `bytes`. */
 export interface RunRecord {
-  readonly bytes: Uint8Array
+  readonly bytes: Buffer
   /** Offsets into `bytes`. */
   readonly cursor: RecordCursor
 }
 
-/** All reads reject with EngineError `DATA_LOSS` or `STORAGE_FAILED`, and keep the run open until they are done. */
+/** Looks at the record that `cursor` shows in `bytes`. */
+export type RecordLook<Result> = (bytes: Buffer, cursor: RecordCursor) => Result | Promise<Result>
+
+/**
+ * All reads reject with EngineError `DATA_LOSS` or `STORAGE_FAILED`, of a run that is not local also with
+ * `REPOSITORY_FAILED`, and keep the run open until they are done.
+ */
 export class OpenRun {
   readonly #file: RunFile
   readonly #onUnheld: (run: OpenRun) => void
   readonly #cache: BlockCache
   readonly #lane: ReadLane
   readonly #owner: number
+  readonly #arrival: Arrival | undefined
   #holds = 1
-  /** Blocks that are being read: readers of one block share one read of the disk. */
-  readonly #reads = new Map<number, Promise<Uint8Array>>()
+  readonly #reads: BlockReads
 
   /**
    * The caller is the first holder.
    * @param onUnheld called once, when the last hold is given up; closes `file`
    * @param cache by default nothing is kept
    * @param lane of the partition
+   * @param arrival of a run whose file is not whole here
    */
   constructor(
     file: RunFile,
     onUnheld: (run: OpenRun) => void,
     cache: BlockCache = new BlockCache(0),
     lane: ReadLane = new ReadLane(),
+    arrival?: Arrival,
   ) {
     this.#file = file
+    this.#arrival = arrival
     this.#lane = lane
     this.#onUnheld = onUnheld
     this.#cache = cache
     this.#owner = cache.newOwner()
+    this.#reads = new BlockReads({
+      file,
+      cache,
+      owner: this.#owner,
+      lane,
+      retain: () => this.retain(),
+      release: () => this.release(),
+    })
   }
 
   get figures(): RunFigures {
@@ -68,9 +88,37 @@ export class OpenRun {
     return this.#file.sortedIndex
   }
 
-  /** Absolute. */
+  /** Absolute. Nothing is there as long as the run is not local. */
   get path(): string {
     return this.#file.path
+  }
+
+  /** Whether all of it is on this disk, for who reads the file itself. Reads need not ask. */
+  get isLocal(): boolean {
+    return this.#arrival === undefined || this.#arrival.isWhole
+  }
+
+  /** Resolves when the run is local; never when it is closed before. */
+  async local(): Promise<void> {
+    await this.#arrival?.whole()
+  }
+
+  /**
+   * Resolves when the run is local.
+   * @throws (rejects) EngineError `DATA_LOSS`, `REPOSITORY_FAILED`, `STORAGE_FULL`, `STORAGE_FAILED`, `ENGINE_CLOSED`
+   */
+  async becomeLocal(): Promise<void> {
+    await this.#arrival?.complete()
+  }
+
+  /** How much of the file is on this disk. */
+  get bytesLocal(): number {
+    return this.#arrival?.bytesLocal ?? this.figures.bytes
+  }
+
+  /** How much of the file cannot be had: it is damaged where it comes from. */
+  get bytesDamaged(): number {
+    return this.#arrival?.bytesDamaged ?? 0
   }
 
   /** Seed of the hashes in the run. */
@@ -103,41 +151,82 @@ export class OpenRun {
     return this.#cache.find(this.#owner, block)
   }
 
+  /** Whether the cache has a block; no read, and not counted as one. */
+  isCached(block: number): boolean {
+    return this.#cache.peek(this.#owner, block) >= 0
+  }
+
+  /** How many blocks the cache can take without giving up others. */
+  get spareBlocks(): number {
+    return this.#cache.spareBlocks
+  }
+
+  /** Gives the cache a block that `readBlocks` has read to `source[start, end)`. */
+  keepBlock(block: number, source: Uint8Array, start: number, end: number): void {
+    this.#cache.insert(this.#owner, block, source, start, end)
+  }
+
+  /** Has the cache give up the blocks of this run, which is not read any more; in steps, see `BlockCache.forget`. */
+  forgetBlocks(from: number): number {
+    return this.#cache.forget(this.#owner, from)
+  }
+
+  /** What is known of the records in cached blocks. */
+  get cachedDirectory(): BlockDirectory {
+    return this.#cache.directory
+  }
+
   /** Where cached blocks lie. */
   get cachedBytes(): Buffer {
     return this.#cache.bytes
   }
 
   /**
-   * The checked bytes of a block that exists. Shared with other readers, and never changed: they stay valid as long as
-   * they are referred to. Readers of one block share one read of the disk; the cache has it afterwards.
+   * A copy of the checked bytes of a block that exists. Readers of one block share one read of the disk; the cache has
+   * it afterwards.
    */
-  async block(block: number): Promise<Uint8Array> {
-    this.retain()
-    try {
-      return await this.#block(block)
-    } finally {
-      this.release()
-    }
+  block(block: number): Promise<Uint8Array> {
+    return this.withBlock(block, copyBlock)
   }
 
-  /** The record that starts at `offset`. One read of one block, nearly always; none when the cache has it. */
-  async read(offset: number): Promise<RunRecord> {
-    if (offset >= this.figures.recordsBytes) throw runDamage(this.path, `it has no byte ${offset}`)
-    this.retain()
-    try {
-      const first = Math.floor(offset / RUN_BLOCK_BYTES)
-      const at = offset - first * RUN_BLOCK_BYTES
-      const cursor = new RecordCursor()
-      const block = await this.#block(first)
-      if (decodeRecord(block, at, this.#recordsIn(first, block), cursor)) return { bytes: block, cursor }
-      const bytes = await this.#longRecord(first, at, block)
-      if (!decodeRecord(bytes, at, bytes.length, cursor))
-        throw runDamage(this.path, `no record at byte ${offset}`)
-      return { bytes, cursor }
-    } finally {
-      this.release()
+  /**
+   * What `look` makes of the checked bytes of a block that exists, when they are here. They are valid while `look` runs:
+   * it copies what it keeps. It is called at once when the cache has the block. What it throws rejects the promise.
+   */
+  withBlock<Result>(block: number, look: (bytes: Buffer) => Result | Promise<Result>): Promise<Result> {
+    const start = this.#cache.peek(this.#owner, block)
+    if (start >= 0) {
+      const bytes = Math.min(RUN_BLOCK_BYTES, this.#file.blocksEnd - block * RUN_BLOCK_BYTES)
+      try {
+        return Promise.resolve(look(this.#cache.bytes.subarray(start, start + bytes)))
+      } catch (error) {
+        return Promise.reject(error)
+      }
     }
+    return new Promise((resolve, reject) => this.#reads.wait(block, new BlockLook(look, resolve, reject)))
+  }
+
+  /** A copy of the record that starts at `offset`. One read of one block, nearly always; none when the cache has it. */
+  read(offset: number): Promise<RunRecord> {
+    return this.withRecord(offset, copyRecord)
+  }
+
+  /**
+   * What `look` makes of the record that starts at `offset`, when it is here: the bytes in which the cursor shows it
+   * are valid while `look` runs, which copies what it keeps. One read of one block, nearly always. What `look` throws
+   * rejects the promise.
+   */
+  withRecord<Result>(offset: number, look: RecordLook<Result>): Promise<Result> {
+    if (offset >= this.figures.recordsBytes) {
+      return Promise.reject(runDamage(this.path, `it has no byte ${offset}`))
+    }
+    const first = Math.floor(offset / RUN_BLOCK_BYTES)
+    const at = offset - first * RUN_BLOCK_BYTES
+    const cursor = new RecordCursor()
+    return this.withBlock(first, (block) => {
+      if (decodeRecord(block, at, this.#recordsIn(first, block), cursor)) return look(block, cursor)
+      return this.#withLongRecord(offset, copyBlock(block), cursor, look)
+    })
   }
 
   /** The hash section, in pages, in record order. A page is valid until the next one is asked for. */
@@ -205,26 +294,23 @@ export class OpenRun {
     return decodeRecord(assembly, at, bytes, cursor) ? assembly : undefined
   }
 
-  #block(block: number): Promise<Uint8Array> {
-    const underWay = this.#reads.get(block)
-    if (underWay !== undefined) return underWay
-    const isCached = this.#cache.peek(this.#owner, block) >= 0
-    const read = this.#readBlock(block)
-    // Removed when it has been read: a block that the cache has would stay for ever.
-    if (!isCached) this.#reads.set(block, read)
-    return read
-  }
-
-  async #readBlock(block: number): Promise<Uint8Array> {
-    const start = this.#cache.peek(this.#owner, block)
-    if (start >= 0) {
-      const bytes = Math.min(RUN_BLOCK_BYTES, this.#file.blocksEnd - block * RUN_BLOCK_BYTES)
-      return new Uint8Array(this.#cache.bytes.subarray(start, start + bytes))
-    }
+  /** As `withRecord`, of a record that the block it starts in, a copy of which is given, does not hold whole. */
+  async #withLongRecord<Result>(
+    offset: number,
+    block: Uint8Array,
+    cursor: RecordCursor,
+    look: RecordLook<Result>,
+  ): Promise<Result> {
+    this.retain()
     try {
-      return await this.#blocks(block, 1)
+      const first = Math.floor(offset / RUN_BLOCK_BYTES)
+      const at = offset - first * RUN_BLOCK_BYTES
+      const bytes = await this.#longRecord(first, at, block)
+      if (!decodeRecord(bytes, at, bytes.length, cursor))
+        throw runDamage(this.path, `no record at byte ${offset}`)
+      return look(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), cursor)
     } finally {
-      this.#reads.delete(block)
+      this.release()
     }
   }
 
@@ -235,12 +321,12 @@ export class OpenRun {
     // The lengths themselves may go on in the next block.
     const lengthsEnd = Math.min(offset + RECORD_HEADER_BYTES_MAX, this.figures.recordsBytes)
     if (lengthsEnd > (first + 1) * RUN_BLOCK_BYTES) {
-      bytes = Buffer.concat([bytes, await this.#block(first + 1)])
+      bytes = Buffer.concat([bytes, await this.block(first + 1)])
     }
     const recordBytes = this.#file.checkedRecordBytes(bytes, at, offset)
     const have = blockCount(bytes.length)
     const missing = blockCount(at + recordBytes) - have
-    if (missing === 1) bytes = Buffer.concat([bytes, await this.#block(first + have)])
+    if (missing === 1) bytes = Buffer.concat([bytes, await this.block(first + have)])
     else if (missing > 1) bytes = Buffer.concat([bytes, await this.#blocks(first + have, missing)])
     return bytes.subarray(0, this.#recordsIn(first, bytes))
   }
@@ -273,4 +359,15 @@ export class OpenRun {
   #recordsIn(first: number, bytes: Uint8Array): number {
     return Math.min(bytes.length, this.figures.recordsBytes - first * RUN_BLOCK_BYTES)
   }
+}
+
+function copyBlock(bytes: Buffer): Uint8Array {
+  return new Uint8Array(bytes)
+}
+
+function copyRecord(bytes: Buffer, { start, end }: RecordCursor): RunRecord {
+  const record = copyBytes(bytes, start, end)
+  const cursor = new RecordCursor()
+  decodeRecord(record, 0, record.length, cursor)
+  return { bytes: record, cursor }
 }

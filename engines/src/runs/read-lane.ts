@@ -6,6 +6,7 @@
 // Those that wait are not refused: each is a call of an engine that has not been answered, and callers bound those.
 
 import { assert } from "../base/assert.ts"
+import { RUN_BLOCK_BYTES } from "./run-format.ts"
 
 /** Reads of one partition under way at the same time. With 64 pauses are twice as long, and as many reads are done. */
 export const READS_AT_ONCE_MAX = 16
@@ -14,10 +15,17 @@ const GONE_MAX = 1024
 
 /** One partition has it. Who enters leaves, whatever happens. */
 export class ReadLane {
+  readonly #atOnceMax: number
   readonly #waiting: (() => void)[] = []
   /** The first that waits. */
   #first = 0
   #underWay = 0
+  /** Of those who have left. */
+  readonly #buffers: Buffer[] = []
+
+  constructor(atOnceMax: number = READS_AT_ONCE_MAX) {
+    this.#atOnceMax = atOnceMax
+  }
 
   get underWay(): number {
     return this.#underWay
@@ -29,7 +37,7 @@ export class ReadLane {
 
   /** Undefined: go on now. Otherwise go on when the promise resolves. */
   enter(): Promise<void> | undefined {
-    if (this.#underWay < READS_AT_ONCE_MAX) {
+    if (this.#underWay < this.#atOnceMax) {
       this.#underWay++
       return undefined
     }
@@ -52,5 +60,14 @@ export class ReadLane {
       this.#first = 0
     }
     next()
+  }
+
+  /** A buffer for a block, for who has entered; who leaves gives it back before. */
+  takeBuffer(): Buffer {
+    return this.#buffers.pop() ?? Buffer.allocUnsafeSlow(RUN_BLOCK_BYTES)
+  }
+
+  giveBuffer(buffer: Buffer): void {
+    this.#buffers.push(buffer)
   }
 }

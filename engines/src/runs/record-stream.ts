@@ -21,9 +21,10 @@ export interface BlockSource {
 }
 
 export class RecordStream {
-  /** The present record lies here; both are valid until the next `advance`. */
+  /** The present record lies here; all are valid until the next `advance`. */
   readonly cursor = new RecordCursor()
   bytes: Buffer = Buffer.alloc(0)
+  view = new DataView(this.bytes.buffer, 0, 0)
 
   readonly #source: BlockSource
   readonly #windowBlocks: number
@@ -46,6 +47,11 @@ export class RecordStream {
     this.#window = Buffer.alloc(0)
     this.#bytesOffset = offset
     this.#at = 0
+  }
+
+  /** Offset of the present record in the run. */
+  get recordOffset(): number {
+    return this.#bytesOffset + this.cursor.start
   }
 
   /** Moves to the next record; false when there is none. Rejects with EngineError `DATA_LOSS`, `STORAGE_FAILED`. */
@@ -101,6 +107,7 @@ export class RecordStream {
     const read = await this.#source.readBlocks(first, count, this.#window)
     this.#bytesOffset = first * RUN_BLOCK_BYTES
     this.bytes = this.#window.subarray(0, Math.min(read, this.#recordsEnd - this.#bytesOffset))
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length)
     this.#at = offset - this.#bytesOffset
   }
 

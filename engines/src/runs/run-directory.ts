@@ -6,9 +6,10 @@
 // may find that it has the content already. A run is known by the id in its trailer; its name only helps to find
 // it, because runs of two timelines may have the same numbers.
 
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { EngineError, isEngineError } from "../base/error.ts"
 import type { FileSystem } from "../io/file-system.ts"
+import { ARRIVING_SUFFIX, type Arrival } from "./arrival.ts"
 import { BlockCache } from "./block-cache.ts"
 import { OpenRun } from "./open-run.ts"
 import { ReadLane } from "./read-lane.ts"
@@ -21,6 +22,7 @@ import {
 } from "./run.ts"
 import { RunFile } from "./run-file.ts"
 import { runDamage } from "./run-format.ts"
+import { UnopenedRun } from "./unopened-run.ts"
 
 /** Names kept for runs that are being written; of those that failed the oldest are forgotten. */
 const RESERVED_MAX = 1024
@@ -34,6 +36,8 @@ interface KnownFile {
   unreadable: EngineError | undefined
   /** It is being deleted: its name is not free yet. */
   isGoing: boolean
+  /** It is not whole, or was not when it was opened. */
+  arrival: Arrival | undefined
 }
 
 type RunName = Pick<RunFigures, "id" | "level" | "run" | "version">
@@ -52,6 +56,8 @@ export class RunDirectory {
   readonly #runs = new Map<string, OpenRun>()
   readonly #opening = new Map<string, Promise<void>>()
   readonly #background = new Set<Promise<void>>()
+  /** Files that were left on their way by an earlier process, and that nobody has taken up yet. */
+  readonly #left = new Set<string>()
   #nextRun = 1
   #keepsFiles = false
 
@@ -68,7 +74,8 @@ export class RunDirectory {
   }
 
   /**
-   * Opens `directory`, which must exist. Unfinished files that a crash has left are removed.
+   * Opens `directory`, which must exist. Unfinished files that a crash has left are removed; those of runs on their
+   * way stay until `removeUnused`.
    * @param onError hears of files that could not be closed or deleted; that does no harm but to space
    * @param cache where point reads of the runs keep blocks; by default nowhere
    */
@@ -80,7 +87,9 @@ export class RunDirectory {
   ): Promise<RunDirectory> {
     const opened = new RunDirectory(fileSystem, directory, onError, cache)
     for (const name of await fileSystem.list(directory)) {
-      if (isUnfinishedRunFileName(name)) {
+      if (isUnfinishedRunFileName(name) && name.endsWith(ARRIVING_SUFFIX)) {
+        opened.#left.add(name)
+      } else if (isUnfinishedRunFileName(name)) {
         await fileSystem.remove(join(directory, name))
       } else if (isRunFileName(name)) {
         opened.#know(name)
@@ -118,13 +127,51 @@ export class RunDirectory {
 
   /**
    * Opens the run that was written to `pathFor(figures)`. The caller holds the result.
-   * @throws (rejects) EngineError as `open`
+   * @throws (rejects) EngineError as `open`, and `UnopenedRun` when a read fails; the file is then deleted
    */
-  adopt(figures: RunFigures): Promise<OpenRun> {
+  async adopt(figures: RunFigures): Promise<OpenRun> {
     const name = this.#reservedName(figures)
     this.#reserved.delete(name)
-    this.#know(name).id = figures.id
-    return this.open(figures)
+    const file = this.#know(name)
+    file.id = figures.id
+    try {
+      return await this.open(figures)
+    } catch (error) {
+      if (!isEngineError(error, "STORAGE_FAILED")) throw error
+      this.#delete(file)
+      throw new UnopenedRun(join(this.directory, name), error)
+    }
+  }
+
+  /**
+   * Opens a run whose file is yet to come, to `pathFor(figures)`, which is called for it. The caller holds the result.
+   * @param start is called with that path, once, unless the run is open
+   * @throws (rejects) EngineError `DATA_LOSS` when it is another run, and what `start` rejects with
+   */
+  async arrive(figures: RunFigures, start: (path: string) => Promise<Arrival>): Promise<OpenRun> {
+    const open = this.#runs.get(figures.id)
+    if (open !== undefined) {
+      open.retain()
+      return open
+    }
+    const path = this.pathFor(figures)
+    const name = basename(path)
+    this.#reserved.delete(name)
+    this.#left.delete(name + ARRIVING_SUFFIX)
+    const file = this.#know(name)
+    file.id = figures.id
+    let run: OpenRun
+    try {
+      file.arrival = await start(path)
+      run = await this.#openFile(file, figures.id)
+    } catch (error) {
+      this.#files.delete(name)
+      this.#left.add(name + ARRIVING_SUFFIX)
+      throw error
+    }
+    if (sameFigures(run.figures, figures)) return run
+    run.release()
+    throw runDamage(path, "its figures are not those that the state lists")
   }
 
   /**
@@ -155,8 +202,17 @@ export class RunDirectory {
     }
   }
 
+  /** Deletes what is left of runs that were on their way and that nobody has taken up. */
+  async removeLeft(): Promise<void> {
+    for (const name of [...this.#left]) {
+      await this.fileSystem.remove(join(this.directory, name))
+      this.#left.delete(name)
+    }
+  }
+
   /** Deletes runs that nobody holds and whose identity is not in `keep`. Files that cannot be read stay. */
   async removeUnused(keep: ReadonlySet<string>): Promise<void> {
+    await this.removeLeft()
     for (const file of [...this.#files.values()]) {
       await this.#identify(file)
       const { id } = file
@@ -206,9 +262,15 @@ export class RunDirectory {
       }),
     )
     try {
-      const runFile = await RunFile.open(this.fileSystem, join(this.directory, file.name))
+      const { arrival } = file
+      const path = join(this.directory, file.name)
+      const runFile =
+        arrival === undefined
+          ? await RunFile.open(this.fileSystem, path)
+          : await RunFile.over(arrival.file, path)
       await readIndex(runFile)
-      const run = new OpenRun(runFile, () => this.#unheld(file, id, runFile), this.#cache, this.#lane)
+      const onUnheld = (): void => this.#unheld(file, id, runFile)
+      const run = new OpenRun(runFile, onUnheld, this.#cache, this.#lane, arrival)
       this.#runs.set(id, run)
       return run
     } catch (error) {
@@ -255,7 +317,7 @@ export class RunDirectory {
   }
 
   #know(name: string): KnownFile {
-    const file: KnownFile = { name, id: undefined, unreadable: undefined, isGoing: false }
+    const file = { name, id: undefined, unreadable: undefined, isGoing: false, arrival: undefined }
     this.#files.set(name, file)
     return file
   }
@@ -279,7 +341,9 @@ export class RunDirectory {
   async #closeAndRemove(file: KnownFile, runFile: RunFile | undefined): Promise<void> {
     try {
       await runFile?.close()
-      await this.fileSystem.remove(join(this.directory, file.name))
+      const path = join(this.directory, file.name)
+      await this.fileSystem.remove(path)
+      if (file.arrival !== undefined) await this.fileSystem.remove(path + ARRIVING_SUFFIX)
       this.#files.delete(file.name)
     } finally {
       file.isGoing = false

@@ -6,7 +6,7 @@ import { crc32 } from "node:zlib"
 import { assert } from "../base/assert.ts"
 import { EngineError } from "../base/error.ts"
 import { decodeRecord, peekRecordBytes, RECORD_HEADER_BYTES_MAX, RecordCursor } from "../base/record.ts"
-import type { File, FileSystem } from "../io/file-system.ts"
+import type { FileSystem, ReadableFile } from "../io/file-system.ts"
 import { HASH_PAGE_ENTRIES, HashPage } from "./hash-page.ts"
 import type { RunFigures } from "./run.ts"
 import {
@@ -48,14 +48,14 @@ export class RunFile {
   readonly path: string
   readonly figures: RunFigures
   readonly hashSeed: number
-  readonly #file: File
+  readonly #file: ReadableFile
   readonly #layout: RunLayout
   /** One crc32 a block. */
   readonly #checksums: Uint32Array
   readonly #blocksEnd: number
   #sortedIndex: SortedIndex | undefined
 
-  private constructor(path: string, file: File, layout: RunLayout, checksums: Uint32Array) {
+  private constructor(path: string, file: ReadableFile, layout: RunLayout, checksums: Uint32Array) {
     this.path = path
     this.figures = layout.figures
     this.hashSeed = layout.hashSeed
@@ -69,6 +69,14 @@ export class RunFile {
   static async open(fileSystem: FileSystem, path: string): Promise<RunFile> {
     const file = await fileSystem.open(path, "read")
     if (file === undefined) throw new EngineError("DATA_LOSS", `run ${path} is missing`)
+    return RunFile.over(file, path)
+  }
+
+  /**
+   * The run in `file`, wherever its bytes are; `path` names it in messages. Takes the file over, also when it fails.
+   * @throws (rejects) EngineError `DATA_LOSS`, `FORMAT_NEWER`, and what reading `file` rejects with
+   */
+  static async over(file: ReadableFile, path: string): Promise<RunFile> {
     try {
       const layout = await readLayout(file, path)
       return new RunFile(path, file, layout, await readChecksums(file, path, layout))
@@ -118,10 +126,12 @@ export class RunFile {
     const end = Math.min(start + count * RUN_BLOCK_BYTES, this.#blocksEnd)
     assert(count > 0 && first + count <= this.#checksums.length, "the blocks exist")
     assert(end - start <= target.length, "the blocks fit the target")
-    const read = await this.#file.read(target.subarray(0, end - start), start)
+    // A view costs 0.1 µs: a block that fills its buffer needs none.
+    const whole = end - start === target.length ? target : target.subarray(0, end - start)
+    const read = await this.#file.read(whole, start)
     if (read !== end - start) throw runDamage(this.path, `it ends in the middle of block ${first}`)
     for (let block = first, at = 0; block < first + count; block++, at += RUN_BLOCK_BYTES) {
-      const bytes = target.subarray(at, Math.min(at + RUN_BLOCK_BYTES, end - start))
+      const bytes = count === 1 ? whole : whole.subarray(at, at + RUN_BLOCK_BYTES)
       if (crc32(bytes) !== this.#checksums[block]!) {
         throw runDamage(this.path, `bad checksum of block ${block}, at byte ${block * RUN_BLOCK_BYTES}`)
       }
@@ -254,7 +264,7 @@ export class RunFile {
   }
 }
 
-async function readLayout(file: File, path: string): Promise<RunLayout> {
+async function readLayout(file: ReadableFile, path: string): Promise<RunLayout> {
   const fileBytes = await file.size()
   const tail = new Uint8Array(Math.min(RUN_TAIL_BYTES_MAX, fileBytes))
   const read = await file.read(tail, fileBytes - tail.length)
@@ -262,7 +272,7 @@ async function readLayout(file: File, path: string): Promise<RunLayout> {
   return decodeRunTail(tail, fileBytes, path)
 }
 
-async function readChecksums(file: File, path: string, layout: RunLayout): Promise<Uint32Array> {
+async function readChecksums(file: ReadableFile, path: string, layout: RunLayout): Promise<Uint32Array> {
   const { offset, bytes, crc } = layout.checksums
   const checksums = new Uint32Array(bytes / CHECKSUM_BYTES)
   const buffer = new Uint8Array(Math.min(bytes, CHECKSUM_READ_BYTES))

@@ -155,6 +155,16 @@ export class RunSet {
     return this.#newestFirst.reduce((bytes, run) => bytes + run.figures.bytes, 0)
   }
 
+  /** Bytes of them that are on this disk; the rest is on its way. */
+  get bytesLocal(): number {
+    return this.#newestFirst.reduce((bytes, run) => bytes + run.bytesLocal, 0)
+  }
+
+  /** Bytes of them that cannot be had: damaged where they come from. */
+  get bytesDamaged(): number {
+    return this.#newestFirst.reduce((bytes, run) => bytes + run.bytesDamaged, 0)
+  }
+
   /** `newestFirst`, each retained for the caller. */
   retainAll(): readonly OpenRun[] {
     for (const run of this.#newestFirst) run.retain()

@@ -11,10 +11,10 @@ interface WaitingSeal {
 
 /** Seals in the order of their addresses, each answered with the runs of the moment. */
 export class WaitingSeals {
-  readonly #runs: RunSet
+  readonly #runs: Pick<RunSet, "retainAll">
   readonly #seals: WaitingSeal[] = []
 
-  constructor(runs: RunSet) {
+  constructor(runs: Pick<RunSet, "retainAll">) {
     this.#runs = runs
   }
 

@@ -7,6 +7,7 @@ import type { CoreHost } from "../../core.ts"
 import { HashedLog } from "../../hashed/hashed-log.ts"
 import type { LoadedIndex } from "../../hashed/load-index.ts"
 import { MemoryLog } from "../../hashed/memory-log.ts"
+import { FlushLoop } from "../../runs/flush-loop.ts"
 import { RunAppender } from "./run-appender.ts"
 import type { AppendLogSettings } from "./settings.ts"
 
@@ -22,7 +23,7 @@ export function openAppendLog(host: CoreHost<AppendLogSettings>, loaded: LoadedI
   return new HashedLog(host, {
     loaded,
     log,
-    sink: new RunAppender(host, log, pressureBytes),
+    sink: new FlushLoop(host, new RunAppender(host, log, pressureBytes)),
     lagBytes: 0,
     recordBytesMax,
     batchBytesMax,

@@ -1,17 +1,13 @@
 // What the rest of the package knows of the append log.
 
 import type { EngineDefinition } from "../../core.ts"
-import { loadIndex } from "../../hashed/load-index.ts"
-import { mergeHashedRuns } from "../../runs/merge-runs.ts"
+import { defineHashedEngine } from "../../hashed/define-hashed-engine.ts"
 import { openAppendLog } from "./append-log.ts"
-import { type AppendLogSettings, parseAppendLogSettings } from "./settings.ts"
+import { type AppendLogSettings, appendLogSettingsSchema } from "./settings.ts"
 
-export const appendLogDefinition: EngineDefinition<AppendLogSettings> = {
+export const appendLogDefinition: EngineDefinition<AppendLogSettings> = defineHashedEngine({
   name: "append-log",
-  parseSettings: parseAppendLogSettings,
-  async open(host, engineState) {
-    return openAppendLog(host, await loadIndex(host.runs, engineState))
-  },
-  merging: ({ compactionEnabled, maxRunsPerLevel }) =>
-    compactionEnabled ? { policy: { maxRunsPerLevel }, merge: mergeHashedRuns } : undefined,
-}
+  settingsSchema: appendLogSettingsSchema,
+  settingsFor: (runBytes) => ({ threshold: runBytes }),
+  open: openAppendLog,
+})

@@ -6,6 +6,7 @@ import type { CoreHost } from "../../core.ts"
 import { HashedLog } from "../../hashed/hashed-log.ts"
 import type { LoadedIndex } from "../../hashed/load-index.ts"
 import { MemoryLog } from "../../hashed/memory-log.ts"
+import { FlushLoop } from "../../runs/flush-loop.ts"
 import { Flusher } from "./flusher.ts"
 import type { HybridLogSettings } from "./settings.ts"
 
@@ -22,7 +23,7 @@ export function openHybridLog(host: CoreHost<HybridLogSettings>, loaded: LoadedI
   const unflushedBytes = lagBytes + intervalBytes + memSegmentLength + recordBytesMax
   const capacity = roundUp(unflushedBytes + batchBytesMax + recordBytesMax, memSegmentLength)
   const log = new MemoryLog(capacity, memSegmentLength)
-  const sink = new Flusher(host, log, {
+  const flusher = new Flusher(host, log, {
     intervalBytes,
     // Below that the largest batch finds room.
     pressureBytes: Math.min(lagBytes + intervalBytes + intervalBytes / 2, unflushedBytes),
@@ -30,7 +31,7 @@ export function openHybridLog(host: CoreHost<HybridLogSettings>, loaded: LoadedI
   return new HashedLog(host, {
     loaded,
     log,
-    sink,
+    sink: new FlushLoop(host, flusher),
     lagBytes,
     recordBytesMax,
     batchBytesMax,

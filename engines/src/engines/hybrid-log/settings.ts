@@ -1,16 +1,18 @@
 // The parameters of the hybrid log: how large its regions are, and when its runs merge.
 
 import { z } from "zod"
-import { EngineError } from "../../base/error.ts"
+import { mergeSettings } from "../../runs/merge-settings.ts"
 
 const MIB = 1024 * 1024
+export const MEM_SEGMENT_BYTES_MIN = 4096
+export const MEM_SEGMENT_BYTES_MAX = 64 * MIB
 
 /** Sizes in bytes. Intervals are rounded up to whole segments. */
 export const hybridLogSettingsSchema = z.strictObject({
   memSegmentLength: z
     .int()
-    .min(4096)
-    .max(64 * MIB)
+    .min(MEM_SEGMENT_BYTES_MIN)
+    .max(MEM_SEGMENT_BYTES_MAX)
     .default(MIB)
     .describe("Unit in which the regions move, in bytes"),
   roLagInterval: z
@@ -25,22 +27,7 @@ export const hybridLogSettingsSchema = z.strictObject({
     .max(1024 * MIB)
     .default(16 * MIB)
     .describe("Length of the read-only region: when it is full it becomes a run, in bytes"),
-  maxRunsPerLevel: z
-    .int()
-    .min(2)
-    .max(64)
-    .default(4)
-    .describe("Runs of a level that merge into one of the next"),
-  compactionEnabled: z.boolean().default(true).describe("Whether runs merge at all"),
+  ...mergeSettings,
 })
 
 export type HybridLogSettings = z.infer<typeof hybridLogSettingsSchema>
-
-/** @throws EngineError `SETTING_INVALID`, naming each setting, its value and what is allowed. */
-export function parseHybridLogSettings(settings: unknown): HybridLogSettings {
-  const parsed = hybridLogSettingsSchema.safeParse(settings ?? {})
-  if (!parsed.success) {
-    throw new EngineError("SETTING_INVALID", `hybrid-log: ${z.prettifyError(parsed.error)}`)
-  }
-  return parsed.data
-}

@@ -3,11 +3,14 @@
 import type { EngineDefinition } from "../../core.ts"
 import { mergeSortedRuns } from "../../runs/merge-sorted-runs.ts"
 import { LsmTree } from "./lsm-tree.ts"
-import { type LsmTreeSettings, parseLsmTreeSettings } from "./settings.ts"
+import { type LsmTreeSettings, lsmTreeSettingsSchema } from "./settings.ts"
 
 export const lsmTreeDefinition: EngineDefinition<LsmTreeSettings> = {
   name: "lsm-tree",
-  parseSettings: parseLsmTreeSettings,
+  settingsSchema: lsmTreeSettingsSchema,
+  settingsFor: (runBytes) => ({ memtableBytesLimit: runBytes }),
+  scansInOrder: true,
+  countsExactly: false,
   open: (host) => LsmTree.open(host),
   merging({ compactionEnabled, maxRunsPerLevel, memtableBytesLimit, densityFactor, bloomFalsePositiveRate }) {
     if (!compactionEnabled) return undefined

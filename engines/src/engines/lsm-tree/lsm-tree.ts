@@ -12,7 +12,6 @@
 // filter of six probes and, nearly always for one run only, a search in fences and in one block. No allocation but
 // the value.
 
-import { copyBytes } from "../../base/bytes.ts"
 import { EngineError } from "../../base/error.ts"
 import { KeyHasher } from "../../base/key-hash.ts"
 import {
@@ -24,14 +23,17 @@ import {
 } from "../../base/record.ts"
 import type { CoreHost, EngineCore, Seal } from "../../core.ts"
 import type { EngineStatistics, KeyValue, ScanOptions } from "../../engine.ts"
+import { FlushLoop } from "../../runs/flush-loop.ts"
 import { runDamage } from "../../runs/run-format.ts"
 import type { OpenRun } from "../../runs/run-set.ts"
 import { Flusher } from "./flusher.ts"
+import { KeyRound, ROUND_KEYS_MAX } from "./key-round.ts"
 import type { Memtable } from "./memtable.ts"
 import { Memtables } from "./memtables.ts"
 import { RunReads } from "./run-reads.ts"
 import { scanOrdered } from "./scan.ts"
 import type { LsmTreeSettings } from "./settings.ts"
+import { Warming } from "./warming.ts"
 
 type Value = Uint8Array | undefined
 
@@ -44,8 +46,10 @@ export class LsmTree implements EngineCore {
   readonly #host: CoreHost<LsmTreeSettings>
   readonly #hasher: KeyHasher
   readonly #memtables: Memtables
-  readonly #flusher: Flusher
-  readonly #reads = new RunReads()
+  readonly #flusher: FlushLoop<Memtable>
+  readonly #reads: RunReads
+  readonly #round = new KeyRound()
+  readonly #warming: Warming
   readonly #cursor = new RecordCursor()
   readonly #batchBytesMax: number
   #stallCount = 0
@@ -69,7 +73,9 @@ export class LsmTree implements EngineCore {
       // With nothing but the active memtable in memory there is room for the largest batch.
       bytesMax: MEMTABLES_MAX * memtableBytesLimit + 2 * recordBytesMax,
     })
-    this.#flusher = new Flusher(host, this.#memtables)
+    this.#reads = new RunReads(host.hashSeed)
+    this.#warming = new Warming(host)
+    this.#flusher = new FlushLoop(host, new Flusher(host, this.#memtables, this.#warming))
   }
 
   get(key: Uint8Array): Value | Promise<Value> {
@@ -77,34 +83,40 @@ export class LsmTree implements EngineCore {
     if (memtable === undefined) {
       return this.#reads.get(this.#host.runs.newestFirst, this.#hasher.h1, this.#hasher.h2, key)
     }
-    const { valueStart, end } = memtable.cursor
-    return valueStart === end ? undefined : copyBytes(memtable.bytes, valueStart, end)
+    return memtable.value()
   }
 
   getMany(keys: readonly Uint8Array[]): Value[] | Promise<Value[]> {
-    // Blocks that are not in memory are all asked for in this turn, and one that several keys need once. Stages, as
-    // the hashed engines have them, gained nothing here (1M keys, 256 a call): a search walks over half a block, and
-    // the processor reads ahead of it.
-    const values = new Array<Value | Promise<Value>>(keys.length)
-    let hasPromise = false
-    for (let i = 0; i < keys.length; i++) {
-      const value = this.get(keys[i]!)
-      if (value instanceof Promise) hasPromise = true
-      values[i] = value
+    // Blocks that are not in memory are all asked for in this turn, and one that several keys need once.
+    const values = new Array<Value | Promise<Value>>(keys.length).fill(undefined)
+    const round = this.#round
+    for (let first = 0; first < keys.length; first += ROUND_KEYS_MAX) {
+      round.begin(keys, first, this.#hasher)
+      for (const memtable of this.#memtables.newestFirst) memtable.getRound(round, keys, values)
+      this.#reads.getRound(this.#host.runs.newestFirst, round, keys, values)
     }
+    const hasPromise = values.some(isPromise)
     return hasPromise ? Promise.all(values) : (values as Value[])
   }
 
   set(key: Uint8Array, value: Uint8Array): Promise<void> | undefined {
-    this.#put(key, 0, key.length, value, 0, value.length)
+    const { h1, h2 } = this.#hash(key, 0, key.length)
+    this.#put(h1, h2, key, 0, key.length, value, 0, value.length)
     return this.#pressure()
   }
 
   write(batch: Uint8Array): Promise<void> | undefined {
     const cursor = this.#cursor
-    for (let at = 0; at < batch.length; at = cursor.end) {
-      decodeRecord(batch, at, batch.length, cursor)
-      this.#put(batch, cursor.keyStart, cursor.keyEnd, batch, cursor.valueStart, cursor.end)
+    const round = this.#round
+    for (let at = 0; at < batch.length; ) {
+      const roundEnd = round.beginRecords(batch, at, this.#hasher, cursor)
+      // Only fetched: a record of the round may change what the index holds for a later one, or fill the memtable.
+      this.#memtables.newestFirst[0]!.touch(round)
+      for (let i = 0; at < roundEnd; i++, at = cursor.end) {
+        decodeRecord(batch, at, batch.length, cursor)
+        const { keyStart, keyEnd, valueStart, end } = cursor
+        this.#put(round.h1[i]!, round.h2[i]!, batch, keyStart, keyEnd, batch, valueStart, end)
+      }
     }
     return this.#pressure()
   }
@@ -156,8 +168,9 @@ export class LsmTree implements EngineCore {
     return false
   }
 
-  async relocate(): Promise<void> {
-    // Reads take the runs from the set, which holds the output already.
+  /** Reads take the runs from the set, which holds the output already. */
+  relocate(inputs: readonly OpenRun[], output: OpenRun): Promise<void> {
+    return this.#warming.replaced(inputs, output)
   }
 
   /**
@@ -187,12 +200,16 @@ export class LsmTree implements EngineCore {
     } satisfies Partial<EngineStatistics>
   }
 
-  close(): Promise<void> {
-    return this.#flusher.close()
+  async close(): Promise<void> {
+    const warmed = this.#warming.close()
+    await this.#flusher.close()
+    await warmed
   }
 
   /** Sets the key in `keySource[keyStart, keyEnd)` to the value in `valueSource[valueStart, valueEnd)`. */
   #put(
+    h1: number,
+    h2: number,
     keySource: Uint8Array,
     keyStart: number,
     keyEnd: number,
@@ -200,7 +217,6 @@ export class LsmTree implements EngineCore {
     valueStart: number,
     valueEnd: number,
   ): void {
-    const { h1, h2 } = this.#hash(keySource, keyStart, keyEnd)
     const memtable = this.#memtables.forRecord(recordBytes(keyEnd - keyStart, valueEnd - valueStart))
     // A key that is nowhere needs no tombstone.
     const isOnlyMemory = this.#memtables.sealedCount === 0 && this.#host.runs.newestFirst.length === 0
@@ -231,4 +247,8 @@ export class LsmTree implements EngineCore {
     if (pending !== undefined) this.#stallCount++
     return pending
   }
+}
+
+function isPromise(value: Value | Promise<Value>): value is Promise<Value> {
+  return value instanceof Promise
 }

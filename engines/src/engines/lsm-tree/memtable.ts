@@ -10,8 +10,11 @@
 // Per set: one hash (the caller's), one bucket of the index, one record. No allocation.
 
 import { copyRange, equalBytes } from "../../base/bytes.ts"
-import { decodeRecord, encodeRecordHeader, RecordCursor, recordBytes } from "../../base/record.ts"
+import { overwriteRecord } from "../../base/overwrite-record.ts"
+import { decodeRecord, encodeRecordHeader, RecordCursor } from "../../base/record.ts"
+import { ValueSlab } from "../../base/value-slab.ts"
 import { HashIndex } from "../../runs/hash-index.ts"
+import type { KeyRound } from "./key-round.ts"
 
 export class Memtable {
   /** Ascending from memtable to memtable. */
@@ -26,11 +29,15 @@ export class Memtable {
   /** Keys whose hash has another key in the index; as strings of one character a byte. Nearly always empty. */
   readonly #shared = new Map<string, number>()
   #tombstoneCount = 0
+  readonly #values: ValueSlab
+  /** Of no meaning: keeps what is only touched from being optimised away. */
+  touched = 0
 
   /** The system gives pages of the arena as they are written. */
   constructor(sequence: number, capacity: number) {
     this.sequence = sequence
     this.bytes = Buffer.from(new ArrayBuffer(capacity))
+    this.#values = new ValueSlab(this.bytes)
   }
 
   /** Keys in it, deleted ones included. */
@@ -62,6 +69,38 @@ export class Memtable {
       cursor.keyEnd - cursor.keyStart === keyBytes &&
       equalBytes(this.bytes, cursor.keyStart, source, start, keyBytes)
     return isFound || (this.#shared.size > 0 && this.#findShared(source, start, end))
+  }
+
+  /** A copy of the value under the cursor, the caller's own; undefined for a tombstone. */
+  value(): Uint8Array | undefined {
+    const { valueStart, end } = this.cursor
+    return valueStart === end ? undefined : this.#values.copy(valueStart, end)
+  }
+
+  /** Answers those keys of the round that are here; the others stay missing. */
+  getRound(
+    round: KeyRound,
+    keys: readonly Uint8Array[],
+    values: (Uint8Array | undefined | Promise<Uint8Array | undefined>)[],
+  ): void {
+    if (this.#index.count === 0) return
+    const { first, h1, h2, missing, missingCount } = round
+    this.touch(round)
+    round.missingCount = 0
+    for (let n = 0; n < missingCount; n++) {
+      const i = missing[n]!
+      const key = keys[first + i]!
+      if (this.find(h1[i]!, h2[i]!, key, 0, key.length)) values[first + i] = this.value()
+      else missing[round.missingCount++] = i
+    }
+  }
+
+  /** Loads what looking the round's keys up reads, so that the processor waits for all of it at once. */
+  touch({ h1, h2, offsets, count }: KeyRound): void {
+    this.#index.getBatch(h1, h2, offsets, count)
+    let touched = 0
+    for (let i = 0; i < count; i++) if (offsets[i]! >= 0) touched |= this.bytes[offsets[i]!]!
+    this.touched = touched
   }
 
   /** Sets the key to the value. There is room for the record; the hash is the key's. */
@@ -109,23 +148,12 @@ export class Memtable {
    */
   #overwrite(source: Uint8Array, valueStart: number, valueEnd: number): boolean {
     const { bytes } = this
-    const { start, end, keyStart, keyEnd, valueStart: target } = this.cursor
-    const valueBytes = valueEnd - valueStart
-    if (valueBytes === end - target) {
+    const { end, valueStart: target } = this.cursor
+    if (valueEnd - valueStart === end - target) {
       copyRange(bytes, target, source, valueStart, valueEnd)
       return true
     }
-    const keyBytes = keyEnd - keyStart
-    const needed = recordBytes(keyBytes, valueBytes)
-    let slotEnd = end
-    while (slotEnd - start < needed && slotEnd < this.end && bytes[slotEnd] === 0) slotEnd++
-    if (slotEnd - start < needed) return false
-    const newKeyStart = start + (needed - keyBytes - valueBytes)
-    if (newKeyStart !== keyStart) bytes.copyWithin(newKeyStart, keyStart, keyEnd)
-    encodeRecordHeader(bytes, start, keyBytes, valueBytes)
-    copyRange(bytes, newKeyStart + keyBytes, source, valueStart, valueEnd)
-    if (slotEnd > start + needed) bytes.fill(0, start + needed, slotEnd)
-    return true
+    return overwriteRecord(bytes, this.cursor, this.end, source, valueStart, valueEnd)
   }
 
   #append(

@@ -1,7 +1,7 @@
 // The parameters of the LSM-tree: how much it keeps in memory, how its runs are laid out, and when they merge.
 
 import { z } from "zod"
-import { EngineError } from "../../base/error.ts"
+import { mergeSettings, runsPerLevel } from "../../runs/merge-settings.ts"
 
 const MIB = 1024 * 1024
 
@@ -14,26 +14,17 @@ export const lsmTreeSettingsSchema = z.strictObject({
     .default(32 * MIB)
     .describe("Length of the memtable: when it is full it is sorted and becomes a run, in bytes"),
   densityFactor: z.int().min(1).max(65_536).default(32).describe("Records for each fence pointer"),
-  maxRunsPerLevel: z
-    .int()
-    .min(1)
-    .max(64)
-    .default(4)
-    .describe("Runs of a level that merge into one of the next; 1: levelling, one run a level"),
+  ...mergeSettings,
+  maxRunsPerLevel: runsPerLevel(
+    1,
+    "Runs of a level that merge into one of the next; 1: levelling, one run a level",
+  ),
   bloomFalsePositiveRate: z
     .number()
     .gt(0)
     .lt(1)
     .default(0.01)
     .describe("How often the filter of a run lets a key pass that the run does not hold"),
-  compactionEnabled: z.boolean().default(true).describe("Whether runs merge at all"),
 })
 
 export type LsmTreeSettings = z.infer<typeof lsmTreeSettingsSchema>
-
-/** @throws EngineError `SETTING_INVALID`, naming each setting, its value and what is allowed. */
-export function parseLsmTreeSettings(settings: unknown): LsmTreeSettings {
-  const parsed = lsmTreeSettingsSchema.safeParse(settings ?? {})
-  if (!parsed.success) throw new EngineError("SETTING_INVALID", `lsm-tree: ${z.prettifyError(parsed.error)}`)
-  return parsed.data
-}

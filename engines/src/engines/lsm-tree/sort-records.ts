@@ -1,16 +1,19 @@
 // The records of a memtable in the order of their keys.
 //
 // A radix sort with digits of four bytes: each record is a number of 64 bits, the next four bytes of its key above
-// its ordinal, and the numbers are sorted natively, with no comparison in this language. Records with the same four
-// bytes are sorted by the next four, small groups of them by insertion. 280,000 records of
-// 16-byte keys take 70 ms of the thread where a comparison function took 350.
+// its offset, and the numbers are sorted byte by byte, or natively where they are few. Bytes that all keys of a group
+// have in common are passed over first. Records with the same four bytes are sorted by the next four, small groups of
+// them by insertion.
 
 import { compareRanges } from "../../base/bytes.ts"
 import { EngineError } from "../../base/error.ts"
 import { decodeRecord, RecordCursor, skipPadding } from "../../base/record.ts"
+import { sortPairs } from "./radix-sort.ts"
 
 /** Groups up to this are sorted by insertion. */
 const INSERTION_MAX = 12
+/** Groups from this on are sorted byte by byte: a pass over a few thousand counters costs more for fewer. */
+const RADIX_MIN = 1024
 const COUNT_START = 1024
 
 /** Offsets of all records in `bytes[0, end)`, dead ones included. @throws EngineError `DATA_LOSS` when bytes are no record */
@@ -54,6 +57,7 @@ class RecordSort {
   readonly #numbers: BigUint64Array
   /** The same memory: the low half of a number is an offset, the high half four bytes of the key. */
   readonly #halves: Uint32Array
+  readonly #scratch: Uint32Array
   readonly #cursor = new RecordCursor()
 
   constructor(bytes: Uint8Array, offsets: Uint32Array) {
@@ -61,6 +65,7 @@ class RecordSort {
     this.#offsets = offsets
     this.#numbers = new BigUint64Array(offsets.length)
     this.#halves = new Uint32Array(this.#numbers.buffer)
+    this.#scratch = new Uint32Array(offsets.length < RADIX_MIN ? 0 : this.#halves.length)
   }
 
   sort(): void {
@@ -79,8 +84,9 @@ class RecordSort {
     for (let i = 0; i < offsets.length; i++) offsets[i] = halves[2 * i]!
   }
 
-  #sortGroup(start: number, end: number, depth: number, groups: number[]): void {
+  #sortGroup(start: number, end: number, equalBytes: number, groups: number[]): void {
     const halves = this.#halves
+    const depth = this.#commonEnd(start, end, equalBytes)
     let isDeeper = false
     for (let i = start; i < end; i++) {
       const head = this.#head(halves[2 * i]!, depth)
@@ -94,13 +100,33 @@ class RecordSort {
       for (const [i, offset] of sorted.entries()) halves[2 * (start + i)] = offset
       return
     }
-    this.#numbers.subarray(start, end).sort()
+    if (end - start < RADIX_MIN) this.#numbers.subarray(start, end).sort()
+    else sortPairs(halves, this.#scratch, start, end)
     for (let from = start; from < end; ) {
       let to = from + 1
       while (to < end && halves[2 * to + 1] === halves[2 * from + 1]) to++
       if (to - from > 1) groups.push(from, to, depth + 4)
       from = to
     }
+  }
+
+  /** How many bytes all keys of a group have in common, when the first `equalBytes` of them are equal. */
+  #commonEnd(start: number, end: number, equalBytes: number): number {
+    const bytes = this.#bytes
+    const halves = this.#halves
+    const cursor = this.#cursor
+    decodeRecord(bytes, halves[2 * start]!, bytes.length, cursor)
+    const first = cursor.keyStart
+    let common = cursor.keyEnd - first
+    for (let i = start + 1; i < end && common > equalBytes; i++) {
+      decodeRecord(bytes, halves[2 * i]!, bytes.length, cursor)
+      const { keyStart } = cursor
+      common = Math.min(common, cursor.keyEnd - keyStart)
+      let at = equalBytes
+      while (at < common && bytes[keyStart + at] === bytes[first + at]) at++
+      common = at
+    }
+    return Math.max(common, equalBytes)
   }
 
   /** Four bytes of a record's key from `depth` on; zeros where it is shorter. */

@@ -9,7 +9,7 @@ import type { Clock } from "../../io/clock.ts"
 import type { Memtable } from "./memtable.ts"
 import { compareRecords, sortRecords } from "./sort-records.ts"
 
-/** Records sorted, or merged, in one turn of the event loop: 1 to 2 ms. */
+/** Records sorted, or merged, in one turn of the event loop. */
 const SLICE_RECORDS = 4096
 /** Records looked at in one turn. */
 const WALK_RECORDS = 16_384

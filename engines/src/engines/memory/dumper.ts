@@ -5,9 +5,10 @@ import { isEngineError } from "../../base/error.ts"
 import { KeyHasher } from "../../base/key-hash.ts"
 import { encodeRecordHeader, RECORD_HEADER_BYTES_MAX } from "../../base/record.ts"
 import type { CoreHost } from "../../core.ts"
-import { newRunOrigin } from "../../runs/new-run-origin.ts"
+import { newRun } from "../../runs/new-run.ts"
 import type { OpenRun } from "../../runs/run-set.ts"
 import { RunWriter } from "../../runs/run-writer.ts"
+import { UnopenedRun } from "../../runs/unopened-run.ts"
 import type { ByteString, Layer, Layers } from "./layers.ts"
 
 /** Records encoded, or keys folded, in one turn of the event loop: about 2 ms. */
@@ -43,7 +44,7 @@ export class Dumper {
   }
 
   async #dump(layer: Layer): Promise<readonly OpenRun[]> {
-    const { directory, fileSystem, hashSeed, random, runs } = this.#host
+    const { directory, fileSystem, runs } = this.#host
     const replaced = runs.newestFirst
     const entries = this.#layers.entries(layer)
     const first = entries.next()
@@ -51,8 +52,8 @@ export class Dumper {
       runs.remove(replaced)
       return []
     }
-    const origin = { ...newRunOrigin(directory, random, { level: 0, version: runs.version }), hashSeed }
-    const writer = await RunWriter.create(fileSystem, directory.pathFor(origin), origin)
+    const { origin, path } = newRun(this.#host, 0)
+    const writer = await RunWriter.create(fileSystem, path, origin)
     try {
       await this.#encode(writer, first.value, entries)
       const figures = await writer.finish()
@@ -63,8 +64,9 @@ export class Dumper {
       runs.retire(replaced)
       return runs.retainAll()
     } catch (error) {
-      // Space comes back; a disk that has failed once may have lost more than it told.
-      if (!isEngineError(error, "STORAGE_FULL")) this.#host.poison(error)
+      // Space comes back, and a read that failed has lost nothing; a disk that failed to write may have lost more than
+      // it told.
+      if (!isEngineError(error, "STORAGE_FULL") && !(error instanceof UnopenedRun)) this.#host.poison(error)
       await writer.abandon()
       throw error
     }
