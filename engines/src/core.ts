@@ -9,10 +9,11 @@
 //                     │ publishes runs into
 //                   RunSet     ── open runs, newest first; merges
 
+import type { z } from "zod"
 import type { EngineName, EngineStatistics, KeyValue, ScanOptions } from "./engine.ts"
 import type { Seams } from "./io/seams.ts"
-import type { Relocations } from "./runs/merge-runs.ts"
 import type { Merging } from "./runs/merger.ts"
+import type { Relocations } from "./runs/relocations.ts"
 import type { RunDirectory } from "./runs/run-directory.ts"
 import type { OpenRun, RunSet } from "./runs/run-set.ts"
 
@@ -84,13 +85,24 @@ export interface EngineCore {
   close(): Promise<void>
 }
 
-/** How an engine is told to the rest of the package: one entry of the table in `open-engine.ts`. */
+/** How an engine is told to the rest of the package: one entry of the table in `engine-table.ts`. */
 export interface EngineDefinition<Settings> {
   readonly name: EngineName
-  /** Settings from plain data, with defaults. @throws EngineError `SETTING_INVALID` */
-  parseSettings(settings: unknown): Settings
+  /** Each setting with its default, its limits and a description that names its unit. */
+  readonly settingsSchema: z.ZodObject & z.ZodType<Settings>
+  /**
+   * Settings with which it flushes runs of about `runBytes`, 4096 at the least, and keeps a few times as much in memory;
+   * the others have their defaults. With few bytes tests of all engines reach every part of each.
+   */
+  settingsFor(runBytes: number): Partial<Settings>
+  /** Scans come in the order of keys. */
+  readonly scansInOrder: boolean
+  /** `recordCount` is exact; otherwise an estimate once a key is on disk. */
+  readonly countsExactly: boolean
   /** A core over the runs in `host.runs` (none for a new state) and the engine state saved with them. */
   open(host: CoreHost<Settings>, engineState: unknown): Promise<EngineCore>
+  /** Opening a state reads all of its records: a restore fetches them first, whatever mode is asked for. */
+  readonly needsLocalRuns?: boolean
   /** When and how runs are merged; undefined: never. */
   readonly merging: (settings: Settings) => Merging | undefined
 }

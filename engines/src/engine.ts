@@ -20,6 +20,8 @@
 // bytes that come out belong to the caller. Values may share an ArrayBuffer with others that were handed out: copy one
 // before its buffer is transferred to another thread, and before it is kept for long by itself.
 
+import type { LogFigures } from "./log/log.ts"
+import type { RestoreMode } from "./partition/open-runs.ts"
 import type { RunFigures } from "./runs/run.ts"
 import type { VersionName, VersionSummary } from "./snapshots/manifest.ts"
 
@@ -80,10 +82,18 @@ export interface SnapshotResult {
   readonly totalMs: number
 }
 
-/** Which state to put back: a version, the newest one, a replaced state, or none at all. */
+/** A version that a restore has passed over because it is damaged. */
+export interface SkippedVersion extends VersionName {
+  readonly why: string
+}
+
+/**
+ * Which state to put back: a version, the newest one, a replaced state, or none at all. With `fallback` a version that
+ * is found damaged is passed over for the newest older one that is not, and the result says so.
+ */
 export type RestoreTarget =
   | { readonly version: number; readonly timeline?: string }
-  | { readonly newest: true }
+  | { readonly newest: true; readonly fallback?: "previous" }
   | { readonly replaced: string }
   | { readonly empty: true }
 
@@ -92,7 +102,15 @@ export type RestoreTarget =
  * of one store share it. Without it a new one is started for a replaced state, and for a version that has later ones
  * on its timeline.
  */
-export type RestoreOptions = RestoreTarget & { readonly newTimeline?: string }
+export type RestoreOptions = RestoreTarget & {
+  readonly newTimeline?: string
+  /**
+   * `lazy`: answers when the index of the state is here; records come when they are asked for, and all others in the
+   * background. What the repository has lost of them shows only then: `DATA_LOSS` for the keys in it. `eager`: answers
+   * when all is here and proven. By default as the engine was opened.
+   */
+  readonly mode?: RestoreMode
+}
 
 export interface RestoreResult {
   /** Zero, and no metadata, when the state put back is no version: a replaced one, which went on after its last. */
@@ -102,25 +120,18 @@ export interface RestoreResult {
   /** Handle of the state that was replaced: `restore({ replaced })` puts it back. */
   readonly replaced: string
   readonly totalMs: number
+  /** With `fallback`: the damaged versions that came before this one, newest first. */
+  readonly skipped: readonly SkippedVersion[]
 }
 
 /**
  * How the state came up when the engine was opened. `replayed`: after a crash under durability `log`; every
- * acknowledged write is there.
+ * acknowledged write is there. `overtaken`: `continued` or `replayed`, but another owner has written versions since.
  */
-export type Recovery = "new" | "continued" | "replayed" | "crashed"
+export type Recovery = "new" | "continued" | "replayed" | "crashed" | "overtaken"
 
-/** The log of durability `log`. Counts since the engine was opened. */
-export interface LogStatistics {
-  /** Batches appended, and their bytes. */
-  readonly entryCount: number
-  readonly bytesAppended: number
-  readonly syncCount: number
-  readonly syncMs: number
-  /** Of now. */
-  readonly segmentCount: number
-  readonly bytesHeld: number
-}
+/** The log of durability `log`: an entry is a batch of writes. */
+export type LogStatistics = LogFigures
 
 export interface EngineStatistics {
   /**
@@ -130,7 +141,12 @@ export interface EngineStatistics {
   readonly recordCount: number
   readonly memoryBytes: number
   readonly indexBytes: number
+  /** Length of the runs of the state. */
   readonly diskBytes: number
+  /** How much of that is on this disk; the rest is being fetched from the repository. */
+  readonly bytesLocal: number
+  /** How much of it the repository turned out to hold damaged: reads of it are refused with `DATA_LOSS`. */
+  readonly bytesDamaged: number
   readonly runsByLevel: readonly number[]
   readonly flushCount: number
   readonly mergeCount: number
@@ -151,6 +167,11 @@ export interface Engine {
   readonly name: EngineName
   readonly recovery: Recovery
   /**
+   * The epoch under which the partition is owned, higher at each opening. Fenced: another has opened the partition
+   * since; every call is refused with `OWNER_FENCED`, but for those that only say what is here.
+   */
+  readonly owner: { readonly epoch: number; readonly isFenced: boolean }
+  /**
    * Changes whenever the state was replaced by another: a restore, or a crash that lost writes. It survives a
    * clean stop. A worker that remembers it knows whether the state is still the one it wrote to.
    */
@@ -159,14 +180,14 @@ export interface Engine {
   readonly position: { readonly version: number; readonly timeline: string; readonly metadata: Uint8Array }
   /**
    * The line that the state stands on, open at its end: a version is on it when it is on one of these timelines and
-   * not above the number there. After a crash: the line that the lost state stood on.
+   * not above the number there. After a crash: the line that the lost state stood on; overtaken: none known.
    */
   readonly line: readonly VersionName[]
 
   /**
    * The value of `key`, owned by the caller; `undefined` when there is none. Other values may lie in the same
    * ArrayBuffer: its bytes may be changed, but not its buffer be transferred or detached.
-   * @throws EngineError `KEY_EMPTY`, `KEY_TOO_LARGE`; rejects with `DATA_LOSS`
+   * @throws EngineError `KEY_EMPTY`, `KEY_TOO_LARGE`, `OWNER_FENCED`; rejects with `DATA_LOSS`
    */
   get(key: Uint8Array): Uint8Array | undefined | Promise<Uint8Array | undefined>
   /** Values in the order of `keys`; one promise for all when any needs the disk. */
@@ -174,7 +195,7 @@ export interface Engine {
   /**
    * Sets one key; an empty value deletes it.
    * @throws EngineError `KEY_EMPTY`, `KEY_TOO_LARGE`, `VALUE_TOO_LARGE`, `WRITES_STALLED`, `STORAGE_FULL`,
-   * `ENGINE_POISONED`; nothing was then applied
+   * `ENGINE_POISONED`, `OWNER_FENCED`; nothing was then applied
    */
   set(key: Uint8Array, value: Uint8Array): Promise<void> | undefined
   delete(key: Uint8Array): Promise<void> | undefined
@@ -208,7 +229,8 @@ export interface Engine {
    * Makes the present state a version. The state is fixed when the call returns; the promise resolves when the
    * version is committed. Calls may overlap; versions commit in the order of the calls.
    * @throws (rejects) EngineError `VERSION_INVALID`, `VERSION_NOT_ASCENDING`, `METADATA_TOO_LARGE`,
-   * `RESTORE_IN_PROGRESS`, `VERSION_EXISTS`, `REPOSITORY_FAILED`, `STORAGE_FULL`
+   * `RESTORE_IN_PROGRESS`, `VERSION_EXISTS`, `REPOSITORY_FAILED`, `STORAGE_FULL`, and `OWNER_FENCED`: the version may
+   * count all the same, when the next owner found it in time
    */
   snapshot(options: SnapshotOptions): Promise<SnapshotResult>
   /**
@@ -220,10 +242,17 @@ export interface Engine {
   restore(target: RestoreOptions): Promise<RestoreResult>
   /** Committed versions of this partition, on all timelines, oldest first. */
   listVersions(): Promise<VersionSummary[]>
+  /** Names of versions that the last listing left out because what the repository says of them cannot be believed. */
+  damagedVersions(): VersionName[]
   /** Removes a version. @throws (rejects) `SNAPSHOT_NOT_FOUND`, `VERSION_AMBIGUOUS`, `SNAPSHOT_PINNED` */
   deleteVersion(version: number, timeline?: string): Promise<void>
-  /** Pins a version against removal, or takes the pin off. */
-  pinVersion(version: number, pinned: boolean, timeline?: string): Promise<void>
+  /**
+   * Pins a version against removal, or takes a pin off. A version may have several pins of different names, and one
+   * without; when pins are taken off, no name means all.
+   * @param name 1 to 63 of a-z, 0-9, ".", "_" and "-", a letter or digit first
+   * @throws (rejects) `SNAPSHOT_NOT_FOUND`, `VERSION_AMBIGUOUS`, `SETTING_INVALID`
+   */
+  pinVersion(version: number, pinned: boolean, timeline?: string, name?: string): Promise<void>
 
   statistics(): EngineStatistics
   /** Figures of the runs on disk, for `Describe`. */

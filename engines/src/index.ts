@@ -11,6 +11,9 @@ export {
 export * from "./engine.ts"
 export { type OpenEngineOptions, openEngine } from "./open-engine.ts"
 export { type Durability, type DurableLogSettings, durabilities } from "./partition/durable-log.ts"
+export { type RestoreMode, restoreModes } from "./partition/open-runs.ts"
+export type { OwnerSettings } from "./partition/partition-owner.ts"
+export type { ReplacedStateRetention } from "./partition/replaced-states.ts"
 export {
   BLOCK_CACHE_BYTES_DEFAULT,
   BLOCK_CACHE_BYTES_MAX,
@@ -19,4 +22,4 @@ export {
 } from "./runs/block-cache.ts"
 export type { RunFigures } from "./runs/run.ts"
 export type { VersionName, VersionSummary } from "./snapshots/manifest.ts"
-export { Repository } from "./snapshots/repository.ts"
+export { Repository, type RepositoryOptions } from "./snapshots/repository.ts"

@@ -1,19 +1,22 @@
-// Opening an engine: the table of engines, and the parts of the outside world that each is given.
+// Opening an engine: the parts of the outside world that it is given, and what is closed after it.
 
 import { resolve } from "node:path"
 import { EngineError, isEngineError } from "./base/error.ts"
 import { VALUE_BYTES_DEFAULT, VALUE_BYTES_MAX } from "./base/record.ts"
-import type { EngineDefinition } from "./core.ts"
 import type { Engine, EngineName } from "./engine.ts"
-import { appendLogDefinition } from "./engines/append-log/definition.ts"
-import { hybridLogDefinition } from "./engines/hybrid-log/definition.ts"
-import { lsmTreeDefinition } from "./engines/lsm-tree/definition.ts"
-import { memoryDefinition } from "./engines/memory/definition.ts"
-import { openObjectStore } from "./io/object-store-url.ts"
+import { definitionOf, parseEngineSettings } from "./engine-table.ts"
+import { openProvenObjectStore } from "./io/object-store-url.ts"
 import type { Seams } from "./io/seams.ts"
 import { systemSeams } from "./io/system-seams.ts"
 import { type Durability, type DurableLogSettings, durabilities } from "./partition/durable-log.ts"
+import { type RestoreMode, restoreModes } from "./partition/open-runs.ts"
 import { PartitionEngine } from "./partition/partition-engine.ts"
+import {
+  OWNER_CHECK_INTERVAL_MS_DEFAULT,
+  OWNER_CHECK_INTERVAL_MS_MAX,
+  type OwnerSettings,
+} from "./partition/partition-owner.ts"
+import type { ReplacedStateRetention } from "./partition/replaced-states.ts"
 import { BLOCK_CACHE_BYTES_DEFAULT, BlockCache } from "./runs/block-cache.ts"
 import { RunDirectory } from "./runs/run-directory.ts"
 import { Repository } from "./snapshots/repository.ts"
@@ -22,7 +25,7 @@ export interface OpenEngineOptions {
   readonly engine: EngineName
   /** Where the partition's files are; made when it is not there. One engine at a time has it. */
   readonly directory: string
-  /** `file:/absolute/directory`, or an open repository that several partitions share and the caller closes. */
+  /** `file:/absolute/directory`, `s3://bucket/prefix`, or an open repository that several partitions share and the caller closes. */
   readonly repository: string | Repository
   /** The engine's own parameters, with defaults for those left out. */
   readonly settings?: unknown
@@ -37,6 +40,10 @@ export interface OpenEngineOptions {
    * it is new and the repository has versions. Default true.
    */
   readonly restoreAfterCrash?: boolean
+  /** What restores do that name no mode, the one after a crash included: see `RestoreOptions`. Default `lazy`. */
+  readonly restoreMode?: RestoreMode
+  /** How long the state that a restore has replaced can be had again. */
+  readonly replacedStateRetention?: ReplacedStateRetention
   /** Where blocks of runs are kept that were read; engines of one thread may share one. By default one of 8 MiB. */
   readonly blockCache?: BlockCache
   /**
@@ -47,28 +54,25 @@ export interface OpenEngineOptions {
   readonly durability?: Durability
   /** Of durability `log`. */
   readonly log?: DurableLogSettings
+  /** Who owns the partition, and how often an owner that commits nothing asks whether it still does. */
+  readonly owner?: OwnerSettings
   /** The outside world; by default the real one. The caller closes an executor that it passes in. */
   readonly seams?: Seams
+  /** Hears that another owner has taken the partition, once more when it is known who. Nothing goes on any more. */
+  readonly onFenced?: (error: EngineError) => void
   /** Hears of what went wrong in the background and is tried again. */
   readonly onWarning?: (message: string, error: unknown) => void
 }
 
-/** Every engine there is. A new one is added here and to `engineNames`. */
-const definitions = {
-  memory: memoryDefinition,
-  "append-log": appendLogDefinition,
-  "hybrid-log": hybridLogDefinition,
-  "lsm-tree": lsmTreeDefinition,
-} as const satisfies Record<EngineName, { readonly name: EngineName }>
-
 /**
- * Opens the partition in `directory`: as it was left by a clean stop, else at its newest version, else empty.
+ * Opens the partition in `directory`: as it was left by a clean stop, else at its newest version, else empty. Takes it
+ * from whoever had it open before, anywhere: that one is refused everything with `OWNER_FENCED` from then on.
  * @throws (rejects) EngineError `ENGINE_UNKNOWN`, `SETTING_INVALID`, `DIRECTORY_LOCKED`, `ENGINE_MISMATCH`,
  * `DATA_LOSS`, `FORMAT_NEWER`, `STORAGE_FAILED`, `REPOSITORY_FAILED`, `REPOSITORY_URL_INVALID`
  */
 export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
   const definition = definitionOf(options.engine)
-  const settings = definition.parseSettings(options.settings)
+  const settings = parseEngineSettings(definition, options.settings)
   const valueBytesMax = options.valueBytesMax ?? VALUE_BYTES_DEFAULT
   if (!Number.isInteger(valueBytesMax) || valueBytesMax < 1 || valueBytesMax > VALUE_BYTES_MAX) {
     throw new EngineError(
@@ -96,11 +100,15 @@ export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
       options.blockCache ?? new BlockCache(BLOCK_CACHE_BYTES_DEFAULT),
     )
     closing.push(() => runDirectory.close())
-    const engine = await PartitionEngine.open<unknown>({
-      definition: definition as EngineDefinition<unknown>,
+    const engine = await PartitionEngine.open({
+      definition,
       settings,
       durability: durabilityOf(options.durability),
       log: options.log ?? {},
+      restoreMode: restoreModeOf(options.restoreMode),
+      replacedStateRetention: options.replacedStateRetention ?? {},
+      owner: ownerOf(options.owner),
+      onFenced: options.onFenced ?? ((error) => warn("the partition was taken over", error)),
       identity: {
         store: options.store ?? "default",
         partition: options.partition ?? 0,
@@ -113,7 +121,8 @@ export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
     try {
       if (
         options.restoreAfterCrash !== false &&
-        (engine.recovery === "new" || engine.recovery === "crashed")
+        engine.recovery !== "continued" &&
+        engine.recovery !== "replayed"
       ) {
         await restoreNewest(engine)
       }
@@ -138,21 +147,31 @@ async function restoreNewest(engine: Engine): Promise<void> {
   }
 }
 
-function definitionOf(name: string): EngineDefinition<unknown> {
-  const definition = Object.hasOwn(definitions, name) ? definitions[name as EngineName] : undefined
-  if (definition === undefined) {
-    throw new EngineError(
-      "ENGINE_UNKNOWN",
-      `there is no engine "${name}"; there are ${Object.keys(definitions).join(", ")}`,
-    )
-  }
-  return definition as EngineDefinition<unknown>
+function restoreModeOf(name: string = "lazy"): RestoreMode {
+  const mode = restoreModes.find((each) => each === name)
+  if (mode !== undefined) return mode
+  throw new EngineError("SETTING_INVALID", `restoreMode is "${name}"; it is ${restoreModes.join(" or ")}`)
 }
 
 function durabilityOf(name: string = "snapshot"): Durability {
   const durability = durabilities.find((each) => each === name)
   if (durability !== undefined) return durability
   throw new EngineError("SETTING_INVALID", `durability is "${name}"; it is ${durabilities.join(" or ")}`)
+}
+
+function ownerOf(settings: OwnerSettings = {}): OwnerSettings {
+  const { checkIntervalMs = OWNER_CHECK_INTERVAL_MS_DEFAULT } = settings
+  if (
+    Number.isInteger(checkIntervalMs) &&
+    checkIntervalMs >= 0 &&
+    checkIntervalMs <= OWNER_CHECK_INTERVAL_MS_MAX
+  ) {
+    return settings
+  }
+  throw new EngineError(
+    "SETTING_INVALID",
+    `owner.checkIntervalMs is ${checkIntervalMs}; it is 0 to ${OWNER_CHECK_INTERVAL_MS_MAX} milliseconds`,
+  )
 }
 
 function ownSeams(closing: (() => Promise<void>)[]): Seams {
@@ -167,7 +186,9 @@ async function openRepository(
   closing: (() => Promise<void>)[],
 ): Promise<Repository> {
   if (typeof repository !== "string") return repository
-  const opened = await Repository.open(await openObjectStore(repository, seams.fileSystem), seams)
+  const objectStore = await openProvenObjectStore(repository, seams)
+  closing.push(() => objectStore.close())
+  const opened = await Repository.open(objectStore, seams)
   closing.push(() => opened.close())
   return opened
 }

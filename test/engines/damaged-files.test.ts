@@ -3,53 +3,38 @@
 //
 // All lengths of all files: `VARVE_BYTES_A_CUT=1 npx vitest run test/engines/damaged-files.test.ts`.
 
-import { engineNames } from "@varve/engines"
-import { afterEach, beforeEach, expect, test } from "vitest"
-import { SimulatedRandom } from "../simulation/index.ts"
+import { expect, test } from "vitest"
+import { type SimulatedFileSystem, SimulatedRandom } from "../simulation/index.ts"
 import {
   buildWorld,
   copyOf,
-  durabilities,
-  liveElsewhere,
-  liveWithDamage,
+  EXHAUSTIVE_TIMEOUT_MS,
+  liveOn,
   putFile,
   Tally,
   type World,
+  whereFor,
+  worlds,
 } from "./damaged-world.ts"
+import { expectNoUnhandledRejections } from "./no-unhandled-rejections.ts"
 
 /** A file is cut to one length of so many, by chance. */
-const BYTES_A_CUT = Number(process.env["VARVE_BYTES_A_CUT"] ?? 97)
+const BYTES_A_CUT = Number(process.env["VARVE_BYTES_A_CUT"] ?? 499)
 const SEED = 1
 
-/** Rejections that nobody has handled. */
-const unhandled: unknown[] = []
-const note = (error: unknown): void => void unhandled.push(error)
-beforeEach(() => void process.on("unhandledRejection", note))
-afterEach(() => {
-  process.off("unhandledRejection", note)
-  expect(unhandled.splice(0)).toEqual([])
-})
-
-const worlds = engineNames.flatMap((name) => durabilities.map((durability) => [name, durability] as const))
+expectNoUnhandledRejections()
 
 /** Damages a copy of the world and lives on it, in place and where nothing but the repository is left. */
 async function liveTwice(
   world: World,
   what: string,
-  damage: (disk: ReturnType<typeof copyOf>) => Promise<void> | void,
+  damage: (disk: SimulatedFileSystem) => Promise<void> | void,
   tally: Tally,
 ): Promise<void> {
-  for (const live of [liveWithDamage, liveElsewhere]) {
+  for (const where of ["in place", "elsewhere"] as const) {
     const disk = copyOf(world)
     await damage(disk)
-    try {
-      await live(world, disk, tally)
-    } catch (error) {
-      const where = live === liveElsewhere ? "elsewhere" : "in place"
-      throw new Error(`${world.name}, ${world.durability}, ${what}, ${where}: ${(error as Error).message}`, {
-        cause: error,
-      })
-    }
+    await liveOn(world, disk, where, what, tally)
   }
 }
 
@@ -59,7 +44,7 @@ function isManifest(path: string): boolean {
 
 test.each(worlds)(
   "%s, durability %s: a file that was cut is found",
-  { timeout: BYTES_A_CUT < 50 ? 3_600_000 : 60_000 },
+  { timeout: BYTES_A_CUT < 50 ? EXHAUSTIVE_TIMEOUT_MS : 60_000 },
   async (name, durability) => {
     const world = await buildWorld(name, durability)
     const random = new SimulatedRandom(SEED)
@@ -73,13 +58,8 @@ test.each(worlds)(
       for (const bytes of lengths) {
         const disk = copyOf(world)
         disk.truncate(path, bytes)
-        const live = path.startsWith("/repository/") && random.oneIn(2) ? liveElsewhere : liveWithDamage
-        try {
-          await live(world, disk, tally)
-        } catch (error) {
-          const message = `${name}, ${durability}, ${path} cut from ${length} bytes to ${bytes}: ${(error as Error).message}`
-          throw new Error(message, { cause: error })
-        }
+        const what = `${path} cut from ${length} bytes to ${bytes}`
+        await liveOn(world, disk, whereFor(path, random), what, tally)
       }
     }
     expect(tally.refused.DATA_LOSS).toBeGreaterThan(tally.lives / 2)
@@ -120,7 +100,7 @@ test.each(worlds)(
     for (const [index, path] of world.paths.entries()) {
       for (const other of [world.paths[index + 1], world.paths[index + 4]]) {
         if (other === undefined) continue
-        const exchange = async (disk: ReturnType<typeof copyOf>): Promise<void> => {
+        const exchange = async (disk: SimulatedFileSystem): Promise<void> => {
           await putFile(disk, path, world.disk.bytesOf(other))
           await putFile(disk, other, world.disk.bytesOf(path))
         }

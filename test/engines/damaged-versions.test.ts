@@ -15,7 +15,9 @@ async function killedWith(name: EngineName, damaged: number): Promise<SimulatedS
     await engine.snapshot({ version })
   }
   const next = afterKill(seams)
-  const path = next.fileSystem.paths().find((each) => each.endsWith(`${damaged}.manifest`))!
+  const path = next.fileSystem
+    .paths()
+    .find((each) => each.includes(`/${String(damaged).padStart(16, "0")}-`))!
   next.fileSystem.flip(path, 100)
   return next
 }
@@ -27,6 +29,7 @@ function openUnrestored(name: EngineName, seams: SimulatedSeams): Promise<Engine
     repository: "file:/repository",
     valueBytesMax: 2048,
     seams,
+    owner: { checkIntervalMs: 0 },
     restoreAfterCrash: false,
   })
 }
@@ -45,7 +48,7 @@ test.each(engineNames)("%s: nor is it in a directory that is new", async (name) 
 
 test.each(engineNames)("%s: the only version, damaged, does not make the state empty", async (name) => {
   const seams = await killedWith(name, 2)
-  const first = seams.fileSystem.paths().find((path) => path.endsWith("1.manifest"))!
+  const first = seams.fileSystem.paths().find((path) => path.includes("/0000000000000001-"))!
   await seams.fileSystem.remove(first)
   await expect(openTiny(name, seams)).rejects.toMatchObject({ reason: "DATA_LOSS" })
 })

@@ -11,8 +11,13 @@
 // nobody handles, a life that does not end. "Does not end" is counted in calls to the disk and in turns of the event
 // loop, never in time.
 
-import { type Engine, type EngineName, isEngineError } from "@varve/engines"
-import { SimulatedCrash, type SimulatedFileSystem, simulatedSeams } from "../simulation/index.ts"
+import { type Engine, type EngineName, engineNames, isEngineError } from "@varve/engines"
+import {
+  SimulatedCrash,
+  type SimulatedFileSystem,
+  type SimulatedRandom,
+  simulatedSeams,
+} from "../simulation/index.ts"
 import { bytes, contents, openDurable, openTiny } from "./engine-fixture.ts"
 
 type State = ReadonlyMap<string, string>
@@ -29,8 +34,15 @@ const openers = { snapshot: openTiny, log: openDurable } as const
 const reasonsOfDamage = ["DATA_LOSS", "FORMAT_NEWER"] as const
 
 /** How the state was left on the disk: by a clean stop, or by a kill with the log behind it. */
-export const durabilities = ["snapshot", "log"] as const
-export type Durability = (typeof durabilities)[number]
+type Durability = keyof typeof openers
+
+/** What a table of tests runs over. */
+export const worlds = engineNames.flatMap((name) =>
+  (["snapshot", "log"] as const).map((durability) => [name, durability] as const),
+)
+
+/** Of a test that may have been told to try everything. */
+export const EXHAUSTIVE_TIMEOUT_MS = 2 * 60 * 60 * 1000
 
 export interface World {
   readonly name: EngineName
@@ -95,9 +107,12 @@ export async function buildWorld(name: EngineName, durability: Durability, seed 
   return { name, durability, disk, present: state, versions, paths }
 }
 
-/** A copy of the world's disk. The copies of one world are all alike, and so are the seams over them. */
+/**
+ * A copy of the world's disk. The copies of one world are all alike, and so are the seams over them; these draw other
+ * identities than those of the life before.
+ */
 export function copyOf(world: World): SimulatedFileSystem {
-  return world.disk.restartProcess(1)
+  return world.disk.copy(3)
 }
 
 /** Puts `content` in the place of a file, or adds one. */
@@ -108,14 +123,35 @@ export async function putFile(disk: SimulatedFileSystem, path: string, content: 
   await file.close()
 }
 
+/** Lives on `disk`, in place or (of the repository's files) where nothing else is left. @throws with `what` was damaged */
+export async function liveOn(
+  world: World,
+  disk: SimulatedFileSystem,
+  where: "in place" | "elsewhere",
+  what: string,
+  tally: Tally,
+): Promise<void> {
+  try {
+    await (where === "in place" ? liveWithDamage : liveElsewhere)(world, disk, tally)
+  } catch (error) {
+    const message = `${world.name}, ${world.durability}, ${what}, ${where}: ${(error as Error).message}`
+    throw new Error(message, { cause: error })
+  }
+}
+
+/** Where to live after a file was damaged: what the repository holds is read most where nothing else is left. */
+export function whereFor(path: string, random: SimulatedRandom): "in place" | "elsewhere" {
+  return path.startsWith("/repository/") && random.oneIn(2) ? "elsewhere" : "in place"
+}
+
 /** Lives on `disk`, a damaged copy of the world, where the state was left. @throws what is not right */
-export function liveWithDamage(world: World, disk: SimulatedFileSystem, tally: Tally): Promise<void> {
+function liveWithDamage(world: World, disk: SimulatedFileSystem, tally: Tally): Promise<void> {
   const recovery = world.durability === "snapshot" ? "continued" : "replayed"
   return untilItsEnd(disk, tally, () => live(world, disk, { recovery, state: world.present }, tally))
 }
 
 /** The same with nothing but the repository left: the newest version comes up. @throws what is not right */
-export async function liveElsewhere(world: World, disk: SimulatedFileSystem, tally: Tally): Promise<void> {
+async function liveElsewhere(world: World, disk: SimulatedFileSystem, tally: Tally): Promise<void> {
   await disk.removeDirectory("/partition")
   const state = world.versions.get(Math.max(...world.versions.keys()))!
   return untilItsEnd(disk, tally, () => live(world, disk, { recovery: "new", state }, tally))

@@ -7,18 +7,12 @@
 
 import { type Engine, type EngineName, engineNames, isEngineError } from "@varve/engines"
 import type { ErrorReason } from "@varve/engines/internal"
-import { afterEach, beforeEach, expect, test } from "vitest"
+import { expect, test } from "vitest"
 import { type CallKind, type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
 import { afterKill, afterPowerLoss, bytes, contents, openTiny, read } from "./engine-fixture.ts"
+import { expectNoUnhandledRejections } from "./no-unhandled-rejections.ts"
 
-/** Rejections that nobody has handled. */
-const unhandled: unknown[] = []
-const note = (error: unknown): void => void unhandled.push(error)
-beforeEach(() => void process.on("unhandledRejection", note))
-afterEach(() => {
-  process.off("unhandledRejection", note)
-  expect(unhandled.splice(0)).toEqual([])
-})
+expectNoUnhandledRejections()
 
 /** Resolves whether `act` succeeded; an error must be one of `reasons`. */
 async function succeeds(reasons: readonly ErrorReason[], act: () => unknown): Promise<boolean> {

@@ -1,13 +1,22 @@
-// The machine stops at every single call to the disk of a life with writes, versions, merges, a restore and a clean
-// stop. The world goes on after power loss, which leaves of what was not synced any part, sector by sector and name by
-// name; and, at some of these moments, after the end of the process, which leaves everything. What comes up is a
-// version, whole, and not older than the newest one that was acknowledged on its line; versions can be put back.
+// The machine stops in every single call that changes the disk, all through a life with writes, versions, merges, a
+// restore and a clean stop. The world goes on after power loss, which leaves of what was not synced any part, sector by
+// sector and name by name; and, at some of these moments, after the end of the process, which leaves everything. What
+// comes up is a version, whole, and not older than the newest one that was acknowledged on its line; versions can be
+// put back.
 //
-// Other seeds (other orders of overlapping calls, other losses) stop at some of the calls, at others for each seed.
+// Other seeds (other orders of overlapping calls, other losses) are lived again up to some of their calls, at others
+// for each seed, so that the engine meets the crash itself. Up to each of all calls, those that change nothing included,
+// and after each the end of the process, too: `VARVE_EVERY_CALL=1 npx vitest run test/engines/engine-crash.test.ts`.
 
 import { type Engine, type EngineName, engineNames } from "@varve/engines"
 import { expect, test } from "vitest"
-import { SimulatedCrash, type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
+import {
+  SimulatedCrash,
+  type SimulatedSeams,
+  type Stop,
+  simulatedSeams,
+  stopEverywhere,
+} from "../simulation/index.ts"
 import { afterKill, afterPowerLoss, bytes, contents, openTiny } from "./engine-fixture.ts"
 
 type State = ReadonlyMap<string, string>
@@ -64,8 +73,8 @@ async function live(engine: Engine, promises: Promises): Promise<void> {
   promises.stopAcknowledged = true
 }
 
-async function liveUntilCrash(name: EngineName, seams: SimulatedSeams): Promise<Promises> {
-  const promises: Promises = {
+function noPromises(): Promises {
+  return {
     acknowledged: new Map(),
     asked: new Map(),
     restoreAsked: undefined,
@@ -74,13 +83,6 @@ async function liveUntilCrash(name: EngineName, seams: SimulatedSeams): Promise<
     stopAcknowledged: false,
     merges: 0,
   }
-  try {
-    await live(await openTiny(name, seams), promises)
-  } catch (error) {
-    // The engine turns what a background step met into its own error; the disk knows whether it was the crash.
-    if (!(error instanceof SimulatedCrash) && !seams.fileSystem.isCrashed) throw error
-  }
-  return promises
 }
 
 /** The versions that may come up after a crash at this point of the life. */
@@ -125,55 +127,76 @@ async function check(
   expect(seams.fileSystem.openPaths).toEqual([])
 }
 
-/** One crash point of so many goes on as a killed process, too. */
-const KILL_STRIDE = 6
+const EVERY_CALL = process.env["VARVE_EVERY_CALL"] === "1"
 
-/** Stops one life at `step` and goes on from there. */
-async function crashAt(name: EngineName, seed: number, step: number): Promise<void> {
-  const seams = simulatedSeams(seed)
-  seams.fileSystem.crashAt(step)
-  const promises = await liveUntilCrash(name, seams)
+/** One crash point of so many goes on as a killed process, too. */
+const KILL_STRIDE = EVERY_CALL ? 1 : 6
+
+/** What the stop has left goes on. */
+async function goOn(name: EngineName, stop: Stop<Promises>, about: string): Promise<void> {
+  const { disk: fileSystem, promises, number } = stop
   const attempt = async (loss: string, next: SimulatedSeams, restoresOneIn: number): Promise<void> => {
     try {
       await check(name, next, promises, restoresOneIn)
     } catch (error) {
-      const last = seams.fileSystem.trace.slice(-3).join("; ")
-      const message = `${name}, seed ${seed}, ${loss} at step ${step} (${last}): ${(error as Error).message}`
-      throw new Error(message, { cause: error })
+      throw new Error(`${name}, ${about}, ${loss}: ${(error as Error).message}`, { cause: error })
     }
   }
-  await attempt("power loss", afterPowerLoss(seams, step), 3)
-  if (step % KILL_STRIDE === 0) await attempt("kill", afterKill(seams, step), 4)
-}
-
-/** Calls to the disk in a life that nothing stops, and merges in it. */
-async function wholeLife(name: EngineName, seed: number): Promise<{ steps: number; merges: number }> {
-  const seams = simulatedSeams(seed)
-  const { merges } = await liveUntilCrash(name, seams)
-  return { steps: seams.fileSystem.steps, merges }
+  await attempt("power loss", afterPowerLoss({ fileSystem }, number), 3)
+  if (number % KILL_STRIDE === 0) await attempt("kill", afterKill({ fileSystem }, number), 4)
 }
 
 test.each(engineNames)(
-  "%s: a crash at any call to the disk leaves a whole version",
-  { timeout: 120_000 },
+  "%s: a crash in any call that changes the disk leaves a whole version",
   async (name) => {
-    const { steps, merges } = await wholeLife(name, 1)
-    expect(steps).toBeGreaterThan(200)
-    if (name !== "memory") expect(merges).toBeGreaterThan(1)
-    for (let step = 1; step <= steps; step++) await crashAt(name, 1, step)
-    process.stdout.write(`${name}, seed 1: ${steps} crash points, ${merges} merges, 0 violations\n`)
+    const seams = simulatedSeams(1)
+    const promises = noPromises()
+    const stops = await stopEverywhere(
+      seams.fileSystem,
+      async () => live(await openTiny(name, seams), promises),
+      () => ({ ...promises, acknowledged: new Map(promises.acknowledged), asked: new Map(promises.asked) }),
+    )
+    expect(stops.length).toBeGreaterThan(100)
+    if (name !== "memory") expect(promises.merges).toBeGreaterThan(1)
+    for (const stop of stops) await goOn(name, stop, `seed 1, stop ${stop.number} (${stop.where})`)
+    process.stdout.write(
+      `${name}, seed 1: ${stops.length} crash points, ${promises.merges} merges, 0 violations\n`,
+    )
   },
 )
 
 /** Other seeds, and how far apart their crash points lie. */
-const OTHER_SEEDS = [2, 3]
-const STRIDE = 29
+const SEEDS = EVERY_CALL ? [1, 2, 3, 4] : [2, 3]
+const STRIDE = EVERY_CALL ? 1 : 41
 
-test.each(engineNames.flatMap((name) => OTHER_SEEDS.map((seed) => [name, seed] as const)))(
-  "%s, seed %i: a crash leaves a whole version",
-  { timeout: 120_000 },
+/** Lives up to a call to the disk. @returns undefined when the life has no such call */
+async function liveUntil(name: EngineName, seed: number, step: number): Promise<Stop<Promises> | undefined> {
+  const seams = simulatedSeams(seed)
+  const disk = seams.fileSystem
+  disk.crashAt(step)
+  const promises = noPromises()
+  try {
+    await live(await openTiny(name, seams), promises)
+    return undefined
+  } catch (error) {
+    // The engine turns what a background step met into its own error; the disk knows whether it was the crash.
+    if (!(error instanceof SimulatedCrash) && !disk.isCrashed) throw error
+  }
+  return { disk, promises, number: step, where: disk.trace.slice(-3).join("; ") }
+}
+
+test.each(engineNames.flatMap((name) => SEEDS.map((seed) => [name, seed] as const)))(
+  "%s, seed %i: an engine that meets the crash itself leaves a whole version",
+  { timeout: EVERY_CALL ? 3_600_000 : 60_000 },
   async (name, seed) => {
-    const { steps } = await wholeLife(name, seed)
-    for (let step = seed; step <= steps; step += STRIDE) await crashAt(name, seed, step)
+    let count = 0
+    for (let step = EVERY_CALL ? 1 : seed; ; step += STRIDE) {
+      const stop = await liveUntil(name, seed, step)
+      if (stop === undefined) break
+      await goOn(name, stop, `seed ${seed}, step ${step} (${stop.where})`)
+      count++
+    }
+    expect(count).toBeGreaterThan(200 / STRIDE)
+    if (EVERY_CALL) process.stdout.write(`${name}, seed ${seed}: ${count} crash points, 0 violations\n`)
   },
 )

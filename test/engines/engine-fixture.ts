@@ -2,27 +2,45 @@
 // about it.
 
 import { BlockCache, type Engine, type EngineName, engineNames, openEngine } from "@varve/engines"
-import type { Seams } from "@varve/engines/internal"
+import { definitionOf, type Seams } from "@varve/engines/internal"
 import { type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
 
-/** Settings with which a few kilobytes fill the memory regions. Records of up to 2 KiB. */
-export const tinySettings: Record<EngineName, unknown> = {
-  memory: {},
-  "append-log": { threshold: 8192, maxRunsPerLevel: 2 },
-  "lsm-tree": { memtableBytesLimit: 8192, densityFactor: 4, maxRunsPerLevel: 2 },
-  "hybrid-log": { memSegmentLength: 4096, roLagInterval: 8192, flushInterval: 8192, maxRunsPerLevel: 2 },
+/** Settings with which 8 KiB fill the memory regions of an engine, and two runs merge. Records of up to 2 KiB. */
+function tiny(name: EngineName): object {
+  const { settingsFor, settingsSchema } = definitionOf(name)
+  const known = new Set(Object.keys(settingsSchema.shape))
+  const wanted = { ...settingsFor(8192), maxRunsPerLevel: 2, densityFactor: 4 }
+  return Object.fromEntries(Object.entries(wanted).filter(([key]) => known.has(key)))
 }
+
+export const tinySettings = Object.fromEntries(engineNames.map((name) => [name, tiny(name)])) as Record<
+  EngineName,
+  object
+>
 const TINY_VALUE_BYTES_MAX = 2048
 /** Eight blocks: some reads are served from the cache, others throw them out again. */
 const TINY_CACHE_BYTES = 32_768
 
+/** Engines that keep records on disk, in runs that merge; the other one holds everything in memory. */
+export const diskEngines = engineNames.filter((name) => name !== "memory")
+
 /** Engines whose `recordCount` is exact; of the others it is an estimate once a key is on disk. */
-export const countingEngines: readonly EngineName[] = engineNames.filter((name) => name !== "lsm-tree")
+export const countingEngines: readonly EngineName[] = engineNames.filter(
+  (name) => definitionOf(name).countsExactly,
+)
+
+/** Engines whose scans come in the order of keys. */
+export const orderedEngines: readonly EngineName[] = engineNames.filter(
+  (name) => definitionOf(name).scansInOrder,
+)
 
 export interface EngineFixture {
   readonly seams: SimulatedSeams
   readonly engine: Engine
 }
+
+/** No question between commits: time stands still or runs, and a question too many changes where crashes fall. */
+const commitsOnly = { checkIntervalMs: 0 }
 
 /** Opens the engine on the disk of `seams`, in a fixed directory, with a repository on the same disk. */
 export function openTiny(
@@ -35,6 +53,7 @@ export function openTiny(
     engine: name,
     directory: "/partition",
     repository: "file:/repository",
+    owner: commitsOnly,
     settings: settings ?? tinySettings[name],
     valueBytesMax: TINY_VALUE_BYTES_MAX,
     blockCache: new BlockCache(blockCacheBytes),
@@ -48,6 +67,7 @@ export function openDurable(name: EngineName, seams: Seams): Promise<Engine> {
     engine: name,
     directory: "/partition",
     repository: "file:/repository",
+    owner: commitsOnly,
     settings: tinySettings[name],
     valueBytesMax: TINY_VALUE_BYTES_MAX,
     blockCache: new BlockCache(TINY_CACHE_BYTES),
@@ -64,12 +84,12 @@ export async function tinyEngine(name: EngineName, seed = 1): Promise<EngineFixt
 }
 
 /** The world after power loss: what was not synced may be gone. */
-export function afterPowerLoss(seams: SimulatedSeams, seed = 1): SimulatedSeams {
+export function afterPowerLoss(seams: Pick<SimulatedSeams, "fileSystem">, seed = 1): SimulatedSeams {
   return simulatedSeams(seed, { fileSystem: seams.fileSystem.restart() })
 }
 
 /** The world after a process ended: files are as it left them. */
-export function afterKill(seams: SimulatedSeams, seed = 1): SimulatedSeams {
+export function afterKill(seams: Pick<SimulatedSeams, "fileSystem">, seed = 1): SimulatedSeams {
   return simulatedSeams(seed, { fileSystem: seams.fileSystem.restartProcess() })
 }
 

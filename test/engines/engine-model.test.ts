@@ -3,14 +3,14 @@
 
 import { type Engine, engineNames } from "@varve/engines"
 import { expect, test } from "vitest"
-import { SimulatedRandom, simulatedSeams } from "../simulation/index.ts"
+import { SimulatedRandom, seedsUpTo, simulatedSeams } from "../simulation/index.ts"
 import { afterPowerLoss, bytes, contents, countingEngines, openDurable, openTiny } from "./engine-fixture.ts"
 
 type State = Map<string, string>
 
 const STEPS = 1500
 const KEYS = 400
-const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8]
+const SEEDS = seedsUpTo(3)
 
 /** The model: the present state, and every version by its full name. */
 class Model {

@@ -1,20 +1,19 @@
 // Flushes, merges, uploads, snapshots, scans and writers in each other's way.
 
-import { type Engine, openEngine } from "@varve/engines"
-import { EngineError, InlineExecutor, type Seams } from "@varve/engines/internal"
+import { type Engine, type EngineName, openEngine } from "@varve/engines"
+import { definitionOf, EngineError, InlineExecutor, type Seams } from "@varve/engines/internal"
 import { expect, test } from "vitest"
-import { SimulatedRandom, simulatedSeams } from "../simulation/index.ts"
-import { bytes, contents, read, tinyEngine } from "./engine-fixture.ts"
+import { SimulatedRandom, seedsUpTo, simulatedSeams } from "../simulation/index.ts"
+import { bytes, contents, diskEngines, read, tinyEngine } from "./engine-fixture.ts"
 import { GatedFileSystem } from "./gated-file-system.ts"
 
-const smallRegions = { memSegmentLength: 4096, roLagInterval: 8192, flushInterval: 8192 }
-
-function openHybrid(seams: Seams, settings: unknown, directory = "/partition"): Promise<Engine> {
-  return openHashed("hybrid-log", seams, settings, directory)
+/** Settings with so much memory before records go to disk. */
+function sized(name: EngineName, flushBytes: number, maxRunsPerLevel: number): unknown {
+  return { ...definitionOf(name).settingsFor(flushBytes), maxRunsPerLevel }
 }
 
-function openHashed(
-  engine: "append-log" | "hybrid-log",
+function open(
+  engine: EngineName,
   seams: Seams,
   settings: unknown,
   directory = "/partition",
@@ -39,51 +38,40 @@ async function untilMerged(engine: Engine, count: number): Promise<void> {
   await turns(20)
 }
 
-test.each([
-  ["hybrid-log", 1],
-  ["hybrid-log", 2],
-  ["hybrid-log", 3],
-  ["hybrid-log", 4],
-  ["append-log", 5],
-  ["append-log", 6],
-] as const)("%s: snapshots beside flushes, merges and uploads never fail, seed %i", async (name, seed) => {
-  const seams = simulatedSeams(seed)
-  const sizes = name === "hybrid-log" ? smallRegions : { threshold: 8192 }
-  const engine = await openHashed(name, seams, { ...sizes, maxRunsPerLevel: 2 + (seed % 2) })
-  const random = new SimulatedRandom(seed)
-  const failures: string[] = []
-  const pending: Promise<unknown>[] = []
-  for (let version = 1; version <= 100; version++) {
-    for (let i = random.integer(120); i > 0; i--) {
-      await engine.set(bytes(`k${random.integer(2000)}`), Buffer.alloc(random.integer(900), 1))
-    }
-    const snapshot = engine.snapshot({ version })
-    pending.push(snapshot.catch((error: Error) => void failures.push(`${version}: ${error.message}`)))
-    if (random.oneIn(3)) await Promise.all(pending.splice(0))
-    if (random.oneIn(2)) await turns(random.integer(9))
-  }
-  await Promise.all(pending)
-  await engine.close()
-  expect(failures).toEqual([])
-  expect(seams.fileSystem.openPaths).toEqual([])
-})
+const twoSeeds = diskEngines.flatMap((name) => seedsUpTo(2).map((seed) => [name, seed] as const))
 
-test.each([
-  ["hybrid-log", 1],
-  ["hybrid-log", 2],
-  ["append-log", 3],
-  ["append-log", 4],
-] as const)("%s: a writer that waits for every promise is never stalled, seed %i", async (name, seed) => {
-  const flushInterval = 4 * 65_536
-  const batchBytesMax = flushInterval + 2048 + 65_535
-  const settings =
-    name === "hybrid-log"
-      ? { memSegmentLength: 4096, roLagInterval: 65_536, flushInterval, maxRunsPerLevel: 4 }
-      : { threshold: flushInterval, maxRunsPerLevel: 4 }
-  const engine = await openHashed(name, simulatedSeams(seed), settings)
+test.each(twoSeeds)(
+  "%s: snapshots beside flushes, merges and uploads never fail, seed %i",
+  async (name, seed) => {
+    const seams = simulatedSeams(seed)
+    const engine = await open(name, seams, sized(name, 8192, 2 + (seed % 2)))
+    const random = new SimulatedRandom(seed)
+    const failures: string[] = []
+    const pending: Promise<unknown>[] = []
+    for (let version = 1; version <= 60; version++) {
+      for (let i = random.integer(120); i > 0; i--) {
+        await engine.set(bytes(`k${random.integer(2000)}`), Buffer.alloc(random.integer(900), 1))
+      }
+      const snapshot = engine.snapshot({ version })
+      pending.push(snapshot.catch((error: Error) => void failures.push(`${version}: ${error.message}`)))
+      if (random.oneIn(3)) await Promise.all(pending.splice(0))
+      if (random.oneIn(2)) await turns(random.integer(9))
+    }
+    await Promise.all(pending)
+    await engine.close()
+    expect(failures).toEqual([])
+    expect(seams.fileSystem.openPaths).toEqual([])
+  },
+)
+
+test.each(diskEngines)("%s: a writer that waits for every promise is never stalled", async (name) => {
+  const seed = 1
+  const flushBytes = 4 * 65_536
+  const batchBytesMax = flushBytes + 2048 + 65_535
+  const engine = await open(name, simulatedSeams(seed), sized(name, flushBytes, 4))
   const random = new SimulatedRandom(seed)
   let version = 0
-  for (let round = 0; round < 120; round++) {
+  for (let round = 0; round < 80; round++) {
     const goalBytes = random.oneIn(2) ? batchBytesMax - 3000 : random.integer(batchBytesMax - 3000)
     const records = Array.from({ length: Math.floor(goalBytes / 2020) }, () => ({
       key: bytes(`k${random.integer(1e6)}`),
@@ -118,41 +106,48 @@ function gatedSeams(): { seams: Seams; gate: GatedFileSystem; inner: ReturnType<
   return { seams: { ...inner, fileSystem: gate, executor }, gate, inner }
 }
 
-test("a merged run that was not uploaded before a clean stop does not put older runs above newer ones", async () => {
-  const settings = { ...smallRegions, maxRunsPerLevel: 3 }
-  const { seams, gate, inner } = gatedSeams()
-  const away = async (path: string): Promise<void> => {
-    if (path.startsWith("/repository/")) throw new EngineError("REPOSITORY_FAILED", "the repository is away")
-  }
-  const here = gate.beforeCreate
-  let engine = await openHybrid(seams, settings)
-  // Three runs that are stored; what they merge into is not.
-  for (let version = 1; version <= 3; version++) {
-    await engine.set(bytes("a"), bytes(`${version}`))
-    await engine.snapshot({ version })
-  }
-  gate.beforeCreate = away
-  await untilMerged(engine, 1)
-  // Three newer runs, merged; nothing of them is stored.
-  for (let version = 4; version <= 6; version++) {
-    await engine.set(bytes("a"), bytes(`${version}`))
-    await engine.snapshot({ version }).catch(() => undefined)
-  }
-  await untilMerged(engine, 2)
-  await engine.close()
-  gate.beforeCreate = here
-  engine = await openHybrid(seams, settings)
-  expect(await read(engine, "a")).toBe("6")
-  await engine.snapshot({ version: 10 })
-  const elsewhere = simulatedSeams(5, { fileSystem: inner.fileSystem })
-  expect(await contents(await openHybrid(elsewhere, settings, "/other"))).toEqual(await contents(engine))
-})
+test.each(diskEngines)(
+  "%s: a merged run that was not uploaded before a clean stop does not put older runs above newer ones",
+  async (name) => {
+    const settings = sized(name, 8192, 3)
+    const { seams, gate, inner } = gatedSeams()
+    const away = async (path: string): Promise<void> => {
+      if (path.startsWith("/repository/"))
+        throw new EngineError("REPOSITORY_FAILED", "the repository is away")
+    }
+    const here = gate.beforeCreate
+    let engine = await open(name, seams, settings)
+    // Three runs that are stored; what they merge into is not.
+    for (let version = 1; version <= 3; version++) {
+      await engine.set(bytes("a"), bytes(`${version}`))
+      await engine.snapshot({ version })
+    }
+    gate.beforeCreate = away
+    await untilMerged(engine, 1)
+    // Three newer runs, merged; nothing of them is stored.
+    for (let version = 4; version <= 6; version++) {
+      await engine.set(bytes("a"), bytes(`${version}`))
+      await engine.snapshot({ version }).catch(() => undefined)
+    }
+    await untilMerged(engine, 2)
+    await engine.close()
+    gate.beforeCreate = here
+    engine = await open(name, seams, settings)
+    expect(await read(engine, "a")).toBe("6")
+    await engine.snapshot({ version: 10 })
+    const state = await contents(engine)
+    await engine.close()
+    const elsewhere = simulatedSeams(5, { fileSystem: inner.fileSystem })
+    expect(await contents(await open(name, elsewhere, settings, "/other"))).toEqual(state)
+  },
+)
 
-test("a deleted cold key stays deleted when a merge drops its tombstone before the old record was compared", async () => {
+test("hybrid-log: a deleted cold key stays deleted when a merge drops its tombstone before the old record was compared", async () => {
   const inner = simulatedSeams(1)
   // Reads of the serving thread wait at the gate; jobs use the file system as it is.
   const gate = new GatedFileSystem(inner.fileSystem)
-  const engine = await openHybrid(
+  const engine = await open(
+    "hybrid-log",
     { ...inner, fileSystem: gate },
     { memSegmentLength: 4096, roLagInterval: 8192, flushInterval: 65_536, maxRunsPerLevel: 2 },
   )
@@ -164,9 +159,9 @@ test("a deleted cold key stays deleted when a merge drops its tombstone before t
     expect(engine.statistics().flushCount).toBe(1)
   }
   await engine.get(bytes("k5"))
-  let open = (): void => undefined
+  let openGate = (): void => undefined
   const opened = new Promise<void>((resolve) => {
-    open = resolve
+    openGate = resolve
   })
   gate.beforeRead = async (path, byteCount) => {
     if (path.endsWith(".run") && byteCount === 4096) await opened
@@ -175,7 +170,7 @@ test("a deleted cold key stays deleted when a merge drops its tombstone before t
   const snapshot = engine.snapshot({ version: 2 })
   await untilMerged(engine, 1)
   await turns(200)
-  open()
+  openGate()
   await snapshot
   await turns(200)
   expect(await read(engine, "k5")).toBeUndefined()

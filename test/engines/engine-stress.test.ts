@@ -4,10 +4,11 @@
 import { join } from "node:path"
 import { type Engine, type EngineName, engineNames, openEngine } from "@varve/engines"
 import { type SystemSeams, systemSeams } from "@varve/engines/internal"
-import { afterEach, beforeEach, expect, test } from "vitest"
+import { expect, test } from "vitest"
 import { temporaryDirectory } from "../io/temporary-directory.ts"
 import { SimulatedRandom } from "../simulation/index.ts"
 import { contents, tinySettings } from "./engine-fixture.ts"
+import { expectNoUnhandledRejections } from "./no-unhandled-rejections.ts"
 
 const SEED = 1
 const LIVES = 2
@@ -16,14 +17,7 @@ const BATCHES_A_VERSION = 10
 const RECORDS_A_BATCH = 40
 const KEY_COUNT = 1500
 
-/** Rejections that nobody has handled. */
-const unhandled: unknown[] = []
-const note = (error: unknown): void => void unhandled.push(error)
-beforeEach(() => void process.on("unhandledRejection", note))
-afterEach(() => {
-  process.off("unhandledRejection", note)
-  expect(unhandled.splice(0)).toEqual([])
-})
+expectNoUnhandledRejections()
 
 const directory = temporaryDirectory()
 

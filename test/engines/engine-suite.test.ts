@@ -1,6 +1,6 @@
 // What every engine does, the same for all of them. A caller cannot tell engines apart by anything in here.
 
-import { type Engine, EngineError, type EngineName, engineNames } from "@varve/engines"
+import { type Engine, EngineError, engineNames } from "@varve/engines"
 import { encodeRecord } from "@varve/engines/internal"
 import { describe, expect, test } from "vitest"
 import { simulatedSeams } from "../simulation/index.ts"
@@ -11,12 +11,10 @@ import {
   contents,
   countingEngines,
   openTiny,
+  orderedEngines,
   read,
   tinyEngine,
 } from "./engine-fixture.ts"
-
-/** Engines whose scans come in the order of keys. */
-const orderedEngines: readonly EngineName[] = ["memory", "lsm-tree"]
 
 /** The reason of the EngineError that `action` throws or rejects with. */
 async function reasonOf(action: () => unknown): Promise<string> {

@@ -7,13 +7,13 @@ export class GatedFileSystem implements FileSystem {
   /** Asked before a file is created; what it rejects with is what the caller gets. */
   beforeCreate: (path: string) => Promise<void> = async () => undefined
   /** Waited for before each read. */
-  beforeRead: (path: string, bytes: number) => Promise<void> = async () => undefined
+  beforeRead: (path: string, bytes: number, offset: number) => Promise<void> = async () => undefined
 
   constructor(inner: FileSystem) {
     this.#inner = inner
   }
 
-  open(path: string, mode: "read" | "edit"): Promise<File | undefined>
+  open(path: string, mode: "read" | "edit" | "edit-synced"): Promise<File | undefined>
   open(path: string, mode: "create"): Promise<File>
   async open(path: string, mode: OpenMode): Promise<File | undefined> {
     if (mode === "create") {
@@ -63,7 +63,7 @@ export class GatedFileSystem implements FileSystem {
   #gated(path: string, file: File): File {
     return {
       read: async (target, offset) => {
-        await this.beforeRead(path, target.length)
+        await this.beforeRead(path, target.length, offset)
         return file.read(target, offset)
       },
       write: (source, offset) => file.write(source, offset),

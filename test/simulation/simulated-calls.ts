@@ -5,11 +5,16 @@
 //                          ├── fault here? ── its effect ── EngineError
 //                          └── a few turns of the microtask queue ── the effect ── result
 //
+// What is left of a call in which the machine stops can also be had on a copy of the disk, while this one goes on.
+//
 // The turns make calls that overlap take effect in another order than they were made, as on a real disk.
 
 import { EngineError } from "@varve/engines/internal"
 import { SimulatedCrash } from "./simulated-crash.ts"
+import type { SimulatedFileContent } from "./simulated-file-content.ts"
 import type { SimulatedRandom } from "./simulated-random.ts"
+import type { SimulatedSpace } from "./simulated-space.ts"
+import type { SimulatedTree } from "./simulated-tree.ts"
 
 export type CallKind =
   | "open"
@@ -30,14 +35,23 @@ export type CallKind =
   | "lock"
   | "unlock"
 
+/** What a call is left half done on when the machine stops: the disk itself, or a copy of it. */
+export interface StoppedDisk {
+  readonly tree: SimulatedTree
+  readonly space: SimulatedSpace
+  readonly random: SimulatedRandom
+  /** The file there that is this one here. */
+  readonly contentOf: (content: SimulatedFileContent) => SimulatedFileContent
+}
+
 /** One call: what it does, and what is left of it when it fails or the machine stops in the middle. */
 export interface SimulatedCall<Result> {
   readonly kind: CallKind
   /** For people: the path, and the range of bytes where there is one. */
   readonly about: string
   readonly effect: () => Result
-  /** The part that happens when the machine stops in this call. */
-  readonly atCrash?: () => void
+  /** The part that happens when the machine stops in this call; without it the call changes nothing. */
+  readonly atCrash?: (disk: StoppedDisk) => void
   /** The part that happens when this call is made to fail. */
   readonly atFault?: () => void
 }
@@ -54,15 +68,20 @@ interface Fault {
 export class SimulatedCalls {
   /** Hears of every call, in the words of `trace`. */
   onCall: ((words: string) => void) | undefined
+  /** Hears of every call that changes the disk before it does, with what a crash in it would leave. */
+  onChange: ((atCrash: (disk: StoppedDisk) => void) => void) | undefined
   readonly #random: SimulatedRandom
+  readonly #disk: StoppedDisk
   readonly #trace: string[] = []
   #faults: Fault[] = []
   #steps = 0
   #crashStep = Number.POSITIVE_INFINITY
   #crash: SimulatedCrash | undefined
 
-  constructor(random: SimulatedRandom) {
-    this.#random = random
+  /** @param disk the one that gets these calls */
+  constructor(disk: StoppedDisk) {
+    this.#disk = disk
+    this.#random = disk.random
   }
 
   /** Calls so far. */
@@ -112,9 +131,10 @@ export class SimulatedCalls {
     if (this.#trace.length > TRACE_STEPS_MAX) this.#trace.shift()
     if (step >= this.#crashStep) {
       this.#crash = new SimulatedCrash(`the simulated machine stopped at step ${words}`)
-      call.atCrash?.()
+      call.atCrash?.(this.#disk)
       throw this.#crash
     }
+    if (call.atCrash !== undefined) this.onChange?.(call.atCrash)
     if (this.#isFaulty(call.kind)) {
       call.atFault?.()
       throw new EngineError("STORAGE_FAILED", `simulated fault at step ${words}`)

@@ -17,16 +17,16 @@ type Change =
 
 export class SimulatedFileContent {
   #current: Image
-  readonly #durable: Image
+  #durable: Image
   #pending: Change[] = []
   /** Names that lead here; kept by the directory tree. */
   linkCount = 0
   modifiedMs = 0
 
-  /** @param bytes durable content; copied */
-  constructor(bytes: Uint8Array = new Uint8Array(0)) {
-    this.#current = new Image(bytes)
-    this.#durable = new Image(bytes)
+  /** @param durable what is on the platters; becomes this file's own */
+  constructor(durable: Image = new Image()) {
+    this.#current = durable.copy()
+    this.#durable = durable
   }
 
   get length(): number {
@@ -39,8 +39,8 @@ export class SimulatedFileContent {
 
   /** The same file on another disk, what is not durable included. */
   copy(): SimulatedFileContent {
-    const copy = new SimulatedFileContent(this.#durable.view(0, this.#durable.length))
-    copy.#current = new Image(this.#current.view(0, this.#current.length))
+    const copy = new SimulatedFileContent(this.#durable.copy())
+    copy.#current = this.#current.copy()
     copy.#pending = [...this.#pending]
     copy.linkCount = this.linkCount
     copy.modifiedMs = this.modifiedMs
@@ -72,6 +72,28 @@ export class SimulatedFileContent {
     this.#pending = []
   }
 
+  /** Makes what was written to `[start, end)` durable. Pending truncations are changes of all of it: then everything. */
+  syncRange(start: number, end: number): void {
+    if (this.#pending.some(({ kind }) => kind === "truncate")) {
+      this.sync()
+      return
+    }
+    const kept: Change[] = []
+    for (const change of this.#pending) {
+      if (change.kind === "truncate") continue
+      const changeEnd = change.offset + change.bytes.length
+      const part = (from: number, to: number): Change[] => {
+        const [first, last] = [Math.max(from, change.offset), Math.min(to, changeEnd)]
+        if (first >= last) return []
+        const bytes = change.bytes.subarray(first - change.offset, last - change.offset)
+        return [{ kind: "write", offset: first, bytes }]
+      }
+      for (const synced of part(start, end)) this.#durable.apply(synced)
+      kept.push(...part(0, start), ...part(end, Number.POSITIVE_INFINITY))
+    }
+    this.#pending = kept
+  }
+
   /** What a failed sync does: the pending changes will never be durable, although reads still answer them. */
   loseUnsynced(): void {
     this.#pending = []
@@ -91,13 +113,13 @@ export class SimulatedFileContent {
   }
 
   /** What power loss leaves, by chance: all changes, none, or for each sector its own share. */
-  survive(random: SimulatedRandom): Uint8Array {
+  survive(random: SimulatedRandom): SimulatedFileContent {
     const mood = random.integer(4)
-    if (mood === 0 || this.#pending.length === 0) return this.#durable.view(0, this.#durable.length).slice()
-    const image = new Image(this.#durable.view(0, this.#durable.length))
+    const image = this.#durable.copy()
+    if (mood === 0 || this.#pending.length === 0) return new SimulatedFileContent(image)
     if (mood === 1) for (const change of this.#pending) image.apply(change)
     else this.#tear(image, random)
-    return image.view(0, image.length).slice()
+    return new SimulatedFileContent(image)
   }
 
   /** Applies to each sector the first few of the changes, their count by chance; to the length likewise. */
@@ -149,14 +171,19 @@ function sectorEnd(offset: number): number {
   return (Math.floor(offset / SECTOR_BYTES) + 1) * SECTOR_BYTES
 }
 
-/** Bytes that grow; all behind `length` are zero. */
+/** Bytes that grow; all behind `length` are zero. Copies share their bytes until one of them changes. */
 class Image {
-  #buffer: Uint8Array
-  length: number
+  #buffer: Uint8Array = new Uint8Array(0)
+  #isShared = false
+  length = 0
 
-  constructor(bytes: Uint8Array) {
-    this.#buffer = new Uint8Array(bytes)
-    this.length = bytes.length
+  copy(): Image {
+    const copy = new Image()
+    copy.#buffer = this.#buffer
+    copy.length = this.length
+    copy.#isShared = true
+    this.#isShared = true
+    return copy
   }
 
   view(start: number, end: number): Uint8Array {
@@ -165,11 +192,7 @@ class Image {
 
   apply(change: Change): void {
     const length = lengthAfter(change, this.length)
-    if (length > this.#buffer.length) {
-      const grown = new Uint8Array(Math.max(length, this.#buffer.length * 2))
-      grown.set(this.#buffer)
-      this.#buffer = grown
-    }
+    this.#own(length)
     if (change.kind === "write") this.#buffer.set(change.bytes, change.offset)
     else if (length < this.length) this.#buffer.fill(0, length, this.length)
     this.length = length
@@ -177,6 +200,18 @@ class Image {
 
   flip(bitIndex: number): void {
     const at = Math.floor(bitIndex / 8)
-    if (at < this.length) this.#buffer[at]! ^= 1 << (bitIndex % 8)
+    if (at >= this.length) return
+    this.#own(this.length)
+    this.#buffer[at]! ^= 1 << (bitIndex % 8)
+  }
+
+  /** Makes the bytes this image's own, with room for `length`. */
+  #own(length: number): void {
+    if (length <= this.#buffer.length && !this.#isShared) return
+    const growsTo = length > this.#buffer.length ? this.#buffer.length * 2 : this.#buffer.length
+    const own = new Uint8Array(Math.max(length, growsTo))
+    own.set(this.#buffer)
+    this.#buffer = own
+    this.#isShared = false
   }
 }

@@ -4,7 +4,7 @@
 import type { File } from "@varve/engines/internal"
 import { expect, test } from "vitest"
 import { expectReason } from "../io/expect-error.ts"
-import { SimulatedCrash, SimulatedFileSystem, untilCrash } from "./index.ts"
+import { SimulatedCrash, SimulatedFileSystem, stopEverywhere, untilCrash } from "./index.ts"
 
 const SEEDS = Array.from({ length: 200 }, (_, seed) => seed)
 const SECTOR = 512
@@ -316,6 +316,36 @@ test("the n-th call of a kind fails, once, and the disk goes on", async () => {
   expect(await file.read(filled(1, 0), 0)).toBe(1)
 })
 
+test("a synced write is durable when it resolves, and no other bytes are; it may be torn until then", async () => {
+  const sectorsOf = (after: SimulatedFileSystem): string =>
+    [0, 1, 2, 3].map((sector) => after.bytesOf("/a")[sector * SECTOR]).join("")
+  const after = await outcomes(async (disk) => {
+    const plain = await durableFile(disk, 4 * SECTOR)
+    await plain.write(filled(4 * SECTOR, 2), 0)
+    const synced = await disk.open("/a", "edit-synced")
+    await synced!.write(filled(2 * SECTOR, 3), SECTOR)
+  }, sectorsOf)
+  expect(sortedKeys(after)).toEqual(["1331", "1332", "2331", "2332"])
+  const during = await outcomes(async (disk) => {
+    await durableFile(disk, 4 * SECTOR)
+    const synced = await disk.open("/a", "edit-synced")
+    // It takes two steps; the machine stops in the second.
+    disk.crashAt(disk.steps + 2)
+    await untilCrash(synced!.write(filled(2 * SECTOR, 3), SECTOR))
+  }, sectorsOf)
+  expect(sortedKeys(during)).toEqual(["1111", "1131", "1311", "1331"])
+})
+
+test("a synced write whose sync fails is refused, and so is every one behind it", async () => {
+  const disk = new SimulatedFileSystem({ seed: 3 })
+  await durableFile(disk, SECTOR)
+  const synced = await disk.open("/a", "edit-synced")
+  disk.failNth("sync", 1)
+  await expectReason(synced!.write(filled(SECTOR, 3), 0), "STORAGE_FAILED")
+  await expectReason(synced!.write(filled(SECTOR, 3), 0), "STORAGE_FAILED")
+  expect(disk.restart().bytesOf("/a")).toEqual(filled(SECTOR, 1))
+})
+
 test("a write that fails may have been written in part", async () => {
   const lengths = new Set<number>()
   for (const seed of SEEDS) {
@@ -379,4 +409,51 @@ test("open files and the last steps can be seen", async () => {
   expect(disk.openPaths).toEqual([])
   expect(disk.trace.slice(0, 2)).toEqual(["1 open /a to create", "2 write /a [0, 4)"])
   expect(disk.steps).toBe(5)
+})
+
+/** Makes a file as everybody should. */
+async function publish(disk: SimulatedFileSystem): Promise<void> {
+  const file = await disk.open("/a.tmp", "create")
+  await file.write(filled(SECTOR + 100, 1), 0)
+  await file.truncate(SECTOR + 10)
+  await file.sync()
+  await file.close()
+  await disk.rename("/a.tmp", "/a")
+  await disk.syncDirectory("/")
+}
+
+function describeDisk(disk: SimulatedFileSystem): string {
+  return disk
+    .paths()
+    .map((path) => `${path} ${disk.bytesOf(path).join("")}`)
+    .join()
+}
+
+test("a life that goes on leaves at each change what one that stops there leaves, by power loss and by a kill", async () => {
+  const byCrash = { power: new Set<string>(), kill: new Set<string>() }
+  const byStop = { power: new Set<string>(), kill: new Set<string>() }
+  for (const seed of SEEDS) {
+    const disk = new SimulatedFileSystem({ seed })
+    const stops = await stopEverywhere(
+      disk,
+      () => publish(disk),
+      () => undefined,
+    )
+    expect(stops.length).toBe(7)
+    for (const stop of stops) {
+      byStop.power.add(describeDisk(stop.disk.restart()))
+      byStop.kill.add(describeDisk(stop.disk.restartProcess()))
+    }
+    // Nothing of the stops shows in the life itself.
+    expect(describeDisk(disk)).toBe(`/a ${filled(SECTOR + 10, 1).join("")}`)
+    for (let step = 1; step <= disk.steps + 1; step++) {
+      const stopped = new SimulatedFileSystem({ seed })
+      stopped.crashAt(step)
+      await untilCrash(publish(stopped))
+      byCrash.power.add(describeDisk(stopped.restart()))
+      byCrash.kill.add(describeDisk(stopped.restartProcess()))
+    }
+  }
+  expect([...byStop.power].sort()).toEqual([...byCrash.power].sort())
+  expect([...byStop.kill].sort()).toEqual([...byCrash.kill].sort())
 })

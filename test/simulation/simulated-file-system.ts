@@ -6,6 +6,9 @@
 //     const after = disk.restart()         what power loss left, as a new disk; locks are gone
 //     const same = disk.restartProcess()   or: what the end of the process left, which is everything
 //
+// A life that is to be stopped everywhere need not be lived again for each place: `beforeChange` gives, at each call
+// that changes the disk, what a stop in this very call would have left.
+//
 // When a seed fails at night: `disk.trace` has the last calls with their steps, `disk.paths()` and
 // `disk.bytesOf(path)` what is there. The same seed and the same calls give the same run.
 //
@@ -22,8 +25,9 @@ import {
   type FileStatus,
   type FileSystem,
   type OpenMode,
+  SyncedFile,
 } from "@varve/engines/internal"
-import { type CallKind, type SimulatedCall, SimulatedCalls } from "./simulated-calls.ts"
+import { type CallKind, type SimulatedCall, SimulatedCalls, type StoppedDisk } from "./simulated-calls.ts"
 import { type SimulatedDisk, SimulatedFile } from "./simulated-file.ts"
 import { SimulatedFileContent } from "./simulated-file-content.ts"
 import { SimulatedRandom } from "./simulated-random.ts"
@@ -44,18 +48,28 @@ export class SimulatedFileSystem implements FileSystem {
   readonly #space = new SimulatedSpace()
   readonly #openPaths = new Map<object, string>()
   readonly #disk: SimulatedDisk
-  #tree = new SimulatedTree()
+  readonly #tree: SimulatedTree
   #makingDirectories: Promise<unknown> = Promise.resolve()
 
-  constructor(options: SimulatedFileSystemOptions) {
+  /** @param plant gives what is on the disk; nothing when absent */
+  constructor(
+    options: SimulatedFileSystemOptions,
+    plant: (random: SimulatedRandom) => SimulatedTree = () => new SimulatedTree(),
+  ) {
     this.seed = options.seed
     this.#clock = options.clock
     this.#random = new SimulatedRandom(options.seed)
-    this.#calls = new SimulatedCalls(this.#random)
-    this.#disk = {
-      calls: this.#calls,
-      random: this.#random,
+    this.#tree = plant(this.#random)
+    const stopped: StoppedDisk = {
+      tree: this.#tree,
       space: this.#space,
+      random: this.#random,
+      contentOf: (content) => content,
+    }
+    this.#calls = new SimulatedCalls(stopped)
+    this.#disk = {
+      ...stopped,
+      calls: this.#calls,
       nowMs: () => this.#nowMs(),
       openPaths: this.#openPaths,
     }
@@ -80,6 +94,14 @@ export class SimulatedFileSystem implements FileSystem {
   /** Hears of every call, in the words of `trace`. */
   set onCall(hear: (words: string) => void) {
     this.#calls.onCall = hear
+  }
+
+  /**
+   * Hears of every call that changes the disk, before it does. `stopHere` gives this disk as it is when the machine
+   * stops in the middle of the call: a copy, stopped, to be restarted. This disk goes on.
+   */
+  set beforeChange(hear: (stopHere: () => SimulatedFileSystem) => void) {
+    this.#calls.onChange = (atCrash) => hear(() => this.#stoppedIn(atCrash))
   }
 
   /** Paths of files that are open, one entry for each time. */
@@ -144,12 +166,17 @@ export class SimulatedFileSystem implements FileSystem {
   /** Stops this disk, when it still runs, and gives the one that a killed process leaves: nothing is lost. */
   restartProcess(seed: number = this.#random.next()): SimulatedFileSystem {
     this.#calls.crashNow()
-    return this.#successor(seed, () => this.#tree.keep())
+    return this.copy(seed)
+  }
+
+  /** The disk that the end of the process would leave now. This one goes on. */
+  copy(seed: number): SimulatedFileSystem {
+    return this.#successor(seed, () => this.#tree.copy().tree)
   }
 
   // The FileSystem.
 
-  open(path: string, mode: "read" | "edit"): Promise<File | undefined>
+  open(path: string, mode: "read" | "edit" | "edit-synced"): Promise<File | undefined>
   open(path: string, mode: "create"): Promise<File>
   open(path: string, mode: OpenMode): Promise<File | undefined> {
     if (mode === "create") return this.#create(path)
@@ -157,20 +184,23 @@ export class SimulatedFileSystem implements FileSystem {
       const node = this.#tree.find(path)
       if (node === undefined) return undefined
       if (node instanceof SimulatedDirectory) throw failed("open", path, "it is a directory")
-      return new SimulatedFile(this.#disk, path, node, mode)
+      const file = new SimulatedFile(this.#disk, path, node, mode)
+      // Two steps, so that a crash may come between them.
+      if (mode !== "edit-synced") return file
+      return new SyncedFile(file, path, (offset, bytes) => file.syncRange(offset, bytes))
     })
   }
 
   rename(source: string, target: string): Promise<void> {
-    return this.#change("rename", `${source} to ${target}`, () => {
-      const from = this.#place("rename", source)
-      const to = this.#place("rename", target)
+    return this.#change("rename", `${source} to ${target}`, ({ tree, space }) => {
+      const from = place(tree, "rename", source)
+      const to = place(tree, "rename", target)
       if (from.node === undefined) throw failed("rename", source, "it does not exist")
       if (to.node instanceof SimulatedDirectory) throw failed("rename", source, `${target} is a directory`)
       // Two names of one file stay as they are, as rename(2) has it.
       if (from.node === to.node) return
-      this.#releaseSpaceOf(to)
-      this.#tree.change([
+      releaseSpaceOf(to, space)
+      tree.change([
         { ...to, node: from.node },
         { ...from, node: undefined },
       ])
@@ -178,23 +208,23 @@ export class SimulatedFileSystem implements FileSystem {
   }
 
   link(source: string, target: string): Promise<boolean> {
-    return this.#change("link", `${source} to ${target}`, () => {
-      const { node } = this.#place("link", source)
+    return this.#change("link", `${source} to ${target}`, ({ tree }) => {
+      const { node } = place(tree, "link", source)
       if (!(node instanceof SimulatedFileContent)) throw failed("link", source, "it is no file")
-      const to = this.#place("link", target)
+      const to = place(tree, "link", target)
       if (to.node !== undefined) return false
-      this.#tree.change([{ ...to, node }])
+      tree.change([{ ...to, node }])
       return true
     })
   }
 
   remove(path: string): Promise<void> {
-    return this.#change("remove", path, () => {
-      const place = this.#tree.place(path)
-      if (place?.node === undefined) return
-      if (place.node instanceof SimulatedDirectory) throw failed("remove", path, "it is a directory")
-      this.#releaseSpaceOf(place)
-      this.#tree.change([{ ...place, node: undefined }])
+    return this.#change("remove", path, ({ tree, space }) => {
+      const found = tree.place(path)
+      if (found?.node === undefined) return
+      if (found.node instanceof SimulatedDirectory) throw failed("remove", path, "it is a directory")
+      releaseSpaceOf(found, space)
+      tree.change([{ ...found, node: undefined }])
     })
   }
 
@@ -208,9 +238,9 @@ export class SimulatedFileSystem implements FileSystem {
       if (child instanceof SimulatedDirectory) await this.removeDirectory(`${path}/${name}`)
       else await this.remove(`${path}/${name}`)
     }
-    await this.#change("removeDirectory", path, () => {
-      const place = this.#tree.place(path)
-      if (place?.node !== undefined) this.#tree.change([{ ...place, node: undefined }])
+    await this.#change("removeDirectory", path, ({ tree }) => {
+      const found = tree.place(path)
+      if (found?.node !== undefined) tree.change([{ ...found, node: undefined }])
     })
   }
 
@@ -240,14 +270,14 @@ export class SimulatedFileSystem implements FileSystem {
   }
 
   syncDirectory(path: string): Promise<void> {
-    return this.#change("syncDirectory", path, () => {
-      this.#tree.sync(this.#directory("sync", path))
+    return this.#change("syncDirectory", path, ({ tree }) => {
+      tree.sync(directoryAt(tree, "sync", path))
     })
   }
 
   lock(path: string): Promise<DirectoryLock> {
     return this.#run("lock", path, () => {
-      const directory = this.#directory("lock", path)
+      const directory = directoryAt(this.#tree, "lock", path)
       if (directory.lock !== undefined) {
         throw new EngineError("DIRECTORY_LOCKED", `${path} is in use by this simulated process`)
       }
@@ -263,18 +293,18 @@ export class SimulatedFileSystem implements FileSystem {
   }
 
   #create(path: string): Promise<File> {
-    const add = (): SimulatedFileContent => {
-      const place = this.#place("create", path)
-      if (place.node !== undefined) throw failed("create", path, "it exists")
+    const add = ({ tree }: StoppedDisk): SimulatedFileContent => {
+      const found = place(tree, "create", path)
+      if (found.node !== undefined) throw failed("create", path, "it exists")
       const content = new SimulatedFileContent()
       content.modifiedMs = this.#nowMs()
-      this.#tree.change([{ ...place, node: content }])
+      tree.change([{ ...found, node: content }])
       return content
     }
     return this.#run(
       "open",
       `${path} to create`,
-      () => new SimulatedFile(this.#disk, path, add(), "create"),
+      () => new SimulatedFile(this.#disk, path, add(this.#disk), "create"),
       add,
     )
   }
@@ -285,10 +315,10 @@ export class SimulatedFileSystem implements FileSystem {
       const above = `/${names.slice(0, depth - 1).join("/")}`
       const at = `/${names.slice(0, depth).join("/")}`
       if (this.#tree.find(at) instanceof SimulatedDirectory) continue
-      await this.#change("makeDirectory", at, () => {
-        const place = this.#place("make directory", at)
-        if (place.node instanceof SimulatedFileContent) throw failed("make directory", at, "it is a file")
-        this.#tree.change([{ ...place, node: new SimulatedDirectory() }])
+      await this.#change("makeDirectory", at, ({ tree }) => {
+        const found = place(tree, "make directory", at)
+        if (found.node instanceof SimulatedFileContent) throw failed("make directory", at, "it is a file")
+        tree.change([{ ...found, node: new SimulatedDirectory() }])
       })
       await this.syncDirectory(above)
     }
@@ -297,55 +327,36 @@ export class SimulatedFileSystem implements FileSystem {
   }
 
   /** A call that a crash hits before or after its effect, never in the middle. */
-  #change<Result>(kind: CallKind, about: string, effect: () => Result): Promise<Result> {
-    return this.#run(kind, about, effect, effect)
+  #change<Result>(kind: CallKind, about: string, effect: (disk: StoppedDisk) => Result): Promise<Result> {
+    return this.#run(kind, about, () => effect(this.#disk), effect)
   }
 
   #run<Result>(
     kind: CallKind,
     about: string,
     effect: () => Result,
-    atCrash?: () => unknown,
+    atCrash?: (disk: StoppedDisk) => unknown,
   ): Promise<Result> {
     const call: SimulatedCall<Result> = { kind, about, effect }
     if (atCrash === undefined) return this.#calls.run(call)
-    return this.#calls.run({ ...call, atCrash: () => this.#perhaps(atCrash) })
+    return this.#calls.run({ ...call, atCrash: (disk) => perhaps(atCrash, disk) })
   }
 
-  /** What a call had done when the machine stopped: all or nothing. A call that would have failed did nothing. */
-  #perhaps(effect: () => unknown): void {
-    if (this.#random.oneIn(2)) return
-    try {
-      effect()
-    } catch (error) {
-      if (!(error instanceof EngineError)) throw error
-    }
-  }
-
-  #successor(seed: number, grow: (random: SimulatedRandom) => SimulatedTree): SimulatedFileSystem {
-    const successor = new SimulatedFileSystem(
-      this.#clock === undefined ? { seed } : { seed, clock: this.#clock },
-    )
-    successor.#tree = grow(successor.#random)
+  #successor(seed: number, plant: (random: SimulatedRandom) => SimulatedTree): SimulatedFileSystem {
+    const options = this.#clock === undefined ? { seed } : { seed, clock: this.#clock }
+    const successor = new SimulatedFileSystem(options, plant)
     successor.#space.freeBytes = this.#space.freeBytes
     return successor
   }
 
-  /** Called before the name at `place` goes: the last name of a file takes its bytes along. */
-  #releaseSpaceOf({ node }: Place): void {
-    if (node instanceof SimulatedFileContent && node.linkCount === 1) this.#space.give(node.length)
-  }
-
-  #place(act: string, path: string): Place {
-    const place = this.#tree.place(path)
-    if (place === undefined) throw failed(act, path, "the directory above it does not exist")
-    return place
-  }
-
-  #directory(act: string, path: string): SimulatedDirectory {
-    const node = this.#tree.find(path)
-    if (!(node instanceof SimulatedDirectory)) throw failed(act, path, "it is no directory")
-    return node
+  /** A copy on which the machine has stopped in the call that is about to be made. The chance is that of the step. */
+  #stoppedIn(atCrash: (disk: StoppedDisk) => void): SimulatedFileSystem {
+    const random = new SimulatedRandom(this.seed ^ Math.imul(this.steps, 0x9e3779b1))
+    const { tree, copyOf } = this.#tree.copy()
+    const copy = this.#successor(random.next(), () => tree)
+    atCrash({ tree, space: copy.#space, random, contentOf: copyOf })
+    copy.#calls.crashNow()
+    return copy
   }
 
   #content(path: string): SimulatedFileContent {
@@ -357,6 +368,33 @@ export class SimulatedFileSystem implements FileSystem {
   #nowMs(): number {
     return this.#clock?.nowMs() ?? this.#calls.steps
   }
+}
+
+/** What a call had done when the machine stopped: all or nothing. A call that would have failed did nothing. */
+function perhaps(effect: (disk: StoppedDisk) => unknown, disk: StoppedDisk): void {
+  if (disk.random.oneIn(2)) return
+  try {
+    effect(disk)
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error
+  }
+}
+
+/** Called before the name at the place goes: the last name of a file takes its bytes along. */
+function releaseSpaceOf({ node }: Place, space: SimulatedSpace): void {
+  if (node instanceof SimulatedFileContent && node.linkCount === 1) space.give(node.length)
+}
+
+function place(tree: SimulatedTree, act: string, path: string): Place {
+  const found = tree.place(path)
+  if (found === undefined) throw failed(act, path, "the directory above it does not exist")
+  return found
+}
+
+function directoryAt(tree: SimulatedTree, act: string, path: string): SimulatedDirectory {
+  const node = tree.find(path)
+  if (!(node instanceof SimulatedDirectory)) throw failed(act, path, "it is no directory")
+  return node
 }
 
 function failed(act: string, path: string, why: string): EngineError {

@@ -1,16 +1,12 @@
 // An open file of the simulated disk.
 
 import { EngineError, type File, type OpenMode } from "@varve/engines/internal"
-import type { SimulatedCalls } from "./simulated-calls.ts"
+import type { SimulatedCalls, StoppedDisk } from "./simulated-calls.ts"
 import { SECTOR_BYTES, type SimulatedFileContent } from "./simulated-file-content.ts"
-import type { SimulatedRandom } from "./simulated-random.ts"
-import type { SimulatedSpace } from "./simulated-space.ts"
 
 /** The parts of the disk that an open file works with. */
-export interface SimulatedDisk {
+export interface SimulatedDisk extends StoppedDisk {
   readonly calls: SimulatedCalls
-  readonly random: SimulatedRandom
-  readonly space: SimulatedSpace
   readonly nowMs: () => number
   readonly openPaths: Map<object, string>
 }
@@ -47,30 +43,39 @@ export class SimulatedFile implements File {
       about: this.#range(offset, source.length),
       effect: () => {
         this.#checkWritable("write")
-        if (this.#writeWithinSpace(source, offset) < source.length) {
+        if (this.#writeWithinSpace(this.#disk, source, offset) < source.length) {
           throw new EngineError("STORAGE_FULL", `no space left on the simulated disk for ${this.#path}`)
         }
       },
       // A prefix that ends at a sector's end, or nothing, or all.
-      atCrash: () => this.#writePart(source, offset, SECTOR_BYTES),
+      atCrash: (disk) => this.#writePart(disk, source, offset, SECTOR_BYTES),
       // A short write ends anywhere.
-      atFault: () => this.#writePart(source, offset, 1),
+      atFault: () => this.#writePart(this.#disk, source, offset, 1),
     })
   }
 
   sync(): Promise<void> {
+    return this.#sync(this.#path, (content) => content.sync())
+  }
+
+  /** What a write to a synced file does behind it: makes these bytes durable, and no others. */
+  syncRange(offset: number, bytes: number): Promise<void> {
+    return this.#sync(this.#range(offset, bytes), (content) => content.syncRange(offset, offset + bytes))
+  }
+
+  #sync(about: string, act: (content: SimulatedFileContent) => void): Promise<void> {
     return this.#disk.calls.run({
       kind: "sync",
-      about: this.#path,
+      about,
       effect: () => {
         this.#checkOpen("sync")
         if (this.#syncFailed) {
           throw new EngineError("STORAGE_FAILED", `cannot sync ${this.#path}: an earlier sync of it failed`)
         }
-        this.#content.sync()
+        act(this.#content)
       },
-      atCrash: () => {
-        if (this.#disk.random.oneIn(2)) this.#content.sync()
+      atCrash: (disk) => {
+        if (disk.random.oneIn(2)) act(disk.contentOf(this.#content))
       },
       atFault: () => {
         this.#syncFailed = true
@@ -94,8 +99,8 @@ export class SimulatedFile implements File {
       kind: "truncate",
       about: `${this.#path} to ${bytes}`,
       effect,
-      atCrash: () => {
-        if (this.#mode !== "read" && this.#disk.random.oneIn(2)) this.#content.truncate(bytes)
+      atCrash: (disk) => {
+        if (this.#mode !== "read" && disk.random.oneIn(2)) disk.contentOf(this.#content).truncate(bytes)
       },
     })
   }
@@ -122,24 +127,25 @@ export class SimulatedFile implements File {
   }
 
   /** Writes as much as there is space for, and returns its length. */
-  #writeWithinSpace(source: Uint8Array, offset: number): number {
+  #writeWithinSpace(disk: StoppedDisk, source: Uint8Array, offset: number): number {
+    const content = disk.contentOf(this.#content)
     const end = offset + source.length
-    const growth = source.length === 0 ? 0 : Math.max(0, end - this.#content.length)
-    const missing = growth - (this.#content.linkCount > 0 ? this.#disk.space.take(growth) : growth)
+    const growth = source.length === 0 ? 0 : Math.max(0, end - content.length)
+    const missing = growth - (content.linkCount > 0 ? disk.space.take(growth) : growth)
     const length = Math.max(0, source.length - missing)
     if (length > 0) {
-      this.#content.write(source.subarray(0, length), offset)
-      this.#content.modifiedMs = this.#disk.nowMs()
+      content.write(source.subarray(0, length), offset)
+      content.modifiedMs = this.#disk.nowMs()
     }
     return length
   }
 
   /** Writes a prefix of random length whose end lies at a multiple of `unit`, or all, or nothing. */
-  #writePart(source: Uint8Array, offset: number, unit: number): void {
+  #writePart(disk: StoppedDisk, source: Uint8Array, offset: number, unit: number): void {
     if (this.#mode === "read" || !this.#disk.openPaths.has(this)) return
-    const cut = offset + this.#disk.random.integer(source.length + 1)
-    const end = this.#disk.random.oneIn(4) ? offset + source.length : Math.floor(cut / unit) * unit
-    if (end > offset) this.#writeWithinSpace(source.subarray(0, end - offset), offset)
+    const cut = offset + disk.random.integer(source.length + 1)
+    const end = disk.random.oneIn(4) ? offset + source.length : Math.floor(cut / unit) * unit
+    if (end > offset) this.#writeWithinSpace(disk, source.subarray(0, end - offset), offset)
   }
 
   #checkOpen(act: string): void {

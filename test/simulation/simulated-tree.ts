@@ -119,9 +119,9 @@ export class SimulatedTree {
 
   /**
    * The tree that the end of a process leaves: all names and all bytes as reads answer them. What was not durable is
-   * not durable yet: power may fail later.
+   * not durable yet: power may fail later. `copyOf` leads from a file here to the same one there.
    */
-  keep(): SimulatedTree {
+  copy(): { tree: SimulatedTree; copyOf: (file: SimulatedFileContent) => SimulatedFileContent } {
     const copies = new Map<SimulatedNode, SimulatedNode>()
     const copyOf = (node: SimulatedNode): SimulatedNode => {
       const known = copies.get(node)
@@ -134,20 +134,20 @@ export class SimulatedTree {
       }
       return copy
     }
-    const kept = new SimulatedTree(copyOf(this.root) as SimulatedDirectory)
-    kept.#pending = this.#pending.map((changes) =>
+    const tree = new SimulatedTree(copyOf(this.root) as SimulatedDirectory)
+    tree.#pending = this.#pending.map((changes) =>
       changes.map(({ directory, name, node }) => ({
         directory: copyOf(directory) as SimulatedDirectory,
         name,
         node: node === undefined ? undefined : copyOf(node),
       })),
     )
-    return kept
+    return { tree, copyOf: copyOf as (file: SimulatedFileContent) => SimulatedFileContent }
   }
 
   #rebuild(
     namesOf: (directory: SimulatedDirectory) => Map<string, SimulatedNode>,
-    bytesOf: (file: SimulatedFileContent) => Uint8Array,
+    survivorOf: (file: SimulatedFileContent) => SimulatedFileContent,
   ): SimulatedTree {
     // Two names of one file stay two names of one file.
     const files = new Map<SimulatedFileContent, SimulatedFileContent>()
@@ -163,7 +163,7 @@ export class SimulatedTree {
       }
       let copy = files.get(node)
       if (copy === undefined) {
-        copy = new SimulatedFileContent(bytesOf(node))
+        copy = survivorOf(node)
         copy.modifiedMs = node.modifiedMs
         files.set(node, copy)
       }

@@ -77,12 +77,13 @@ export function makeManifest(
   { version, timeline = "a", partition = 0 }: { version: number; timeline?: string; partition?: number },
 ): Manifest {
   return {
-    format: 1,
+    format: 2,
     store: "default",
     partition,
     partitionCount: 4,
     timeline,
     version,
+    epoch: 0,
     parent: null,
     line: [{ timeline, version }],
     createdMs: 1000 + version,

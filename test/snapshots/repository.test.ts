@@ -379,7 +379,7 @@ describe("repository: versions", () => {
       await repository.commit(makeManifest([], { timeline, version }))
     }
     await repository.commit(makeManifest([], { version: 1, partition: 1 }))
-    await repository.pin("default", 0, { timeline: "b", version: 3 }, true)
+    await repository.pin("default", 0, { timeline: "b", version: 3 })
     const listed = await repository.listVersions("default", 0)
     expect(listed.map(({ timeline, version, pinned }) => ({ timeline, version, pinned }))).toEqual([
       { timeline: "a", version: 2, pinned: false },
@@ -414,7 +414,7 @@ describe("repository: versions", () => {
       throw new EngineError("REPOSITORY_FAILED", "no answer")
     }
     await expectReason(repository.listVersions("default", 0), "REPOSITORY_FAILED")
-    const gone = manifestKey("default", 0, { timeline: "a", version: 1 })
+    const gone = manifestKey("default", 0, { timeline: "a", version: 1, epoch: 0 })
     objectStore.get = async (key, range) => (key === gone ? undefined : get(key, range))
     expect((await repository.listVersions("default", 0)).map(({ version }) => version)).toEqual([2])
     expect(repository.damaged.size).toBe(0)
@@ -424,7 +424,7 @@ describe("repository: versions", () => {
     const { repository, seams } = await open()
     for (const version of [1, 2, 3]) await repository.commit(makeManifest([], { version }))
     const name = { timeline: "a", version: 2 }
-    const key = manifestKey("default", 0, name)
+    const key = manifestKey("default", 0, { ...name, epoch: 0 })
     seams.fileSystem.flip(`/repository/${key}`, 100)
     expect((await repository.listVersions("default", 0)).map(({ version }) => version)).toEqual([1, 3])
     expect([...repository.damaged.keys()]).toEqual([key])
@@ -437,7 +437,7 @@ describe("repository: versions", () => {
   test("a manifest that is mended, or was removed by another, is no longer told as damaged", async () => {
     const { repository, seams, objectStore } = await open()
     for (const version of [1, 2]) await repository.commit(makeManifest([], { version }))
-    const keys = [1, 2].map((version) => manifestKey("default", 0, { timeline: "a", version }))
+    const keys = [1, 2].map((version) => manifestKey("default", 0, { timeline: "a", version, epoch: 0 }))
     for (const key of keys) seams.fileSystem.flip(`/repository/${key}`, 100)
     await repository.listVersions("default", 0)
     expect(repository.damaged.size).toBe(2)
@@ -451,18 +451,24 @@ describe("repository: versions", () => {
     const { repository, seams } = await open()
     const name = { timeline: "a", version: 1 }
     await repository.commit(makeManifest([], { version: 1 }))
-    await repository.pin("default", 0, name, true)
-    await repository.pin("default", 0, name, true)
+    for (const pin of ["", "nightly", "before-2.0", "nightly"]) {
+      await repository.pin("default", 0, name, pin)
+    }
     await expectReason(repository.deleteVersion("default", 0, name), "SNAPSHOT_PINNED")
-    expect(await repository.listVersions("default", 0)).toMatchObject([{ pinned: true }])
-    await repository.pin("default", 0, name, false)
-    await repository.pin("default", 0, name, false)
+    const listed = (): Promise<unknown> => repository.listVersions("default", 0)
+    expect(await listed()).toMatchObject([{ pinned: true, pinNames: ["before-2.0", "nightly"] }])
+    await repository.unpin("default", 0, name, "nightly")
+    expect(await listed()).toMatchObject([{ pinned: true, pinNames: ["before-2.0"] }])
+    await repository.unpin("default", 0, name)
+    expect(await listed()).toMatchObject([{ pinned: false, pinNames: [] }])
+    await repository.unpin("default", 0, name)
+    await repository.pin("default", 0, name, "nightly")
+    await repository.unpin("default", 0, name, "nightly")
     await repository.deleteVersion("default", 0, name)
     expect(await repository.listVersions("default", 0)).toEqual([])
     await expectReason(repository.deleteVersion("default", 0, name), "SNAPSHOT_NOT_FOUND")
-    for (const pinned of [false, true]) {
-      await expectReason(repository.pin("default", 0, name, pinned), "SNAPSHOT_NOT_FOUND")
-    }
+    await expectReason(repository.pin("default", 0, name), "SNAPSHOT_NOT_FOUND")
+    await expectReason(repository.unpin("default", 0, name), "SNAPSHOT_NOT_FOUND")
     expect(seams.fileSystem.paths().filter((path) => path.endsWith(".pin"))).toEqual([])
     expect(pinKey("default", 0, name)).toMatch(/\.pin$/)
   })
@@ -490,8 +496,9 @@ describe("repository: versions", () => {
     ]) {
       await expectReason(repository.readManifest("default", 0, name), "VERSION_INVALID")
       await expectReason(repository.deleteVersion("default", 0, name), "VERSION_INVALID")
-      await expectReason(repository.pin("default", 0, name, true), "VERSION_INVALID")
+      await expectReason(repository.pin("default", 0, name), "VERSION_INVALID")
     }
+    await expectReason(repository.pin("default", 0, { timeline: "a", version: 1 }, "../x"), "SETTING_INVALID")
   })
 
   test("after close calls are refused, and those that ran are over", async () => {

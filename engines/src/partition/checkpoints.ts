@@ -6,9 +6,10 @@
 //   log   ───────┬──────────────┬───────────── end          a crash here: runs of the checkpoint, and the log from its
 //             last one       next one                       position on
 //
-// Made when the log has grown long enough, after each version (whose runs are on disk anyway), and at a clean stop. A
-// restore publishes its state with the position of that moment. The runs that the state file names are held here, so
-// that merges do not delete them.
+// Made when the log has grown long enough, after each version (whose runs are on disk anyway), and at a clean stop. What
+// was replayed at the opening counts as growth: whoever crashes again and again does not replay more each time. A restore
+// publishes its state with the position of that moment. The runs that the state file names are held here, so that merges
+// do not delete them.
 //
 // Until the state file names the log, which the first write brings about, a partition that is new or has lost its state
 // in a crash looks like that to whoever opens it again: a version may still be put back first.
@@ -53,7 +54,8 @@ export class Checkpoints {
   /** Of checkpoints that the state file may name: the last one published, and later ones that failed. */
   #held: (readonly OpenRun[])[]
   #from: number
-  #bytesAtLast = 0
+  /** Of the log's figures; negative by what had been in the log before it was opened. */
+  #bytesAtLast: number
   /** What the state file is to say when it does not name the log yet. */
   #unnamed: Checkpoint | undefined
   #naming: Promise<void> | undefined
@@ -63,13 +65,21 @@ export class Checkpoints {
   readonly #closing = new AbortController()
   #last: Promise<unknown> = Promise.resolve()
 
-  /** @param opened the checkpoint that the state was opened from; takes over the holds. `isNamed`: the file has it */
-  constructor(host: CheckpointHost, opened: Checkpoint, isNamed: boolean) {
+  /**
+   * @param opened the checkpoint that the state was opened from, and the bytes of the log that were replayed behind it;
+   * takes over the holds. `isNamed`: the file has it
+   */
+  constructor(
+    host: CheckpointHost,
+    opened: Checkpoint & { readonly replayedBytes: number },
+    isNamed: boolean,
+  ) {
     this.#host = host
     this.#log = host.log
     this.#bytesMax = host.checkpointBytes ?? CHECKPOINT_BYTES_DEFAULT
     this.#held = [opened.runs]
     this.#from = opened.from
+    this.#bytesAtLast = -opened.replayedBytes
     this.#unnamed = isNamed ? undefined : opened
   }
 
@@ -85,7 +95,7 @@ export class Checkpoints {
   /** Appends a batch, before it is applied. @returns its position */
   append(batch: Uint8Array): number {
     const position = this.#log.append(batch)
-    if (this.#log.figures.bytesAppended - this.#bytesAtLast >= this.#bytesMax) this.#request()
+    if (this.#log.bytesAppended - this.#bytesAtLast >= this.#bytesMax) this.#request()
     return position
   }
 
@@ -154,7 +164,7 @@ export class Checkpoints {
     void this.exclusively(() => this.#checkpoint())
       .catch((error: unknown) => {
         // Not again with the next write, but when as much has come once more.
-        this.#bytesAtLast = this.#log.figures.bytesAppended
+        this.#bytesAtLast = this.#log.bytesAppended
         this.#host.warn("a checkpoint failed; the log grows until the next one", error)
       })
       .finally(() => {
@@ -212,7 +222,7 @@ export class Checkpoints {
     this.#held = [named]
     this.#from = from
     this.#unnamed = undefined
-    this.#bytesAtLast = this.#log.figures.bytesAppended
+    this.#bytesAtLast = this.#log.bytesAppended
     for (const runs of old) for (const run of runs) run.release()
     this.#log.trim(from)
   }

@@ -9,6 +9,7 @@ import { checkBatch, decodeRecord, RecordCursor } from "../base/record.ts"
 import type { EngineCore } from "../core.ts"
 import type { Clock } from "../io/clock.ts"
 import { Log, type LogOptions } from "../log/log.ts"
+import { holdsEntries } from "../log/open-segments.ts"
 import type { PartitionParts } from "./live-state.ts"
 import type { LogMark } from "./state-file.ts"
 
@@ -49,6 +50,19 @@ export function openDurableLog(
   return Log.open(logOptions(parts, mark.id, settings), mark.from, mark.end)
 }
 
+/** Paths of the logs in the partition's directory that hold entries. */
+export async function logsWithEntries(parts: PartitionParts): Promise<string[]> {
+  const { directory, fileSystem } = parts.directory
+  const found: string[] = []
+  for (const name of await fileSystem.list(directory)) {
+    const id = DIRECTORY.exec(name)?.[1]
+    if (id === undefined) continue
+    const log = { fileSystem, clock: parts.seams.clock, directory: join(directory, name), id }
+    if (await holdsEntries(log)) found.push(log.directory)
+  }
+  return found
+}
+
 /** Removes logs that the state file does not name: a crash came between. */
 export async function removeOtherLogs(parts: PartitionParts, id: string | undefined): Promise<void> {
   const { directory, fileSystem } = parts.directory
@@ -63,7 +77,7 @@ export async function removeOtherLogs(parts: PartitionParts, id: string | undefi
 }
 
 /**
- * Applies the entries from `from` on to `core`, waiting where a writer would.
+ * Applies the entries from `from` on to `core`, waiting where a writer would. Resolves their bytes.
  * @throws (rejects) EngineError `DATA_LOSS`, `STORAGE_FULL`; `BATCH_TOO_LARGE` when settings have been made smaller
  * than a record
  */
@@ -72,9 +86,11 @@ export async function replay(
   from: number,
   core: EngineCore,
   world: { readonly clock: Clock; readonly valueBytesMax: number },
-): Promise<void> {
+): Promise<number> {
+  let replayedBytes = 0
   for await (const { bytes } of log.read(from)) {
     checkBatch(bytes, world.valueBytesMax)
+    replayedBytes += bytes.length
     try {
       await apply(core, bytes, world.clock)
     } catch (error) {
@@ -83,6 +99,7 @@ export async function replay(
       for (const record of recordsOf(bytes)) await apply(core, record, world.clock)
     }
   }
+  return replayedBytes
 }
 
 async function apply(core: EngineCore, batch: Uint8Array, clock: Clock): Promise<void> {

@@ -1,6 +1,6 @@
 // Manifests list what is stored, newest first, and never a file that went away.
 
-import { expect, test } from "vitest"
+import { expect, test, vi } from "vitest"
 import type { OpenRun } from "../runs/run-set.ts"
 import type { Repository } from "../snapshots/repository.ts"
 import { ListedRuns } from "./listed-runs.ts"
@@ -34,7 +34,8 @@ function slowRepository(): { repository: Repository; uploads: { ids: string[]; e
       const stored = runs.map(({ figures }) => ({ ...figures, recipe: {} }))
       uploads.push({ ids: runs.map(({ figures }) => figures.id), end: () => resolve({ runs: stored }) })
     })
-  return { repository: { storeRuns } as unknown as Repository, uploads }
+  const endangered = async (): Promise<Set<string>> => new Set()
+  return { repository: { storeRuns, endangered } as unknown as Repository, uploads }
 }
 
 test("files that a snapshot uploads stay, though the run that replaces them is stored first", async () => {
@@ -49,6 +50,7 @@ test("files that a snapshot uploads stay, though the run that replaces them is s
   b.run.release()
   const upload = listed.storeMerged(m.run)
   const snapshot = listed.store([m.run])
+  await vi.waitFor(() => expect(uploads).toHaveLength(2))
   expect(uploads.map(({ ids }) => ids)).toEqual([["m"], ["b", "a"]])
   uploads[0]!.end()
   await upload
@@ -64,6 +66,7 @@ test("an older run that is known by its inputs is listed itself behind a merged 
     ({ ...run(id, level, number).run.figures, recipe: {} }) as never
   const listed = new ListedRuns(repository, { old: [figures("b", 0, 2), figures("a", 0, 1)] })
   const snapshot = listed.store([run("new", 1, 9).run, run("old", 1, 3).run])
+  await vi.waitFor(() => expect(uploads).toHaveLength(1))
   uploads[0]!.end()
   expect((await snapshot).runs.map(({ id }) => id)).toEqual(["new", "old"])
 })
@@ -77,6 +80,7 @@ test("a merge of a run that is listed itself and of one known by its inputs list
   listed.draftCount = 1
   expect(listed.merged([newer.run, older.run], output.run, true)).toBe(true)
   const snapshot = listed.store([output.run])
+  await vi.waitFor(() => expect(uploads).toHaveLength(1))
   uploads[0]!.end()
   expect((await snapshot).runs.map(({ id }) => id)).toEqual(["newer", "older"])
 })
@@ -87,6 +91,7 @@ test("a merged run of which the repository holds nothing is listed itself, and i
   const [a, b, m] = [run("a", 0, 1), run("b", 0, 2), run("m", 1, 3)]
   // A version has listed them.
   const version = listed.store([b.run, a.run])
+  await vi.waitFor(() => expect(uploads).toHaveLength(1))
   uploads[0]!.end()
   await version
   const [c, d, n] = [run("c", 0, 4), run("d", 0, 5), run("n", 1, 6)]

@@ -11,7 +11,8 @@
 import { compareNewestFirst, type RunFigures } from "../runs/run.ts"
 import type { OpenRun } from "../runs/run-set.ts"
 import type { StoredRun } from "../snapshots/manifest.ts"
-import type { Repository, StoreResult } from "../snapshots/repository.ts"
+import type { Repository } from "../snapshots/repository.ts"
+import type { StoreResult } from "../snapshots/run-storage.ts"
 
 /** One run that manifests list. Either it is stored, or its file is held until it is. */
 interface Leaf {
@@ -41,6 +42,7 @@ export class ListedRuns {
 
   /** Stores what the repository lacks of `runs`. @returns what manifests list for them, and what it cost. */
   async store(runs: readonly OpenRun[]): Promise<Omit<StoreResult, "runs"> & { runs: StoredRun[] }> {
+    await this.#giveUpEndangered(runs)
     const leaves = this.#inOrder(runs)
     const missing = leaves.filter((leaf) => leaf.stored === undefined)
     // An upload of a merged run that ends meanwhile lets go of the leaves that it stands for.
@@ -57,6 +59,17 @@ export class ListedRuns {
     } finally {
       for (const file of files) file.release()
     }
+  }
+
+  /** Runs for which manifests listed something that garbage collection is about to remove are stored anew. */
+  async #giveUpEndangered(runs: readonly OpenRun[]): Promise<void> {
+    const listed = this.#inOrder(runs).flatMap(({ stored }) => stored ?? [])
+    const endangered = await this.#repository.endangered(listed)
+    if (endangered.size === 0) return
+    for (const run of runs) {
+      if (this.#leavesOf(run).some(({ figures }) => endangered.has(figures.id))) this.#listItself(run)
+    }
+    this.#dropHolds()
   }
 
   /**

@@ -2,8 +2,9 @@
 // versions. A partition has one; during a restore a second one is built beside it, and then they change places.
 
 import { assert } from "../base/assert.ts"
+import type { EngineError } from "../base/error.ts"
 import type { CoreHost, EngineCore, EngineDefinition } from "../core.ts"
-import type { EngineName } from "../engine.ts"
+import type { EngineName, EngineStatistics } from "../engine.ts"
 import type { Seams } from "../io/seams.ts"
 import { Merger, type Merging } from "../runs/merger.ts"
 import type { RunDirectory } from "../runs/run-directory.ts"
@@ -11,6 +12,7 @@ import { type OpenRun, RunSet } from "../runs/run-set.ts"
 import type { VersionName } from "../snapshots/manifest.ts"
 import type { Repository } from "../snapshots/repository.ts"
 import { ListedRuns } from "./listed-runs.ts"
+import { arrivingRuns } from "./open-runs.ts"
 import type { StateDescription } from "./state-file.ts"
 
 /** Which partition it is, and what runs it; as versions are filed. */
@@ -29,6 +31,8 @@ export interface PartitionParts {
   readonly valueBytesMax: number
   /** A background step lost the promise of durability. */
   poison(error: unknown): void
+  /** Another owner has taken the partition. Called again when it is known who. */
+  fence(error: EngineError): void
   /** Something went wrong that is tried again by itself. */
   warn(message: string, error: unknown): void
 }
@@ -118,6 +122,28 @@ export class LiveState {
     return this.line.at(-1)?.version ?? 0
   }
 
+  /** The newest version on its line, 0 when there is none; the metadata is the caller's. */
+  get position(): { readonly version: number; readonly timeline: string; readonly metadata: Uint8Array } {
+    const timeline = this.line.at(-1)?.timeline ?? this.timeline
+    return { version: this.version, metadata: new Uint8Array(this.metadata), timeline }
+  }
+
+  statistics(): Omit<EngineStatistics, "log"> {
+    const { core, runs, merger } = this
+    const ofCore = core.statistics()
+    return {
+      ...ofCore,
+      stallCount: ofCore.stallCount + (merger?.pressure.stallCount ?? 0),
+      stalledMs: merger?.pressure.stalledMs ?? 0,
+      diskBytes: runs.diskBytes,
+      bytesLocal: runs.bytesLocal,
+      bytesDamaged: runs.bytesDamaged,
+      runsByLevel: runs.byLevel,
+      mergeCount: merger?.mergeCount ?? 0,
+      bytesMerged: merger?.bytesMerged ?? 0,
+    }
+  }
+
   /** `pending` of a write of `bytes`, and what it waits for besides when merges are behind. */
   held(pending: Promise<void> | undefined, bytes: number): Promise<void> | undefined {
     const delay = this.merger?.pressure.of(bytes)
@@ -143,6 +169,7 @@ export class LiveState {
       hashSeed: this.hashSeed,
       runs: runs.map(({ figures }) => figures),
       stored: this.listed.describe(runs),
+      ...arrivingRuns(runs),
       engineState,
     }
   }

@@ -5,6 +5,10 @@
 //   clean                          continued   as it was
 //   not clean, names a log         replayed    the last checkpoint, and every write since that the log holds
 //   not clean, names none          crashed     empty, until the newest version on its line is put back
+//   any of these, and another      overtaken   as above, until the newest version is put back: the next owner went on
+//   owner wrote versions since                 from a version, not from what is here, and perhaps along another line
+//
+// The partition is taken from its last owner when all that can fail here has not failed.
 //
 // The setting may change from one start to the next: a log that the state file names is replayed whatever the setting
 // is, and given up afterwards when the setting is `snapshot`; with `log` a fresh one begins.
@@ -12,19 +16,24 @@
 import { EngineError } from "../base/error.ts"
 import type { EngineDefinition } from "../core.ts"
 import type { Recovery } from "../engine.ts"
+import { processName } from "../io/process-identity.ts"
 import type { Log } from "../log/log.ts"
 import type { OpenRun } from "../runs/run-set.ts"
-import { newestOnTimeline, newTimelineId } from "../snapshots/timeline.ts"
+import type { VersionName } from "../snapshots/manifest.ts"
+import { newestOnTimeline, newTimelineId, openLine } from "../snapshots/timeline.ts"
 import {
   createDurableLog,
   type Durability,
   type DurableLogSettings,
+  logsWithEntries,
   openDurableLog,
   removeOtherLogs,
   replay,
 } from "./durable-log.ts"
 import { LiveState, type PartitionIdentity, type PartitionParts } from "./live-state.ts"
-import { ReplacedStates } from "./replaced-states.ts"
+import { openDescribedRuns, type RestoreMode } from "./open-runs.ts"
+import { type OwnerSettings, PartitionOwner } from "./partition-owner.ts"
+import { type ReplacedStateRetention, ReplacedStates } from "./replaced-states.ts"
 import { describedSource, emptySource, type RestoreSource } from "./restore-source.ts"
 import { type LogMark, readStateFile, type StateDescription, type StateFile } from "./state-file.ts"
 
@@ -34,10 +43,15 @@ export interface PartitionSetting<Settings> {
   readonly settings: Settings
   readonly durability: Durability
   readonly log: DurableLogSettings
+  readonly owner: OwnerSettings
+  /** How restores that name no mode go about it. */
+  readonly restoreMode: RestoreMode
+  readonly replacedStateRetention: ReplacedStateRetention
 }
 
 export interface OpenedPartition {
   readonly state: LiveState
+  readonly owner: PartitionOwner
   readonly replaced: ReplacedStates
   readonly recovery: Recovery
   readonly lineage: string
@@ -52,23 +66,33 @@ export interface OpenedPartition {
         readonly from: number
         readonly description: StateDescription
         readonly runs: readonly OpenRun[]
+        /** Bytes of the log that were applied behind the checkpoint. */
+        readonly replayedBytes: number
       }
     | undefined
-  /** After a crash without a log: what the state file said of the lost state. */
-  readonly lost: StateDescription | undefined
+  /** The line to restore from, when the state does not stand on it. */
+  readonly line: readonly VersionName[] | undefined
+  /** Whose state it is, as the state file says, when another owner wrote versions since. */
+  readonly overtakenEpoch: number | undefined
 }
 
-/** @throws (rejects) EngineError `DATA_LOSS`, `FORMAT_NEWER`, `ENGINE_MISMATCH`, `STORAGE_FAILED`, `REPOSITORY_FAILED` */
+/**
+ * @throws (rejects) EngineError `DATA_LOSS`, `FORMAT_NEWER`, `ENGINE_MISMATCH`, `STORAGE_FAILED`, `REPOSITORY_FAILED`,
+ * and `OWNER_FENCED` when another owner takes the partition at the same time
+ */
 export async function openPartition<Settings>(
   setting: PartitionSetting<Settings>,
   parts: PartitionParts,
 ): Promise<OpenedPartition> {
   const { directory, seams } = parts
   const file = await readStateFile(seams.fileSystem, directory.directory)
-  checkStateFile(file, setting.definition.name, parts)
-  const replaced = new ReplacedStates(seams.clock)
-  await replaced.open(file?.replaced ?? [], directory, (handle, error) =>
-    parts.warn(`the replaced state ${handle} is not whole any more and was given up`, error),
+  await checkStateFile(file, setting.definition.name, parts)
+  const replaced = new ReplacedStates(seams.clock, setting.replacedStateRetention)
+  await replaced.open(
+    file?.replaced ?? [],
+    (state) => openDescribedRuns(parts, state),
+    (handle, error) =>
+      parts.warn(`the replaced state ${handle} is not whole any more and was given up`, error),
   )
   const recovery = recoveryOf(file)
   const isBelieved = recovery === "continued" || recovery === "replayed"
@@ -80,7 +104,7 @@ export async function openPartition<Settings>(
     const found = mark === undefined ? undefined : await openDurableLog(parts, mark, setting.log)
     if (found !== undefined) undo.push(() => found.close())
     const source = isBelieved
-      ? await describedSource(directory, await caughtUp(file!.present, recovery, setting.identity, parts))
+      ? await describedSource(parts, await caughtUp(file!, recovery, setting.identity, parts))
       : emptySource(newTimelineId(seams.clock, seams.random), randomSeed(seams.random.bytes(4)))
     const held = [...source.runs]
     for (const run of held) run.retain()
@@ -89,31 +113,43 @@ export async function openPartition<Settings>(
     })
     const state = await LiveState.open(parts, setting, source.description, source.runs)
     undo.push(() => state.close())
-    if (found !== undefined && mark !== undefined) {
-      await replay(found, mark.from, state.core, { clock: seams.clock, valueBytesMax: parts.valueBytesMax })
-    }
+    const world = { clock: seams.clock, valueBytesMax: parts.valueBytesMax }
+    const replayedBytes =
+      found === undefined || mark === undefined ? 0 : await replay(found, mark.from, state.core, world)
+    const ownership = await parts.repository.own({
+      store: setting.identity.store,
+      partition: setting.identity.partition,
+      ownerName: setting.owner.name ?? processName(),
+      onLost: (error) => parts.fence(error),
+    })
+    const stateEpoch = file?.epoch ?? 0
+    const isOvertaken = file !== undefined && ownership.inheritedEpoch > stateEpoch
+    const lost = recovery === "crashed" ? file?.present : undefined
+    const strayLine = isOvertaken ? openLine([], newTimelineId(seams.clock, seams.random)) : undefined
     const opened = {
       state,
+      owner: new PartitionOwner(ownership, parts),
       replaced,
-      recovery,
+      recovery: isOvertaken && isBelieved ? ("overtaken" as const) : recovery,
       lineage: file !== undefined && isBelieved ? file.lineage : newIdentity(parts),
-      lost: recovery === "crashed" ? file?.present : undefined,
+      line: strayLine ?? (lost === undefined ? undefined : openLine(lost.line, lost.timeline)),
+      overtakenEpoch: isOvertaken ? stateEpoch : undefined,
     }
     if (setting.durability === "log") {
       const id = found === undefined ? newIdentity(parts) : mark!.id
       const log = found ?? (await createDurableLog(parts, id, setting.log))
       const from = mark?.from ?? 0
-      const durable = { log, id, from, description: source.description, runs: held }
+      const durable = { log, id, from, description: source.description, runs: held, replayedBytes }
       return {
         ...opened,
-        present: presentOf(source, opened.lost),
+        present: presentOf(source, lost),
         mark: isBelieved ? { id, from } : undefined,
         durable,
       }
     }
     for (const run of held) run.release()
     await found?.close()
-    return { ...opened, present: presentOf(source, opened.lost), mark: undefined, durable: undefined }
+    return { ...opened, present: presentOf(source, lost), mark: undefined, durable: undefined }
   } catch (error) {
     // The holds go after the files are kept.
     directory.keepFiles()
@@ -137,31 +173,49 @@ function recoveryOf(file: StateFile | undefined): Recovery {
   return file.log === undefined ? "crashed" : "replayed"
 }
 
-function checkStateFile(file: StateFile | undefined, engine: string, { directory }: PartitionParts): void {
+async function checkStateFile(
+  file: StateFile | undefined,
+  engine: string,
+  parts: PartitionParts,
+): Promise<void> {
+  const { directory } = parts
   if (file !== undefined && file.engine !== engine) {
     throw new EngineError(
       "ENGINE_MISMATCH",
       `${directory.directory} holds a state of the engine ${file.engine}, not of ${engine}`,
     )
   }
-  // It is published before the first run and replaced by renaming: it cannot have got lost in a crash.
+  // It is published before the first run and the first entry, and replaced by renaming: no crash can have lost it.
   if (file === undefined && directory.hasFiles) {
     throw new EngineError(
       "DATA_LOSS",
       `${directory.directory} has runs but no file "state": move the directory away to restore the newest version`,
     )
   }
+  const [log] = file === undefined ? await logsWithEntries(parts) : []
+  if (log !== undefined) {
+    // Where it goes on from is not known: restores may have replaced what it began with.
+    throw new EngineError(
+      "DATA_LOSS",
+      `${directory.directory} has no file "state", but ${log} holds writes: move the directory away to restore the newest version`,
+    )
+  }
 }
 
-/** Versions that were committed after the state file was written stand on its timeline, and nowhere else. */
+/**
+ * Versions that were committed after the state file was written stand on its timeline, and nowhere else. Those of a later
+ * owner may stand there too; they are not versions of this state.
+ */
 async function caughtUp(
-  present: StateDescription,
+  { present, epoch = 0 }: StateFile,
   recovery: Recovery,
   { store, partition }: PartitionIdentity,
   { repository }: PartitionParts,
 ): Promise<StateDescription> {
   if (recovery !== "replayed") return present
-  const newest = newestOnTimeline(await repository.listVersions(store, partition), present.timeline)
+  const versions = await repository.listVersions(store, partition)
+  const own = versions.filter((version) => version.epoch <= epoch)
+  const newest = newestOnTimeline(own, present.timeline)
   if (newest === undefined || newest.version <= (present.line.at(-1)?.version ?? 0)) return present
   const { line, metadata } = await repository.readManifest(store, partition, newest)
   return { ...present, line: [...line], metadata }

@@ -2,13 +2,22 @@
 
 import { EngineError } from "../base/error.ts"
 import type { Clock } from "../io/clock.ts"
-import type { RunDirectory } from "../runs/run-directory.ts"
 import type { OpenRun } from "../runs/run-set.ts"
 import type { ReplacedState, StateDescription } from "./state-file.ts"
 
-/** The newest ones are kept, and none for longer than this. */
-const REPLACED_STATES_MAX = 3
-const REPLACED_STATE_MS = 60 * 60 * 1000
+/** The newest replaced states are kept, and none for longer than this. */
+export interface ReplacedStateRetention {
+  /** 1 to 100: the last restore can always be taken back. Default 3. */
+  readonly count?: number
+  /** In milliseconds, a minute to 365 days. Default an hour. */
+  readonly ms?: number
+}
+
+const COUNT_DEFAULT = 3
+const COUNT_MAX = 100
+const MS_DEFAULT = 60 * 60 * 1000
+const MS_MIN = 60 * 1000
+const MS_MAX = 365 * 24 * 60 * 60 * 1000
 
 interface Held extends ReplacedState {
   readonly runs: readonly OpenRun[]
@@ -16,11 +25,23 @@ interface Held extends ReplacedState {
 
 export class ReplacedStates {
   readonly #clock: Clock
+  readonly #retention: Required<ReplacedStateRetention>
   /** Oldest first. */
   #states: readonly Held[] = []
 
-  constructor(clock: Clock) {
+  /** @throws EngineError `SETTING_INVALID` */
+  constructor(clock: Clock, { count = COUNT_DEFAULT, ms = MS_DEFAULT }: ReplacedStateRetention = {}) {
+    if (!Number.isInteger(count) || count < 1 || count > COUNT_MAX) {
+      throw new EngineError("SETTING_INVALID", `${count} replaced states are kept; it is 1 to ${COUNT_MAX}`)
+    }
+    if (!Number.isInteger(ms) || ms < MS_MIN || ms > MS_MAX) {
+      throw new EngineError(
+        "SETTING_INVALID",
+        `replaced states are kept for ${ms} ms; it is ${MS_MIN} to ${MS_MAX}`,
+      )
+    }
     this.#clock = clock
+    this.#retention = { count, ms }
   }
 
   /** For the state file: what `trim` leaves. */
@@ -28,19 +49,16 @@ export class ReplacedStates {
     return this.#kept().map(({ handle, replacedMs, state }) => ({ handle, replacedMs, state }))
   }
 
-  /** Opens the runs of the states in a state file. `onLost` hears of those that are not whole any more. */
+  /** Takes up the states in a state file, by `openRuns`. `onLost` hears of those that are not whole any more. */
   async open(
     states: readonly ReplacedState[],
-    directory: RunDirectory,
+    openRuns: (state: StateDescription) => Promise<readonly OpenRun[]>,
     onLost: (handle: string, error: unknown) => void,
   ): Promise<void> {
     for (const state of states) {
-      const runs: OpenRun[] = []
       try {
-        for (const figures of state.state.runs) runs.push(await directory.open(figures))
-        this.#states = [...this.#states, { ...state, runs }]
+        this.#states = [...this.#states, { ...state, runs: await openRuns(state.state) }]
       } catch (error) {
-        for (const run of runs) run.release()
         onLost(state.handle, error)
       }
     }
@@ -63,9 +81,10 @@ export class ReplacedStates {
   get(handle: string): { readonly state: StateDescription; readonly runs: readonly OpenRun[] } {
     const found = this.#states.find((each) => each.handle === handle)
     if (found === undefined) {
+      const { count, ms } = this.#retention
       throw new EngineError(
         "REPLACED_STATE_NOT_FOUND",
-        `there is no replaced state ${handle}: the last ${REPLACED_STATES_MAX} are kept for ${REPLACED_STATE_MS / 60_000} minutes`,
+        `there is no replaced state ${handle}: the last ${count} are kept for ${Math.floor(ms / 60_000)} minutes`,
       )
     }
     for (const run of found.runs) run.retain()
@@ -93,7 +112,7 @@ export class ReplacedStates {
   }
 
   #kept(): readonly Held[] {
-    const oldestMs = this.#clock.nowMs() - REPLACED_STATE_MS
-    return this.#states.filter(({ replacedMs }) => replacedMs >= oldestMs).slice(-REPLACED_STATES_MAX)
+    const oldestMs = this.#clock.nowMs() - this.#retention.ms
+    return this.#states.filter(({ replacedMs }) => replacedMs >= oldestMs).slice(-this.#retention.count)
   }
 }

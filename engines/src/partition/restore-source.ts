@@ -1,17 +1,21 @@
 // Where a restore gets its state from: a version in the repository, a state that was replaced earlier, or nothing.
-// Everything that can be wrong with the source is found here, before anything that is served is touched.
+// What can be wrong with the source is found here, before anything that is served is touched, as far as open-runs.ts
+// says.
 
 import { EngineError } from "../base/error.ts"
-import type { RunDirectory } from "../runs/run-directory.ts"
+import type { SkippedVersion } from "../engine.ts"
 import type { OpenRun } from "../runs/run-set.ts"
-import type { Manifest, StoredRun, VersionName } from "../snapshots/manifest.ts"
-import type { Repository } from "../snapshots/repository.ts"
+import type { Manifest, VersionName } from "../snapshots/manifest.ts"
+import type { PartitionParts } from "./live-state.ts"
+import { arrivingRuns, openDescribedRuns, openStoredRuns, type RestoreMode } from "./open-runs.ts"
 import type { StateDescription } from "./state-file.ts"
 
 /** A state that can be opened; its runs are held by whoever has it. */
 export interface RestoreSource {
   readonly description: StateDescription
   readonly runs: readonly OpenRun[]
+  /** Damaged versions that it was taken instead of. */
+  readonly skipped?: readonly SkippedVersion[]
 }
 
 /** A state without records, at the start of a timeline. */
@@ -22,37 +26,24 @@ export function emptySource(timeline: string, hashSeed: number): RestoreSource {
 
 /** A state as the state file describes it. @throws (rejects) EngineError `DATA_LOSS`; no run is then held */
 export async function describedSource(
-  directory: RunDirectory,
+  parts: PartitionParts,
   description: StateDescription,
 ): Promise<RestoreSource> {
-  const runs: OpenRun[] = []
-  try {
-    for (const figures of description.runs) runs.push(await directory.open(figures))
-  } catch (error) {
-    for (const run of runs) run.release()
-    throw error
-  }
-  return { description, runs }
+  return { description, runs: await openDescribedRuns(parts, description) }
 }
 
 /**
- * The state of a version: runs that are here already are used, the others are fetched.
+ * The state of a version: runs that are here already are used, the others come as `mode` says.
  * @param timeline where the next version goes.
  * @throws (rejects) EngineError `DATA_LOSS`, `REPOSITORY_FAILED`, `STORAGE_FULL`; no run is then held
  */
 export async function versionSource(
-  repository: Repository,
-  directory: RunDirectory,
+  parts: PartitionParts,
   manifest: Manifest,
   timeline: string,
+  mode: RestoreMode,
 ): Promise<RestoreSource> {
-  const runs: OpenRun[] = []
-  try {
-    for (const stored of manifest.runs) runs.push(await openOrFetch(repository, directory, stored))
-  } catch (error) {
-    for (const run of runs) run.release()
-    throw error
-  }
+  const runs = await openStoredRuns(parts, manifest.runs, mode)
   const description: StateDescription = {
     line: [...manifest.line],
     timeline,
@@ -60,6 +51,7 @@ export async function versionSource(
     hashSeed: manifest.hashSeed,
     runs: runs.map(({ figures }) => figures),
     stored: Object.fromEntries(manifest.runs.map((stored) => [stored.id, [stored]])),
+    ...arrivingRuns(runs),
     engineState: manifest.engineState,
   }
   return { description, runs }
@@ -84,15 +76,4 @@ export function checkManifest(manifest: Manifest, engine: string, partitionCount
 
 function versionText({ timeline, version }: VersionName): string {
   return `version ${version} of timeline ${timeline}`
-}
-
-async function openOrFetch(
-  repository: Repository,
-  directory: RunDirectory,
-  stored: StoredRun,
-): Promise<OpenRun> {
-  const local = await directory.findById(stored.id)
-  if (local !== undefined) return local
-  await repository.fetchRun(stored, directory.pathFor(stored))
-  return directory.adopt(stored)
 }

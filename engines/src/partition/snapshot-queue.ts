@@ -5,14 +5,24 @@
 //         commit 1 ──── commit 2 ──── …   store what the repository lacks, then the manifest
 //
 // One that fails leaves nothing behind but chunks that nobody lists, and the next one goes on without it.
+//
+// A commit that was held up for longer than a writer may trust what it has read (a process that was stopped) looks
+// again whether all that it lists is there, before it is acknowledged: snapshots/condemned-packs.ts.
 
 import { EngineError } from "../base/error.ts"
 import type { SnapshotOptions, SnapshotResult } from "../engine.ts"
 import type { OpenRun } from "../runs/run-set.ts"
-import { MANIFEST_FORMAT, METADATA_BYTES_MAX } from "../snapshots/manifest.ts"
+import { TRUST_MS } from "../snapshots/condemned-packs.ts"
+import {
+  MANIFEST_FORMAT,
+  METADATA_BYTES_MAX,
+  type StoredRun,
+  type VersionName,
+} from "../snapshots/manifest.ts"
 import { extendLine } from "../snapshots/timeline.ts"
 import type { Checkpoints } from "./checkpoints.ts"
 import type { LiveState, PartitionIdentity, PartitionParts } from "./live-state.ts"
+import type { PartitionOwner } from "./partition-owner.ts"
 
 /** A version that is sealed and not committed yet. */
 interface Draft {
@@ -30,6 +40,7 @@ export class SnapshotQueue {
   readonly #identity: PartitionIdentity
   readonly #parts: PartitionParts
   readonly #checkpoints: Checkpoints | undefined
+  readonly #owner: PartitionOwner
   /** The newest version sealed, committed or not. */
   #sealedVersion: number
   #lastCommit: Promise<unknown> = Promise.resolve()
@@ -40,8 +51,10 @@ export class SnapshotQueue {
     identity: PartitionIdentity,
     parts: PartitionParts,
     checkpoints: Checkpoints | undefined,
+    owner: PartitionOwner,
   ) {
     this.#checkpoints = checkpoints
+    this.#owner = owner
     this.#state = state
     this.#identity = identity
     this.#parts = parts
@@ -117,11 +130,13 @@ export class SnapshotQueue {
     try {
       // A version holds nothing that a crash could still take from the state that it is a version of.
       await this.#checkpoints?.log.synced(draft.from - 1)
+      const { clock } = this.#parts.seams
+      const startedMs = clock.monotonicMs()
       const stored = await state.listed.store(runs)
       const name = { timeline: state.timeline, version: draft.version }
       const line = extendLine(state.line, name)
       const { store, partition, partitionCount, engine } = this.#identity
-      await this.#parts.repository.commit({
+      await this.#owner.commit({
         format: MANIFEST_FORMAT,
         store,
         partition,
@@ -139,6 +154,7 @@ export class SnapshotQueue {
         bytesNew: stored.bytesNew,
         bytesReused: stored.bytesReused,
       })
+      if (clock.monotonicMs() - startedMs > TRUST_MS) await this.#checkLate(name, stored.runs)
       state.line = line
       state.metadata = draft.metadata
       if (this.#checkpoints !== undefined) {
@@ -151,5 +167,18 @@ export class SnapshotQueue {
     } finally {
       for (const run of runs) run.release()
     }
+  }
+
+  /** Takes the version back when garbage collection may have removed what it lists. @throws (rejects) EngineError */
+  async #checkLate(name: VersionName, runs: readonly StoredRun[]): Promise<void> {
+    const { repository } = this.#parts
+    if ((await repository.endangered(runs)).size === 0) return
+    const { store, partition } = this.#identity
+    await repository.deleteVersion(store, partition, name)
+    throw new EngineError(
+      "REPOSITORY_FAILED",
+      `version ${name.version} of partition ${partition} of store ${store} took so long that garbage collection has ` +
+        `removed chunks that it needs: it was taken back, and may be taken again`,
+    )
   }
 }

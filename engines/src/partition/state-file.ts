@@ -13,8 +13,8 @@ import { EngineError } from "../base/error.ts"
 import { decodeSealedJson, encodeSealedJson } from "../base/sealed-json.ts"
 import type { FileSystem } from "../io/file-system.ts"
 
-/** 2: there is a log. A file without one is written in format 1. */
-const STATE_FORMAT = 2
+/** 2: there is a log. 3: runs are still on their way. A file is written in the oldest format that can say it. */
+const STATE_FORMAT = 3
 /** A state lists runs, not records; this is far above what any has. */
 const STATE_BYTES_MAX = 64 * 1024 * 1024
 
@@ -46,6 +46,8 @@ const description = z.object({
   runs: z.array(runFigures),
   /** By the identity of a run: the runs that the repository holds and that have the same records. */
   stored: z.record(z.string(), z.array(storedRun)),
+  /** Identities of runs that may not be here yet: `stored` says where they come from. */
+  arriving: z.array(runFigures.shape.id).optional(),
   engineState: z.unknown(),
 })
 
@@ -60,10 +62,12 @@ const logMark = z.object({
 })
 
 const stateFile = z.object({
-  format: z.literal([1, STATE_FORMAT]),
+  format: z.literal([1, 2, STATE_FORMAT]),
   engine: z.string(),
   store: z.string(),
   partition: count,
+  /** Under which the partition was owned; none in files of software that knew no owners. */
+  epoch: count.optional(),
   isClean: z.boolean(),
   lineage: z.string(),
   /** With a log it is believed always, else only when the file is clean. */
@@ -101,18 +105,24 @@ export async function readStateFile(
 export async function publishStateFile(
   fileSystem: FileSystem,
   directory: string,
-  state: StateFile,
+  state: Omit<StateFile, "format">,
 ): Promise<void> {
   const path = join(directory, "state")
   const temporary = `${path}.new`
   await fileSystem.remove(temporary)
   const file = await fileSystem.open(temporary, "create")
   try {
-    await file.write(encodeSealedJson(state), 0)
+    await file.write(encodeSealedJson({ format: formatOf(state), ...state }), 0)
     await file.sync()
   } finally {
     await file.close()
   }
   await fileSystem.rename(temporary, path)
   await fileSystem.syncDirectory(directory)
+}
+
+function formatOf({ present, replaced, log }: Omit<StateFile, "format">): StateFile["format"] {
+  const states = [present, ...replaced.map(({ state }) => state)]
+  if (states.some(({ arriving }) => arriving !== undefined)) return STATE_FORMAT
+  return log === undefined ? 1 : 2
 }

@@ -53,6 +53,7 @@ class Packs {
       },
       create: async () => false,
       remove: async () => undefined,
+      close: async () => undefined,
       ...override,
     }
   }

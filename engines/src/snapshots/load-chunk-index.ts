@@ -30,7 +30,7 @@ const ENTRIES_A_TURN = 1024
  */
 export async function loadChunkIndex(
   objectStore: ObjectStore,
-  index: ChunkIndex,
+  index: Pick<ChunkIndex, "add" | "count">,
   options: { countMax: number; clock: Clock; onDamage: (key: string, error: Error) => void },
 ): Promise<void> {
   const packs = (await objectStore.list(PACKS_PREFIX)).filter(({ key }) => parsePackKey(key) !== undefined)
@@ -47,7 +47,7 @@ export async function loadChunkIndex(
 }
 
 async function addEntries(
-  index: ChunkIndex,
+  index: Pick<ChunkIndex, "add">,
   pack: string,
   entries: PackEntries,
   clock: Clock,
@@ -78,7 +78,7 @@ async function readEntries(
  * Reads and checks the entries of a pack; undefined when there is none.
  * @throws (rejects) EngineError `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`
  */
-async function readPackEntries(
+export async function readPackEntries(
   objectStore: ObjectStore,
   pack: Pick<ObjectSummary, "key" | "bytes">,
 ): Promise<PackEntries | undefined> {

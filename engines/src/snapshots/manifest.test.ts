@@ -28,12 +28,13 @@ function run(level: number, number: number): StoredRun {
 }
 
 const manifest: Manifest = {
-  format: 1,
+  format: 2,
   store: "default",
   partition: 3,
   partitionCount: 4,
   timeline: "b",
   version: 7,
+  epoch: 12,
   parent: { timeline: "a", version: 5 },
   line: [
     { timeline: "a", version: 5 },
@@ -71,14 +72,22 @@ describe("manifest", () => {
   test("bytes are pinned", () => {
     const small = { ...manifest, runs: [run(0, 3)], engineState: null, metadata: "" }
     expect(Buffer.from(encodeManifest(small)).toString()).toBe(
-      `{"format":1,"store":"default","partition":3,"partitionCount":4,"timeline":"b","version":7,` +
+      `{"format":2,"store":"default","partition":3,"partitionCount":4,"timeline":"b","version":7,"epoch":12,` +
         `"parent":{"timeline":"a","version":5},"line":[{"timeline":"a","version":5},{"timeline":"b","version":7}],` +
         `"createdMs":1790000000000,"engine":"hybrid-log","hashSeed":4294967295,"runs":[{"id":"${"0".repeat(31)}3",` +
         `"level":0,"run":3,"version":6,"bytes":1003,"recordsBytes":800,"recordCount":7,"tombstoneCount":2,` +
         `"recipe":{"pack":"${"ab".repeat(16)}","offset":4000,"bytes":188,"hash":"${"cd".repeat(32)}"}}],` +
         `"engineState":null,"metadata":"","recordCount":21,"bytesNew":500,"bytesReused":2506}\n` +
-        "0915aef2b4b5be51affb5442d0cfca6f382682162fbcf0e972b9f6f6dfcbc654\n",
+        "c37f8602c28ecc7e6dd8291bbf3f6e26f568c3ecafc9529ef850f963e1ee094c\n",
     )
+  })
+
+  test("of format 1 has no epoch, and counts as epoch 0", () => {
+    const { format: _format, epoch: _epoch, ...fields } = manifest
+    const old = sealed(JSON.stringify({ format: 1, ...fields }))
+    const under = manifestKey("default", 3, { ...manifest, epoch: 0 })
+    expect(decodeManifest(old, under)).toEqual({ ...manifest, format: 1, epoch: 0 })
+    expect(reasonOf(old)).toBe("DATA_LOSS")
   })
 
   test("comes back as it was, and again from what came back", () => {
@@ -111,6 +120,10 @@ describe("manifest", () => {
 
   const wrong: [string, object][] = [
     ["format", { format: 0 }],
+    ["format that has no epoch", { format: 1 }],
+    ["epoch missing", { epoch: undefined }],
+    ["epoch below zero", { epoch: -1 }],
+    ["epoch of another key", { epoch: 13 }],
     ["format text", { format: "1" }],
     ["store", { store: "other" }],
     ["partition", { partition: 2 }],
@@ -155,12 +168,13 @@ describe("manifest", () => {
     expect(reasonOf(sealed(JSON.stringify({ ...manifest, ...change })))).toBe("DATA_LOSS")
   })
 
-  test.each(wrong.filter(([what]) => !["store", "partition", "timeline", "version"].includes(what)))(
-    "is not written with a wrong field: %s",
-    (_, change) => {
-      expect(() => encodeManifest({ ...manifest, ...change } as Manifest)).toThrow("invariant broken")
-    },
-  )
+  test.each(
+    wrong.filter(
+      ([what]) => !["store", "partition", "timeline", "version", "epoch of another key"].includes(what),
+    ),
+  )("is not written with a wrong field: %s", (_, change) => {
+    expect(() => encodeManifest({ ...manifest, ...change } as Manifest)).toThrow("invariant broken")
+  })
 
   test("what is no JSON, or no object, is damage under a right hash", () => {
     for (const line of ["", "{", "null", "[]", "7", `${JSON.stringify(manifest)} \n`]) {
@@ -170,8 +184,9 @@ describe("manifest", () => {
 
   test("under the key of another version it is damage", () => {
     for (const other of [
-      manifestKey("default", 3, { timeline: "b", version: 8 }),
-      manifestKey("default", 3, { timeline: "a", version: 7 }),
+      manifestKey("default", 3, { timeline: "b", version: 8, epoch: 12 }),
+      manifestKey("default", 3, { timeline: "a", version: 7, epoch: 12 }),
+      manifestKey("default", 3, { timeline: "b", version: 7, epoch: 0 }),
       manifestKey("default", 2, manifest),
       manifestKey("other", 3, manifest),
     ]) {
@@ -180,8 +195,8 @@ describe("manifest", () => {
   })
 
   test("a newer format is told from damage, whatever else it holds", () => {
-    expect(reasonOf(sealed(`{"format":2,"things":[]}`))).toBe("FORMAT_NEWER")
-    expect(reasonOf(Buffer.from(`{"format":2,"things":[]}\n${"0".repeat(64)}\n`))).toBe("DATA_LOSS")
+    expect(reasonOf(sealed(`{"format":3,"things":[]}`))).toBe("FORMAT_NEWER")
+    expect(reasonOf(Buffer.from(`{"format":3,"things":[]}\n${"0".repeat(64)}\n`))).toBe("DATA_LOSS")
   })
 
   test("metadata of 1 MiB fits", () => {
@@ -196,13 +211,14 @@ describe("manifest", () => {
   })
 
   test("the summary has the bytes of all runs, and the metadata as bytes", () => {
-    const { version, timeline, parent, line, createdMs, engine, partitionCount, recordCount, bytesNew } =
-      manifest
+    const { version, timeline, epoch, parent, line, createdMs } = manifest
+    const { engine, partitionCount, recordCount, bytesNew } = manifest
     expect(summarizeManifest(manifest, true)).toEqual({
-      ...{ version, timeline, parent, line, createdMs, engine, partitionCount, recordCount, bytesNew },
+      ...{ version, timeline, epoch, parent, line, createdMs, engine, partitionCount, recordCount, bytesNew },
       bytes: 1003 + 1002 + 1001,
       metadata: Buffer.from("offsets"),
       pinned: true,
+      pinNames: [],
     })
   })
 })

@@ -1,7 +1,9 @@
 // The manifest: the root object of a version. A version exists exactly when its manifest does.
 //
 //   object := sealed JSON (base/sealed-json.ts)
-//   key    := stores/<store>/<partition>/<timeline>/<version>.manifest
+//   key    := stores/<store>/<partition>/<timeline>/<version>-<epoch>.manifest
+//
+// Format 1 knew no owners: it has no epoch, counts as epoch 0, and its key has none either.
 //
 // JSON, because at three in the morning somebody reads it with `head -1`; a hash, because a cut or damaged one
 // must never be half believed. Its size follows the number of runs, never the number of records.
@@ -15,7 +17,9 @@ import { checkStoreName, isTimelineName, PARTITION_COUNT_MAX, parseVersionKey } 
 import { damaged } from "./stored-bytes.ts"
 import { isOnLine, isSameVersion } from "./timeline.ts"
 
-export const MANIFEST_FORMAT = 1
+export const MANIFEST_FORMAT = 2
+/** The last one that knew no owners; still read. */
+const MANIFEST_FORMAT_WITHOUT_EPOCH = 1
 
 /** A run as the repository holds it: its figures and where its recipe lies. */
 export interface StoredRun extends RunFigures {
@@ -36,12 +40,14 @@ export interface VersionName {
 }
 
 export interface Manifest {
-  readonly format: typeof MANIFEST_FORMAT
+  readonly format: typeof MANIFEST_FORMAT | typeof MANIFEST_FORMAT_WITHOUT_EPOCH
   readonly store: string
   readonly partition: number
   readonly partitionCount: number
   readonly timeline: string
   readonly version: number
+  /** The owner's that wrote it; 0: without an owner. */
+  readonly epoch: number
   /** The version before this one on its line; null for the first. */
   readonly parent: VersionName | null
   /**
@@ -68,6 +74,8 @@ export interface Manifest {
 export interface VersionSummary {
   readonly version: number
   readonly timeline: string
+  /** The owner's that wrote it; 0: without an owner. A later owner's versions have higher ones. */
+  readonly epoch: number
   readonly parent: VersionName | null
   readonly line: readonly VersionName[]
   readonly createdMs: number
@@ -79,6 +87,8 @@ export interface VersionSummary {
   readonly bytesNew: number
   readonly metadata: Uint8Array
   readonly pinned: boolean
+  /** Names of its pins, sorted; a pin may have none. */
+  readonly pinNames: readonly string[]
 }
 
 /** Metadata of a version at most. */
@@ -107,12 +117,13 @@ const storedRun = z
 
 const manifestSchema = z
   .strictObject({
-    format: z.literal(MANIFEST_FORMAT),
+    format: z.literal([MANIFEST_FORMAT_WITHOUT_EPOCH, MANIFEST_FORMAT]),
     store: z.string(),
     partition: count,
     partitionCount: positive.max(PARTITION_COUNT_MAX),
     timeline: z.string().refine(isTimelineName),
     version: positive,
+    epoch: count.optional(),
     parent: versionName.nullable(),
     line: z.array(versionName).min(1),
     createdMs: z.number().min(0),
@@ -125,6 +136,11 @@ const manifestSchema = z
     bytesNew: count,
     bytesReused: count,
   })
+  .refine(
+    ({ format, epoch }) => (epoch === undefined) === (format === MANIFEST_FORMAT_WITHOUT_EPOCH),
+    "an epoch that its format does not have, or none",
+  )
+  .transform((manifest) => ({ ...manifest, epoch: manifest.epoch ?? 0 }))
   .refine((manifest) => manifest.partition < manifest.partitionCount, "partition out of bounds")
   .refine((manifest) => isWholeLine(manifest.line, manifest), "line that does not end in this version")
   .refine(
@@ -139,6 +155,7 @@ const manifestSchema = z
  */
 export function encodeManifest(manifest: Manifest): Uint8Array {
   checkStoreName(manifest.store)
+  assert(manifest.format === MANIFEST_FORMAT, "manifests are written in the newest format")
   assert(
     manifestSchema.safeParse(JSON.parse(JSON.stringify(manifest))).success,
     "a manifest that is written can be read",
@@ -160,22 +177,24 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
 export function decodeManifest(source: Uint8Array, key: string): Manifest {
   if (source.length > MANIFEST_BYTES_MAX) throw damaged(key, `it has ${source.length} bytes`)
   const manifest = decodeSealedJson(source, { name: key, format: MANIFEST_FORMAT, schema: manifestSchema })
-  const { store, partition, timeline, version } = manifest
+  const { store, partition, timeline, version, epoch } = manifest
   const name = parseVersionKey(key)
   assert(name?.what === "manifest", "a manifest is read under its key")
-  if (store !== name.store || partition !== name.partition || !isSameVersion(name, manifest)) {
-    throw damaged(key, `it is the manifest of ${store}/${partition}/${timeline}/${version}`)
+  const isSame = isSameVersion(name, manifest) && epoch === name.epoch
+  if (store !== name.store || partition !== name.partition || !isSame) {
+    throw damaged(key, `it is the manifest of ${store}/${partition}/${timeline}/${version}, epoch ${epoch}`)
   }
   return manifest
 }
 
 /** What lists show of `manifest`. */
 export function summarizeManifest(manifest: Manifest, pinned: boolean): VersionSummary {
-  const { version, timeline, parent, line, createdMs, engine, partitionCount, recordCount, bytesNew } =
-    manifest
+  const { version, timeline, epoch, parent, line, createdMs } = manifest
+  const { engine, partitionCount, recordCount, bytesNew } = manifest
   return {
     version,
     timeline,
+    epoch,
     parent,
     line,
     createdMs,
@@ -186,6 +205,7 @@ export function summarizeManifest(manifest: Manifest, pinned: boolean): VersionS
     bytesNew,
     metadata: Buffer.from(manifest.metadata, "base64"),
     pinned,
+    pinNames: [],
   }
 }
 

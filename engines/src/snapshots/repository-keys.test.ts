@@ -7,7 +7,9 @@ import {
   checkVersionName,
   manifestKey,
   newPackId,
+  ownerKey,
   packKey,
+  parseOwnerKey,
   parsePackKey,
   parseVersionKey,
   partitionPrefix,
@@ -25,19 +27,27 @@ function reasonOf(act: () => unknown): string {
 }
 
 const name = { timeline: "0m-a", version: 7 }
+const written = { ...name, epoch: 12 }
 
 describe("repository keys", () => {
   test("of versions are pinned and come back", () => {
-    expect(manifestKey("default", 12, name)).toBe("stores/default/12/0m-a/0000000000000007.manifest")
+    const key = "stores/default/12/0m-a/0000000000000007-0000000000000012.manifest"
+    expect(manifestKey("default", 12, written)).toBe(key)
+    const without = manifestKey("default", 12, { ...name, epoch: 0 })
+    expect(without).toBe("stores/default/12/0m-a/0000000000000007.manifest")
     expect(pinKey("default", 12, name)).toBe("stores/default/12/0m-a/0000000000000007.pin")
     const parsed = { store: "default", partition: 12, ...name }
-    expect(parseVersionKey(manifestKey("default", 12, name))).toEqual({ ...parsed, what: "manifest" })
-    expect(parseVersionKey(pinKey("default", 12, name))).toEqual({ ...parsed, what: "pin" })
+    expect(parseVersionKey(key)).toEqual({ ...parsed, what: "manifest", epoch: 12 })
+    expect(parseVersionKey(without)).toEqual({ ...parsed, what: "manifest", epoch: 0 })
+    expect(parseVersionKey(pinKey("default", 12, name))).toEqual({ ...parsed, what: "pin", name: "" })
+    const named = "stores/default/12/0m-a/0000000000000007.before-2.0.pin"
+    expect(pinKey("default", 12, name, "before-2.0")).toBe(named)
+    expect(parseVersionKey(named)).toEqual({ ...parsed, what: "pin", name: "before-2.0" })
   })
 
   test("of versions sort by number within a timeline", () => {
     const numbers = [1, 9, 10, 99, 1_000_000, Number.MAX_SAFE_INTEGER]
-    const keys = numbers.map((version) => manifestKey("a", 0, { timeline: "t", version }))
+    const keys = numbers.map((version) => manifestKey("a", 0, { timeline: "t", version, epoch: 3 }))
     expect([...keys].sort()).toEqual(keys)
     expect(keys.map((key) => parseVersionKey(key)?.version)).toEqual(numbers)
   })
@@ -52,7 +62,16 @@ describe("repository keys", () => {
     "stores/-default/0/t/0000000000000007.manifest",
     "stores/default/0/t/0000000000000007.manifest.tmp",
     "stores/default/0/t/x/0000000000000007.manifest",
+    "stores/default/0/t/0000000000000007-0000000000000000.manifest",
+    "stores/default/0/t/0000000000000007-1.manifest",
+    "stores/default/0/t/0000000000000007-0000000000000012.pin",
+    "stores/default/0/t/0000000000000007..pin",
+    "stores/default/0/t/0000000000000007.A.pin",
+    "stores/default/0/t/0000000000000007-0000000000000012.nightly.pin",
+    "stores/default/0/t/0000000000000007.nightly.manifest",
     "stores/default/0/owner",
+    "stores/default/0/owner/0000000000000007.claim",
+    "stores/default/0/owner/0000000000000007.manifest",
   ])("%s is no version", (key) => {
     expect(parseVersionKey(key)).toBeUndefined()
   })
@@ -81,9 +100,27 @@ describe("repository keys", () => {
     ["a/b", 1],
     ["a\n", 1],
     ["a".repeat(41), 1],
+    ["owner", 1],
   ])("timeline %o, version %d is no name", (timeline, version) => {
     expect(reasonOf(() => checkVersionName({ timeline, version }))).toBe("VERSION_INVALID")
-    expect(reasonOf(() => manifestKey("a", 0, { timeline, version }))).toBe("VERSION_INVALID")
+    expect(reasonOf(() => manifestKey("a", 0, { timeline, version, epoch: 1 }))).toBe("VERSION_INVALID")
+  })
+
+  test("of owners are pinned and come back, and no others", () => {
+    for (const what of ["claim", "inheritance"] as const) {
+      const key = ownerKey("default", 12, { epoch: 7, what })
+      expect(key).toBe(`stores/default/12/owner/0000000000000007.${what}`)
+      expect(parseOwnerKey(key)).toEqual({ epoch: 7, what })
+      for (const other of [`${key}.tmp`, key.replace("7.", "0."), key.replace("/12/", "/012/")]) {
+        expect(parseOwnerKey(other), other).toBeUndefined()
+      }
+    }
+    expect(parseOwnerKey(manifestKey("default", 12, written))).toBeUndefined()
+    expect(() => ownerKey("default", 12, { epoch: 0, what: "claim" })).toThrow("invariant")
+  })
+
+  test.each(["-a", "A", ".a", "a/b", "..", "a".repeat(64), "a\n", "ü"])("%o is no name for a pin", (pin) => {
+    expect(reasonOf(() => pinKey("a", 0, name, pin))).toBe("SETTING_INVALID")
   })
 
   test("a partition out of bounds is a bug", () => {

@@ -2,8 +2,16 @@
 //
 //   repository.json                                                   format, chunking parameters, identity
 //   packs/<kind>/<id>.pack                                            id: 32 hex digits, time first
-//   stores/<store>/<partition>/<timeline>/<version>.manifest          version: 16 digits, zero-padded
+//   condemned/<id>                                                    the pack is going to be removed
+//   moved/<id>                                                        where the chunks of a rewritten pack are
+//   stores/<store>/<partition>/<timeline>/<version>-<epoch>.manifest  both 16 digits, zero-padded
+//   stores/<store>/<partition>/<timeline>/<version>.manifest          the same of epoch 0: written without an owner
 //   stores/<store>/<partition>/<timeline>/<version>.pin               the version is pinned
+//   stores/<store>/<partition>/<timeline>/<version>.<name>.pin        the version is pinned under a name
+//   stores/<store>/<partition>/owner/<epoch>.claim                    who owns the partition
+//   stores/<store>/<partition>/owner/<epoch>.inheritance              what that owner took over
+//
+// A manifest's key names the epoch of its writer, so that two owners never write, or remove, the same object.
 //
 // Numbers of versions are padded and both timelines and packs are named by their time first, so that a sorted
 // listing has each timeline's versions in order and the packs by age. Names come from outside: they are checked
@@ -18,20 +26,40 @@ import type { VersionName } from "./manifest.ts"
 export const REPOSITORY_KEY = "repository.json"
 export const STORES_PREFIX = "stores/"
 export const PACKS_PREFIX = "packs/"
+export const CONDEMNED_PREFIX = "condemned/"
+export const MOVED_PREFIX = "moved/"
 /** As many partitions as a store can have: one for each slot. */
 export const PARTITION_COUNT_MAX = 16_384
 
-const VERSION_DIGITS = 16
+/** Of versions and epochs. */
+const NUMBER_DIGITS = 16
 const STORE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
 const TIMELINE = /^[0-9a-z-]{1,40}$/
-const VERSION_KEY = /^stores\/([^/]+)\/(\d{1,5})\/([^/]+)\/(\d{16})\.(manifest|pin)$/
+/** No timeline has this name. */
+const OWNER_FOLDER = "owner"
+const VERSION_KEY =
+  /^stores\/([^/]+)\/(\d{1,5})\/([^/]+)\/(\d{16})(?:-(\d{16}))?\.(?:manifest|(?:([^/]+)\.)?(pin))$/
+const PIN_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/
+const OWNER_KEY = /^stores\/([^/]+)\/(\d{1,5})\/owner\/(\d{16})\.(claim|inheritance)$/
+const PACK_ID = /^[0-9a-f]{32}$/
 const PACK_KEY = /^packs\/([a-z]+)\/([0-9a-f]{32})\.pack$/
 
-/** A manifest's or pin's key, taken apart. */
-export interface VersionKey extends VersionName {
-  readonly store: string
-  readonly partition: number
-  readonly what: "manifest" | "pin"
+/** A version by the object that holds it: `epoch` is its writer's, 0 when it was written without an owner. */
+export interface WrittenVersion extends VersionName {
+  readonly epoch: number
+}
+
+/** A manifest's or pin's key, taken apart. A pin holds a name, whoever wrote the version. */
+export type VersionKey = { readonly store: string; readonly partition: number } & (
+  | ({ readonly what: "manifest" } & WrittenVersion)
+  /** `name` is empty for a pin without one. */
+  | ({ readonly what: "pin"; readonly name: string } & VersionName)
+)
+
+/** The key of a claim or of an inheritance, taken apart. */
+export interface OwnerKey {
+  readonly epoch: number
+  readonly what: "claim" | "inheritance"
 }
 
 /** @throws EngineError `STORE_NAME_INVALID` */
@@ -45,10 +73,10 @@ export function checkStoreName(store: string): void {
 
 /** True for names that a timeline can have. */
 export function isTimelineName(timeline: string): boolean {
-  return TIMELINE.test(timeline)
+  return TIMELINE.test(timeline) && timeline !== OWNER_FOLDER
 }
 
-/** True for 1 to 2^53 - 1. */
+/** True for numbers of versions and epochs: 1 to 2^53 - 1. */
 export function isVersionNumber(version: number): boolean {
   return Number.isSafeInteger(version) && version >= 1
 }
@@ -77,37 +105,68 @@ export function partitionPrefix(store: string, partition: number): string {
 }
 
 /** @throws EngineError `STORE_NAME_INVALID`, `VERSION_INVALID` */
-export function manifestKey(store: string, partition: number, name: VersionName): string {
-  return `${versionPrefix(store, partition, name)}.manifest`
+export function manifestKey(store: string, partition: number, version: WrittenVersion): string {
+  const epoch = version.epoch === 0 ? "" : `-${digits(version.epoch)}`
+  return `${versionPrefix(store, partition, version)}${epoch}.manifest`
 }
 
-/** @throws EngineError `STORE_NAME_INVALID`, `VERSION_INVALID` */
-export function pinKey(store: string, partition: number, name: VersionName): string {
-  return `${versionPrefix(store, partition, name)}.pin`
+/** @throws EngineError `STORE_NAME_INVALID`, `VERSION_INVALID`, `SETTING_INVALID` */
+export function pinKey(store: string, partition: number, version: VersionName, name = ""): string {
+  checkPinName(name)
+  return `${versionPrefix(store, partition, version)}${name === "" ? "" : `.${name}`}.pin`
+}
+
+/** @throws EngineError `SETTING_INVALID` unless it is empty or a name that a pin can have */
+export function checkPinName(name: string): void {
+  if (name === "" || PIN_NAME.test(name)) return
+  throw new EngineError(
+    "SETTING_INVALID",
+    `"${name.slice(0, 80)}" is no name for a pin: 1 to 63 of a-z, 0-9, ".", "_" and "-", a letter or digit first`,
+  )
 }
 
 /** The parts of a key that `manifestKey` or `pinKey` made; undefined for any other. */
 export function parseVersionKey(key: string): VersionKey | undefined {
   const match = VERSION_KEY.exec(key)
   if (match === null) return undefined
-  const [, store, partition, timeline, version, what] = match as unknown as [
+  const [, store, partition, timeline, version, epoch, pinName, pin] = match as unknown as [
     string,
     string,
     string,
     string,
     string,
-    string,
+    ...(string | undefined)[],
   ]
-  if (!STORE_NAME.test(store) || !isTimelineName(timeline) || !isVersionNumber(Number(version)))
-    return undefined
-  if (Number(partition) >= PARTITION_COUNT_MAX || String(Number(partition)) !== partition) return undefined
-  return {
-    store,
-    partition: Number(partition),
-    timeline,
-    version: Number(version),
-    what: what === "pin" ? "pin" : "manifest",
+  if (!isPartition(store, partition)) return undefined
+  if (!isTimelineName(timeline) || !isVersionNumber(Number(version))) return undefined
+  const parsed = { store, partition: Number(partition), timeline, version: Number(version) }
+  if (pin !== undefined) {
+    const name = pinName ?? ""
+    const isPin = epoch === undefined && (pinName === undefined || PIN_NAME.test(name))
+    return isPin ? { ...parsed, what: "pin", name } : undefined
   }
+  if (epoch === undefined) return { ...parsed, what: "manifest", epoch: 0 }
+  return isVersionNumber(Number(epoch)) ? { ...parsed, what: "manifest", epoch: Number(epoch) } : undefined
+}
+
+/** What the keys of a partition's claims and inheritances start with. @throws EngineError `STORE_NAME_INVALID` */
+export function ownerPrefix(store: string, partition: number): string {
+  return `${partitionPrefix(store, partition)}${OWNER_FOLDER}/`
+}
+
+/** @throws EngineError `STORE_NAME_INVALID` */
+export function ownerKey(store: string, partition: number, { epoch, what }: OwnerKey): string {
+  assert(isVersionNumber(epoch), "epochs of owners are 1 to 2^53 - 1")
+  return `${ownerPrefix(store, partition)}${digits(epoch)}.${what}`
+}
+
+/** The parts of a key that `ownerKey` made; undefined for any other. */
+export function parseOwnerKey(key: string): OwnerKey | undefined {
+  const match = OWNER_KEY.exec(key)
+  if (match === null) return undefined
+  const [, store, partition, epoch, what] = match as unknown as [string, string, string, string, string]
+  if (!isPartition(store, partition) || !isVersionNumber(Number(epoch))) return undefined
+  return { epoch: Number(epoch), what: what === "claim" ? "claim" : "inheritance" }
 }
 
 /** A new pack's id: 48 bits of time, 80 random bits; 32 hex digits. */
@@ -130,8 +189,41 @@ export function parsePackKey(key: string): string | undefined {
   return match?.[1] === "records" ? match[2] : undefined
 }
 
+/** The key of the mark that condemns a pack. */
+export function condemnedKey(id: string): string {
+  return CONDEMNED_PREFIX + id
+}
+
+/** The id of the pack that the mark under `key` condemns; undefined when it is none. */
+export function parseCondemnedKey(key: string): string | undefined {
+  return packIdBehind(CONDEMNED_PREFIX, key)
+}
+
+/** The key of the note that says where the chunks of a pack are. */
+export function movedKey(id: string): string {
+  return MOVED_PREFIX + id
+}
+
+/** The id of the pack that the note under `key` is of; undefined when it is none. */
+export function parseMovedKey(key: string): string | undefined {
+  return packIdBehind(MOVED_PREFIX, key)
+}
+
+function packIdBehind(prefix: string, key: string): string | undefined {
+  const id = key.slice(prefix.length)
+  return key.startsWith(prefix) && PACK_ID.test(id) ? id : undefined
+}
+
 function versionPrefix(store: string, partition: number, name: VersionName): string {
   checkVersionName(name)
-  const version = String(name.version).padStart(VERSION_DIGITS, "0")
-  return `${partitionPrefix(store, partition)}${name.timeline}/${version}`
+  return `${partitionPrefix(store, partition)}${name.timeline}/${digits(name.version)}`
+}
+
+function isPartition(store: string, partition: string): boolean {
+  const number = Number(partition)
+  return STORE_NAME.test(store) && number < PARTITION_COUNT_MAX && String(number) === partition
+}
+
+function digits(number: number): string {
+  return String(number).padStart(NUMBER_DIGITS, "0")
 }

@@ -50,16 +50,22 @@ const rootSchema = z.strictObject({
  * @throws (rejects) EngineError `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`, `STORAGE_FULL`
  */
 export async function openRepositoryRoot(objectStore: ObjectStore, random: Random): Promise<RepositoryRoot> {
-  const name = `${objectStore.url} ${REPOSITORY_KEY}`
-  const range = { offset: 0, bytes: ROOT_BYTES_MAX }
-  const source = await objectStore.get(REPOSITORY_KEY, range)
-  if (source !== undefined) return decodeRepositoryRoot(source, name)
+  const found = await readRepositoryRoot(objectStore)
+  if (found !== undefined) return found
   const identity = Buffer.from(random.bytes(IDENTITY_BYTES)).toString("hex")
   const root = { format: REPOSITORY_FORMAT, identity, chunking: chunkingDefaults } as const
   if (await objectStore.create(REPOSITORY_KEY, [encodeRepositoryRoot(root)])) return root
-  const other = await objectStore.get(REPOSITORY_KEY, range)
-  if (other !== undefined) return decodeRepositoryRoot(other, name)
-  throw new EngineError("REPOSITORY_FAILED", `${name} was there and is gone`)
+  const other = await readRepositoryRoot(objectStore)
+  if (other !== undefined) return other
+  throw new EngineError("REPOSITORY_FAILED", `${objectStore.url} ${REPOSITORY_KEY} was there and is gone`)
+}
+
+/** Undefined when there is no repository. @throws (rejects) EngineError `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED` */
+export async function readRepositoryRoot(objectStore: ObjectStore): Promise<RepositoryRoot | undefined> {
+  const source = await objectStore.get(REPOSITORY_KEY, { offset: 0, bytes: ROOT_BYTES_MAX })
+  return source === undefined
+    ? undefined
+    : decodeRepositoryRoot(source, `${objectStore.url} ${REPOSITORY_KEY}`)
 }
 
 export function encodeRepositoryRoot({ format, identity, chunking }: RepositoryRoot): Uint8Array {

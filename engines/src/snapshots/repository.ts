@@ -10,86 +10,87 @@
 //
 // Calls may overlap. One thread owns a Repository.
 
+import { eachAtOnce } from "../base/each-at-once.ts"
 import { EngineError, isEngineError } from "../base/error.ts"
-import type { ObjectStore, ObjectSummary } from "../io/object-store.ts"
+import type { ObjectStore } from "../io/object-store.ts"
 import type { Seams } from "../io/seams.ts"
-import type { RunFigures } from "../runs/run.ts"
-import { CHUNK_COUNT_MAX, ChunkIndex } from "./chunk-index.ts"
-import { type ChunkList, HASH_BYTES } from "./chunk-list.ts"
-import { cutRun } from "./cut-run.ts"
 import { fetchRun } from "./fetch-run.ts"
-import { loadChunkIndex } from "./load-chunk-index.ts"
 import {
-  decodeManifest,
   encodeManifest,
-  MANIFEST_BYTES_MAX,
   type Manifest,
   type StoredRun,
-  summarizeManifest,
   type VersionName,
   type VersionSummary,
 } from "./manifest.ts"
-import { manifestKey, parseVersionKey, partitionPrefix, pinKey, STORES_PREFIX } from "./repository-keys.ts"
+import { ManifestReader } from "./manifest-reader.ts"
+import { type OwnedPartition, Ownership, versionExists } from "./ownership.ts"
+import { type ListedManifest, PartitionListings } from "./partition-listing.ts"
+import {
+  checkVersionName,
+  manifestKey,
+  parseVersionKey,
+  partitionPrefix,
+  pinKey,
+  STORES_PREFIX,
+  type WrittenVersion,
+} from "./repository-keys.ts"
 import { openRepositoryRoot, type RepositoryRoot } from "./repository-root.ts"
-import { type PlannedPack, StorePlan } from "./store-plan.ts"
-import { VersionCache } from "./version-cache.ts"
-import { type WrittenPack, writePack } from "./write-pack.ts"
+import { RunStorage, type RunToStore, type StoreResult } from "./run-storage.ts"
+import { StoredRuns } from "./stored-runs.ts"
+import { isSameVersion } from "./timeline.ts"
 
-/** Runs of one call that are cut at the same time. */
-const CUTS_AT_ONCE = 4
 /** Manifests of one call that are read at the same time. */
 const MANIFESTS_AT_ONCE = 16
-/** Damaged objects remembered. */
-const DAMAGED_MAX = 1000
-/** Chunks of a written pack that are remembered before other work gets its turn. */
-const CHUNKS_A_TURN = 1024
 /** A pin says all by being there. */
 const PIN = Buffer.from("pinned\n")
 
-/** A run of this partition's directory that is to be stored. */
-export interface RunToStore {
-  readonly figures: RunFigures
-  /** Absolute path of the run's file, which stays until the call is over. */
-  readonly path: string
-}
-
-/** What a call of `storeRuns` did. */
-export interface StoreResult {
-  /** In the order of the call. */
-  readonly runs: StoredRun[]
-  /** Bytes of the packs written: chunks, recipes and their entries. */
-  readonly bytesNew: number
-  /** Bytes of chunks that were there already. */
-  readonly bytesReused: number
-  /** Chunks of runs; recipes do not count. */
-  readonly chunksNew: number
-  readonly chunksReused: number
+export interface RepositoryOptions {
+  /** How much of what is read chunk by chunk stays in memory, in bytes; 16 MiB by default. */
+  readonly chunkCacheBytes?: number
 }
 
 export class Repository {
+  /** Runs to be read where they are. */
+  readonly storedRuns: StoredRuns
   readonly #objectStore: ObjectStore
   readonly #seams: Seams
   readonly #root: RepositoryRoot
-  readonly #chunks = new ChunkIndex()
-  #chunksLoaded: Promise<void> | undefined
-  readonly #versions = new VersionCache()
-  readonly #damaged = new Map<string, Error>()
+  readonly #listings: PartitionListings
+  readonly #storage: RunStorage
+  readonly #manifests: ManifestReader
   readonly #running = new Set<Promise<unknown>>()
   #closed = false
 
-  private constructor(objectStore: ObjectStore, seams: Seams, root: RepositoryRoot) {
+  private constructor(
+    objectStore: ObjectStore,
+    seams: Seams,
+    root: RepositoryRoot,
+    { chunkCacheBytes }: RepositoryOptions,
+  ) {
+    this.storedRuns = new StoredRuns(objectStore, seams.clock, chunkCacheBytes)
     this.#objectStore = objectStore
     this.#seams = seams
     this.#root = root
+    this.#storage = new RunStorage(objectStore, seams, {
+      chunking: root.chunking,
+      storedRuns: this.storedRuns,
+      onDamage: (key, error) => this.#manifests.rememberDamage(key, error),
+    })
+    this.#listings = new PartitionListings(objectStore)
+    this.#manifests = new ManifestReader(objectStore)
   }
 
   /**
    * Opens the repository in `objectStore`; makes one when there is none. Both arguments stay the caller's, who
    * closes them after the repository.
-   * @throws (rejects) EngineError `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`, `STORAGE_FULL`
+   * @throws (rejects) EngineError `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`, `STORAGE_FULL`, `SETTING_INVALID`
    */
-  static async open(objectStore: ObjectStore, seams: Seams): Promise<Repository> {
-    return new Repository(objectStore, seams, await openRepositoryRoot(objectStore, seams.random))
+  static async open(
+    objectStore: ObjectStore,
+    seams: Seams,
+    options: RepositoryOptions = {},
+  ): Promise<Repository> {
+    return new Repository(objectStore, seams, await openRepositoryRoot(objectStore, seams.random), options)
   }
 
   get url(): string {
@@ -103,7 +104,7 @@ export class Repository {
 
   /** Objects that could not be believed when they were last read, by their keys: the newest 1000. */
   get damaged(): ReadonlyMap<string, Error> {
-    return this.#damaged
+    return this.#manifests.damaged
   }
 
   /**
@@ -113,83 +114,94 @@ export class Repository {
    * `REPOSITORY_FAILED`, `STORAGE_FULL`, `ENGINE_CLOSED`
    */
   storeRuns(runs: readonly RunToStore[]): Promise<StoreResult> {
-    return this.#run(async () => {
-      const plan = new StorePlan(this.#chunks, this.#seams)
-      const lists = await this.#cut(runs)
-      for (const [i, { figures, path }] of runs.entries()) await plan.addRun(figures, path, lists[i]!)
-      const recipes: StoredRun["recipe"][] = []
-      let bytesNew = 0
-      for (const pack of plan.finish()) {
-        const written = await this.#writePack(pack)
-        bytesNew += written.bytes
-        for (const recipe of written.recipes) recipes.push({ pack: pack.id, ...recipe })
-      }
-      const { bytesReused, chunksNew, chunksReused } = plan
-      const stored = runs.map(({ figures }, i) => ({ ...figures, recipe: recipes[i]! }))
-      return { runs: stored, bytesNew, bytesReused, chunksNew, chunksReused }
-    })
+    return this.#run(() => this.#storage.store(runs))
   }
 
   /**
-   * Makes a version of runs that were stored before; durable when it resolves.
+   * Ids of those of these stored runs that the next manifest may not rely on: garbage collection is about to remove
+   * chunks of them. They are to be stored again. Nearly always none, without a request.
+   * @throws (rejects) EngineError `DATA_LOSS`, `REPOSITORY_FAILED`, `ENGINE_CLOSED`
+   */
+  endangered(runs: readonly StoredRun[]): Promise<ReadonlySet<string>> {
+    return this.#run(() => this.#storage.endangered(runs))
+  }
+
+  /**
+   * Takes a partition for writing: see ownership.ts. Some eight requests; who only reads takes nothing.
+   * @throws (rejects) EngineError as `Ownership.take`, and `ENGINE_CLOSED`
+   */
+  own(partition: OwnedPartition): Promise<Ownership> {
+    const { clock, random } = this.#seams
+    const commit = (manifest: Manifest): Promise<void> => this.commit(manifest)
+    const host = { objectStore: this.#objectStore, listings: this.#listings, clock, random, commit }
+    return this.#run(() => Ownership.take(host, partition))
+  }
+
+  /**
+   * Makes a version of runs that were stored before, under the epoch that the manifest says; durable when it resolves.
+   * Asks for no owner: whether the version counts is for `Ownership.commit` to find out.
    * @throws (rejects) EngineError `VERSION_EXISTS`, and `STORE_NAME_INVALID`, `VERSION_INVALID`,
    * `METADATA_TOO_LARGE`, `REPOSITORY_FAILED`, `STORAGE_FULL`, `ENGINE_CLOSED`
    */
   commit(manifest: Manifest): Promise<void> {
     return this.#run(async () => {
-      const { store, partition, timeline, version } = manifest
+      const { store, partition } = manifest
       const key = manifestKey(store, partition, manifest)
       if (await this.#objectStore.create(key, [encodeManifest(manifest)])) return
-      throw new EngineError(
-        "VERSION_EXISTS",
-        `version ${version} of partition ${partition} of store ${store} exists on timeline ${timeline} already`,
-      )
+      throw versionExists(store, partition, manifest)
     })
   }
 
-  /** @throws (rejects) EngineError `SNAPSHOT_NOT_FOUND`, `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED` */
-  readManifest(store: string, partition: number, name: VersionName): Promise<Manifest> {
+  /**
+   * @param name with the epoch of a listing; without one a listing is made
+   * @throws (rejects) EngineError `SNAPSHOT_NOT_FOUND`, `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`
+   */
+  readManifest(
+    store: string,
+    partition: number,
+    name: VersionName & { readonly epoch?: number },
+  ): Promise<Manifest> {
     return this.#run(async () => {
-      const manifest = await this.#readManifest(manifestKey(store, partition, name))
+      const { epoch } = name
+      const key =
+        epoch === undefined
+          ? (await this.#find(store, partition, name)).object.key
+          : manifestKey(store, partition, { ...name, epoch })
+      const manifest = await this.#manifests.read(key)
       if (manifest === undefined) throw notFound(store, partition, name)
       return manifest
     })
   }
 
   /**
-   * The versions of a partition on all timelines, oldest first. One whose manifest is damaged, or of a newer
-   * format, is left out and appears in `damaged`.
-   * @throws (rejects) EngineError `STORE_NAME_INVALID`, `REPOSITORY_FAILED`
+   * The versions of a partition on all timelines, oldest first: those of an owner come after those of its predecessors.
+   * Only what counts is listed (inheritance.ts). One whose manifest is damaged, or of a newer format, is left out and
+   * appears in `damaged`.
+   * @throws (rejects) EngineError `STORE_NAME_INVALID`, `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`
    */
   listVersions(store: string, partition: number): Promise<VersionSummary[]> {
     return this.#run(async () => {
-      const prefix = partitionPrefix(store, partition)
-      const objects = await this.#objectStore.list(prefix)
-      const pins = new Set<string>()
-      const manifests: ObjectSummary[] = []
-      for (const object of objects) {
-        const name = parseVersionKey(object.key)
-        if (name?.what === "manifest") manifests.push(object)
-        if (name?.what === "pin") pins.add(manifestKey(store, partition, name))
-      }
-      this.#forgetDamageBelow(prefix, new Set(manifests.map(({ key }) => key)))
-      const summaries = await inTurn(manifests, MANIFESTS_AT_ONCE, (object) => this.#summary(object))
+      const { manifests, pinsOf } = await this.#listings.list(store, partition)
+      this.#manifests.forgetDamageBelow(
+        partitionPrefix(store, partition),
+        new Set(manifests.map(({ object }) => object.key)),
+      )
+      const summaries = await eachAtOnce(manifests, MANIFESTS_AT_ONCE, ({ object }) =>
+        this.#manifests.summary(object),
+      )
       return summaries
-        .flatMap((summary, i) =>
-          summary === undefined ? [] : [{ ...summary, pinned: pins.has(manifests[i]!.key) }],
-        )
-        .sort(
-          (a, b) => a.createdMs - b.createdMs || a.version - b.version || (a.timeline < b.timeline ? -1 : 1),
-        )
+        .flatMap((summary) => (summary === undefined ? [] : [{ ...summary, ...pinFields(pinsOf(summary)) }]))
+        .sort(compareAge)
     })
   }
 
   /** Versions of a partition that the last listing left out because their manifests could not be believed. */
-  damagedVersions(store: string, partition: number): VersionName[] {
+  damagedVersions(store: string, partition: number): WrittenVersion[] {
     const prefix = partitionPrefix(store, partition)
-    return [...this.#damaged.keys()].flatMap((key) => {
+    return [...this.damaged.keys()].flatMap((key) => {
       const name = key.startsWith(prefix) ? parseVersionKey(key) : undefined
-      return name === undefined ? [] : [{ timeline: name.timeline, version: name.version }]
+      if (name?.what !== "manifest") return []
+      return [{ timeline: name.timeline, version: name.version, epoch: name.epoch }]
     })
   }
 
@@ -208,32 +220,48 @@ export class Repository {
    */
   deleteVersion(store: string, partition: number, name: VersionName): Promise<void> {
     return this.#run(async () => {
-      const key = manifestKey(store, partition, name)
-      if (!(await this.#exists(key))) throw notFound(store, partition, name)
-      if (await this.#exists(pinKey(store, partition, name))) {
+      const { object, pins } = await this.#find(store, partition, name)
+      if (pins.length > 0) {
         throw new EngineError(
           "SNAPSHOT_PINNED",
           `version ${name.version} on timeline ${name.timeline} is pinned: take the pin off first`,
         )
       }
-      await this.#objectStore.remove(key)
-      this.#damaged.delete(key)
+      await this.#objectStore.remove(object.key)
+      this.#manifests.forgetDamage(object.key)
     })
   }
 
   /**
-   * Pins a version against removal, or takes the pin off; asking twice is no error. A pin that is set while the
-   * version is being removed may come too late; then this rejects, or the next listing does not have the version.
-   * @throws (rejects) EngineError `SNAPSHOT_NOT_FOUND`, `REPOSITORY_FAILED`, `STORAGE_FULL`
+   * Pins a version against removal; asking twice is no error. A version may have several pins, of different names, and
+   * one without. A pin that is set while the version is being removed may come too late; then this rejects, or the next
+   * listing does not have the version.
+   * @param pinName 1 to 63 of a-z, 0-9, ".", "_" and "-", a letter or digit first
+   * @throws (rejects) EngineError `SNAPSHOT_NOT_FOUND`, `SETTING_INVALID`, `REPOSITORY_FAILED`, `STORAGE_FULL`
    */
-  pin(store: string, partition: number, name: VersionName, pinned: boolean): Promise<void> {
+  pin(store: string, partition: number, name: VersionName, pinName = ""): Promise<void> {
     return this.#run(async () => {
-      const key = pinKey(store, partition, name)
-      if (pinned) await this.#objectStore.create(key, [PIN])
-      else await this.#objectStore.remove(key)
-      if (await this.#exists(manifestKey(store, partition, name))) return
-      await this.#objectStore.remove(key)
-      throw notFound(store, partition, name)
+      const key = pinKey(store, partition, name, pinName)
+      await this.#objectStore.create(key, [PIN])
+      try {
+        await this.#find(store, partition, name)
+      } catch (error) {
+        if (isEngineError(error, "SNAPSHOT_NOT_FOUND")) await this.#objectStore.remove(key)
+        throw error
+      }
+    })
+  }
+
+  /**
+   * Takes a pin off; without a name all of them. Asking twice is no error.
+   * @throws (rejects) EngineError `SNAPSHOT_NOT_FOUND`, `SETTING_INVALID`, `REPOSITORY_FAILED`
+   */
+  unpin(store: string, partition: number, name: VersionName, pinName?: string): Promise<void> {
+    return this.#run(async () => {
+      const { pins } = await this.#find(store, partition, name)
+      for (const each of pinName === undefined ? pins : [pinName]) {
+        await this.#objectStore.remove(pinKey(store, partition, name, each))
+      }
     })
   }
 
@@ -255,87 +283,17 @@ export class Repository {
     await Promise.allSettled(this.#running)
   }
 
-  /** The chunks of runs, which are cut while the chunk index is loaded, when it is not yet. */
-  async #cut(runs: readonly RunToStore[]): Promise<ChunkList[]> {
-    const parameters = this.#root.chunking
-    const cut = inTurn(runs, CUTS_AT_ONCE, ({ figures, path }) =>
-      this.#seams.executor.run(cutRun, { path, figures, parameters }),
-    )
-    // Both are over before either's failure is told: the caller may then remove the runs.
-    const [lists, loaded] = await Promise.allSettled([cut, this.#loadChunks()])
-    if (lists.status === "rejected") throw lists.reason
-    if (loaded.status === "rejected") throw loaded.reason
-    return lists.value
-  }
-
-  /** Writes a pack, then remembers its chunks. */
-  async #writePack(pack: PlannedPack): Promise<WrittenPack> {
-    const written = await this.#seams.executor.run(writePack, { ...pack, url: this.url })
-    const { count, kinds, lengths, hashes } = pack.chunks
-    let offset = 0
-    for (let i = 0; i < count; i++) {
-      if (i % CHUNKS_A_TURN === CHUNKS_A_TURN - 1) await this.#seams.clock.nextTurn()
-      this.#chunks.add(kinds[i]!, hashes, i * HASH_BYTES, { pack: pack.id, offset, length: lengths[i]! })
-      offset += lengths[i]!
-    }
-    return written
-  }
-
-  /** Fills the chunk index once; half of it, so that what comes up from now on pushes nothing out at once. */
-  #loadChunks(): Promise<void> {
-    if (this.#chunksLoaded !== undefined) return this.#chunksLoaded
-    const loaded = loadChunkIndex(this.#objectStore, this.#chunks, {
-      countMax: CHUNK_COUNT_MAX / 2,
-      clock: this.#seams.clock,
-      onDamage: (key, error) => this.#rememberDamage(key, error),
-    })
-    this.#chunksLoaded = loaded.catch((error: unknown) => {
-      this.#chunksLoaded = undefined
-      throw error
-    })
-    return this.#chunksLoaded
-  }
-
-  /** The summary of a listed manifest; undefined when it was removed meanwhile or cannot be believed. */
-  async #summary(object: ObjectSummary): Promise<VersionSummary | undefined> {
-    const cached = this.#versions.get(object)
-    if (cached !== undefined) return cached
-    try {
-      const manifest = await this.#readManifest(object.key)
-      this.#damaged.delete(object.key)
-      if (manifest === undefined) return undefined
-      const summary = summarizeManifest(manifest, false)
-      this.#versions.set(object, summary)
-      return summary
-    } catch (error) {
-      if (!isEngineError(error, "DATA_LOSS") && !isEngineError(error, "FORMAT_NEWER")) throw error
-      this.#rememberDamage(object.key, error)
-      return undefined
-    }
-  }
-
-  async #readManifest(key: string): Promise<Manifest | undefined> {
-    // One byte more than allowed shows an object that is too long.
-    const source = await this.#objectStore.get(key, { offset: 0, bytes: MANIFEST_BYTES_MAX + 1 })
-    if (source === undefined) return undefined
-    return decodeManifest(source, key)
-  }
-
-  async #exists(key: string): Promise<boolean> {
-    return (await this.#objectStore.get(key, { offset: 0, bytes: 1 })) !== undefined
-  }
-
-  #rememberDamage(key: string, error: Error): void {
-    this.#damaged.delete(key)
-    this.#damaged.set(key, error)
-    const [oldest] = this.#damaged.keys()
-    if (this.#damaged.size > DAMAGED_MAX && oldest !== undefined) this.#damaged.delete(oldest)
-  }
-
-  #forgetDamageBelow(prefix: string, listed: ReadonlySet<string>): void {
-    for (const key of this.#damaged.keys()) {
-      if (key.startsWith(prefix) && !listed.has(key)) this.#damaged.delete(key)
-    }
+  /** The manifest that counts of a version. @throws (rejects) EngineError `SNAPSHOT_NOT_FOUND` */
+  async #find(
+    store: string,
+    partition: number,
+    name: VersionName,
+  ): Promise<ListedManifest & { readonly pins: readonly string[] }> {
+    checkVersionName(name)
+    const { manifests, pinsOf } = await this.#listings.list(store, partition)
+    const found = manifests.find((each) => isSameVersion(each, name))
+    if (found === undefined) throw notFound(store, partition, name)
+    return { ...found, pins: pinsOf(name) ?? [] }
   }
 
   /** Runs one call of this repository, which `close` waits for. */
@@ -351,21 +309,18 @@ export class Repository {
   }
 }
 
-/** Maps items in their order, `count` at a time; the first failure ends it when the calls on their way are over. */
-async function inTurn<Item, Result>(
-  items: readonly Item[],
-  count: number,
-  map: (item: Item) => Promise<Result>,
-): Promise<Result[]> {
-  const results: Result[] = []
-  for (let first = 0; first < items.length; first += count) {
-    const settled = await Promise.allSettled(items.slice(first, first + count).map((item) => map(item)))
-    for (const each of settled) {
-      if (each.status === "rejected") throw each.reason
-      results.push(each.value)
-    }
-  }
-  return results
+function pinFields(pins: readonly string[] | undefined): Pick<VersionSummary, "pinned" | "pinNames"> {
+  return { pinned: pins !== undefined, pinNames: pins?.filter((name) => name !== "") ?? [] }
+}
+
+/** Clocks of different owners may differ: their epochs decide. */
+function compareAge(a: VersionSummary, b: VersionSummary): number {
+  return (
+    a.epoch - b.epoch ||
+    a.createdMs - b.createdMs ||
+    a.version - b.version ||
+    (a.timeline < b.timeline ? -1 : 1)
+  )
 }
 
 function notFound(store: string, partition: number, { timeline, version }: VersionName): EngineError {

@@ -23,7 +23,7 @@ const CHUNKS_A_TURN = 256
 export type PlannedPack = Omit<PackToWrite, "url">
 
 export class StorePlan {
-  readonly #index: ChunkIndex
+  readonly #index: Pick<ChunkIndex, "get">
   readonly #seams: { readonly clock: Clock; readonly random: Random }
   /** Chunks that this plan stores. */
   readonly #planned = new ChunkIndex()
@@ -33,7 +33,7 @@ export class StorePlan {
   #chunksNew = 0
   #chunksReused = 0
 
-  constructor(index: ChunkIndex, seams: { readonly clock: Clock; readonly random: Random }) {
+  constructor(index: Pick<ChunkIndex, "get">, seams: { readonly clock: Clock; readonly random: Random }) {
     this.#index = index
     this.#seams = seams
   }

@@ -169,6 +169,14 @@ describe("timeline: completeness", () => {
     expect(text(newestComplete(listings, line(current)))).toBe(expected)
   })
 
+  test("a later owner's version is newer, whatever its clock said", () => {
+    const versions = [
+      { timeline: "a", version: 4, createdMs: 9000, epoch: 1 },
+      { timeline: "b", version: 3, createdMs: 100, epoch: 2 },
+    ]
+    expect(text(newestComplete([versions, versions]))).toBe("b3")
+  })
+
   test("on one timeline the number decides, whatever the clock said", () => {
     const back = [
       { timeline: "a", version: 1, createdMs: 2000 },

@@ -15,7 +15,9 @@ import type { Random } from "../io/random.ts"
 import type { VersionName, VersionSummary } from "./manifest.ts"
 
 /** Versions in the order in which `Repository.listVersions` gives them, or a part of them. */
-export type Listing = readonly Pick<VersionSummary, "timeline" | "version" | "createdMs">[]
+export type Listing = readonly (Pick<VersionSummary, "timeline" | "version" | "createdMs"> & {
+  readonly epoch?: number
+})[]
 
 /** Milliseconds in base 36 take nine digits until the year 5188. */
 const TIMELINE_TIME_DIGITS = 9
@@ -112,6 +114,8 @@ export function startsNewTimeline(listings: readonly Listing[], restored: Versio
 export interface CompleteVersion extends VersionName {
   /** When the last partition sealed it. */
   readonly createdMs: number
+  /** Under which the first partition's owner wrote it. */
+  readonly epoch: number
 }
 
 /** The versions that all listings have, in the order of the first one. One listing for each partition. */
@@ -119,8 +123,8 @@ export function completeVersions(listings: readonly Listing[]): CompleteVersion[
   const [first, ...others] = listings
   if (first === undefined) return []
   const complete = new Map<string, CompleteVersion>()
-  for (const { timeline, version, createdMs } of first) {
-    complete.set(`${timeline}/${version}`, { timeline, version, createdMs })
+  for (const { timeline, version, createdMs, epoch = 0 } of first) {
+    complete.set(`${timeline}/${version}`, { timeline, version, createdMs, epoch })
   }
   for (const listing of others) {
     const created = new Map(listing.map((each) => [`${each.timeline}/${each.version}`, each.createdMs]))
@@ -149,9 +153,10 @@ export function newestComplete(
   )
 }
 
-/** Clocks may stand still or jump; on one timeline the number decides. */
+/** Clocks may stand still or jump, and owners' clocks differ; on one timeline the number decides. */
 function isSealedLater(a: CompleteVersion, b: CompleteVersion): boolean {
   if (a.timeline === b.timeline) return a.version > b.version
+  if (a.epoch !== b.epoch) return a.epoch > b.epoch
   return a.createdMs !== b.createdMs ? a.createdMs > b.createdMs : a.version > b.version
 }
 

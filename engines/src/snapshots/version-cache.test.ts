@@ -8,6 +8,7 @@ function summary(version: number, metadataBytes = 0): VersionSummary {
   return {
     version,
     timeline: "a",
+    epoch: 1,
     parent: null,
     line: [{ timeline: "a", version }],
     createdMs: version,
@@ -18,6 +19,7 @@ function summary(version: number, metadataBytes = 0): VersionSummary {
     bytesNew: 0,
     metadata: new Uint8Array(metadataBytes),
     pinned: false,
+    pinNames: [],
   }
 }
 

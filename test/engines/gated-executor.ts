@@ -1,0 +1,47 @@
+// Helper threads that can be kept from beginning certain jobs, in front of others.
+
+import type { Executor, Job } from "@varve/engines/internal"
+
+export class GatedExecutor implements Executor {
+  readonly #inner: Executor
+  readonly #isHeld: (jobName: string, input: unknown) => boolean
+  readonly #waiting = new Set<() => void>()
+  #isOpen = false
+
+  /** @param isHeld which jobs begin only once the gate is open */
+  constructor(inner: Executor, isHeld: (jobName: string, input: unknown) => boolean) {
+    this.#inner = inner
+    this.#isHeld = isHeld
+  }
+
+  /** Jobs that wait at the gate. */
+  get waitingCount(): number {
+    return this.#waiting.size
+  }
+
+  async run<Input, Output>(
+    job: Job<Input, Output>,
+    input: Input,
+    transfer: readonly ArrayBuffer[] = [],
+    signal?: AbortSignal,
+  ): Promise<Output> {
+    if (!this.#isOpen && this.#isHeld(job.name, input)) {
+      await new Promise<void>((resolve) => {
+        this.#waiting.add(resolve)
+        signal?.addEventListener("abort", () => resolve(), { once: true })
+      })
+    }
+    return this.#inner.run(job, input, transfer, signal)
+  }
+
+  /** For good. */
+  open(): void {
+    this.#isOpen = true
+    for (const resolve of this.#waiting) resolve()
+    this.#waiting.clear()
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close()
+  }
+}
