@@ -22,12 +22,14 @@ const known = {
     "version",
     "timeline",
     "replaced",
+    "fallback",
+    "mode",
     "partitions",
     ...CALL,
   ] satisfies readonly (keyof RestoreOptions)[],
   listSnapshots: ["partitions", ...CALL],
   deleteSnapshot: VERSION,
-  pinSnapshot: ["pinned", ...VERSION],
+  pinSnapshot: ["pinned", "name", ...VERSION],
   describe: CALL,
 } as const satisfies Record<string, readonly string[]>
 

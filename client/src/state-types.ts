@@ -52,6 +52,13 @@ export interface RestoreOptions extends CallOptions {
   readonly timeline?: string
   /** Instead of a version: the handle of a replaced state, as an earlier restore answered it. */
   readonly replaced?: string
+  /** When the newest version is found damaged, takes the newest older one that is not; the result's `skipped` says so. */
+  readonly fallback?: "previous"
+  /**
+   * `lazy`: resolves when the state can be served; records are fetched as they are asked for, and in the background.
+   * `eager`: resolves when all of it is at the daemon. Default: as the store is set, `lazy` unless it says otherwise.
+   */
+  readonly mode?: "lazy" | "eager"
   /** Default: all that the daemon serves. */
   readonly partitions?: readonly number[]
 }

@@ -193,6 +193,8 @@ export class State {
       version: options.version === undefined ? undefined : toVersion(options.version),
       timeline: toText(options.timeline, "timeline"),
       replaced: toText(options.replaced, "replaced"),
+      fallback: toText(options.fallback, "fallback"),
+      mode: toText(options.mode, "mode"),
     }
     await this.#settled(end)
     const response = await this.#control.call((channel) => channel.restore, request, end)
@@ -218,13 +220,19 @@ export class State {
     await this.#control.call((channel) => channel.deleteSnapshot, this.#versionOf(options), end)
   }
 
-  /** Protects a version from removal, or takes the protection off. */
-  async pinSnapshot(options: VersionOptions & { readonly pinned: boolean }): Promise<void> {
+  /**
+   * Protects a version from removal, or takes the protection off. A version may have several pins of different names,
+   * and one without; when it is taken off, no name means all.
+   */
+  async pinSnapshot(
+    options: VersionOptions & { readonly pinned: boolean; readonly name?: string },
+  ): Promise<void> {
     checkNeededOptions("pinSnapshot", options)
     const end = this.#control.endOf(options, this.#settings.deadlineMs)
     if (options.pinned === undefined)
       throw new VarveError("REQUEST_INVALID", "pinSnapshot needs pinned: true or false")
-    const request = { ...this.#versionOf(options), pinned: toFlag(options.pinned, "pinned") }
+    const pinned = toFlag(options.pinned, "pinned")
+    const request = { ...this.#versionOf(options), pinned, name: toText(options.name, "name") }
     await this.#control.call((channel) => channel.pinSnapshot, request, end)
   }
 

@@ -27,6 +27,8 @@ function response(partitionCount: number, addresses: string[], messageBytesMax =
           statistics: undefined,
           metadata: new Uint8Array(0),
           metadataBytes: 0,
+          ownerEpoch: 1n,
+          fenced: false,
         })),
         settings: {},
         repository: "",

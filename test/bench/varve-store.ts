@@ -11,9 +11,8 @@ const MIB = 2 ** 20
 const REGION_BYTES_MAX = 1024 * MIB
 const CACHE_BYTES_MAX = 4096 * MIB - MIB
 
-/** Settings of each engine for `memory`. */
-const settingsOf: Readonly<Record<EngineName, (memory: Memory) => object>> = {
-  memory: () => ({}),
+/** Settings of each engine for `memory`; one that is not named runs with its defaults. */
+const settingsOf: Readonly<Partial<Record<EngineName, (memory: Memory) => object>>> = {
   "append-log": ({ bufferBytes }) => ({ threshold: bufferBytes }),
   // Its memory is the mutable region and two read-only ones: together as much as the two buffers of the others.
   "hybrid-log": ({ kind, cacheBytes, bufferBytes }) => {
@@ -34,7 +33,7 @@ export async function openVarve(name: EngineName, directory: string, memory: Mem
     engine: name,
     directory: join(directory, "state"),
     repository: `file:${join(directory, "repository")}`,
-    settings: settingsOf[name](memory),
+    settings: settingsOf[name]?.(memory),
     blockCache: new BlockCache(Math.min(CACHE_BYTES_MAX, memory.cacheBytes)),
   })
 }

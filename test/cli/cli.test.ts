@@ -1,4 +1,5 @@
-// The command line as a process against a real daemon: what it prints, where, and its exit code.
+// The command line against a real daemon: what it prints, where, and its exit code. As a process where that makes a
+// difference, otherwise in this one.
 
 import { readFileSync } from "node:fs"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
@@ -7,7 +8,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { startDaemon, type TestDaemon } from "../server/daemon.ts"
-import { type Outcome, runVarve } from "./run-varve.ts"
+import { type Outcome, runVarve, runVarveHere } from "./run-varve.ts"
 
 let daemon: TestDaemon
 let directory: string
@@ -32,7 +33,7 @@ afterAll(async () => {
 
 /** Runs a command against the daemon. */
 function varve(words: readonly string[], stdin?: Uint8Array | string): Promise<Outcome> {
-  return runVarve([...words, "--address", daemon.grpc], stdin)
+  return runVarveHere([...words, "--address", daemon.grpc], stdin)
 }
 
 /** The same, expecting success; the text that it printed. */
@@ -46,17 +47,43 @@ async function json(words: readonly string[]): Promise<Record<string, unknown>> 
   return JSON.parse(await output([...words, "--json"])) as Record<string, unknown>
 }
 
+/** A port of this machine on which nobody listens. */
+async function deadPort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1")
+  await new Promise((resolve) => probe.once("listening", resolve))
+  const { port } = probe.address() as { port: number }
+  await new Promise((resolve) => probe.close(resolve))
+  return port
+}
+
+describe("cli: as a process", () => {
+  test("bytes go in by stdin and come out by stdout, all of them and nothing else", async () => {
+    const value = Buffer.from(Array.from({ length: 70_000 }, (_, i) => i % 256))
+    const set = await runVarve(["set", "binary", "-", "--address", daemon.grpc], value)
+    expect(set).toEqual({ code: 0, stdout: Buffer.alloc(0), stderr: "" })
+    const { code, stdout } = await runVarve(["get", "binary", "--address", daemon.grpc])
+    expect(code).toBe(0)
+    expect(stdout.equals(value)).toBe(true)
+  })
+
+  test.each([
+    [["get", "nobody"], 1, ""],
+    [["frobnicate"], 2, "unknown command"],
+    [["serve", "--engine", "abacus"], 2, "abacus"],
+    [["set", "a", "1", "--store", "explicit"], 3, "PARTITION_REQUIRED"],
+    [["delete", "nobody", "--if-value", "1"], 7, "condition 0 of 1"],
+  ])("%j ends with code %i", async (words, expected, message) => {
+    const where = expected === 2 ? [] : ["--address", daemon.grpc]
+    const { code, stdout, stderr } = await runVarve([...words, ...where])
+    expect(code).toBe(expected)
+    expect(stderr + stdout).toContain(message)
+  })
+})
+
 describe("cli: records", () => {
   test("set and get: the value comes back as it is, without a newline", async () => {
     expect(await output(["set", "user:1", "Ada"])).toBe("")
     expect(await output(["get", "user:1"])).toBe("Ada")
-  })
-
-  test("set -: the bytes of stdin, all of them and nothing else", async () => {
-    const value = Buffer.from(Array.from({ length: 70_000 }, (_, i) => i % 256))
-    await output(["set", "binary", "-"], value)
-    const { stdout } = await varve(["get", "binary"])
-    expect(stdout.equals(value)).toBe(true)
   })
 
   test("--hex: keys and values as hex digits", async () => {
@@ -222,9 +249,8 @@ describe("cli: what goes wrong", () => {
     [["get", "a", "--address", "http://127.0.0.1:7400"], "is not HOST, HOST:PORT or unix:PATH"],
     [["bench", "--address", "127.0.0.1:70000"], "is not HOST, HOST:PORT or unix:PATH"],
     [["snapshots", "pin", "1", "--hex"], "unknown option"],
-    [["serve", "--engine", "abacus"], "abacus"],
   ])("%j is wrong usage: code 2", async (words, message) => {
-    const { code, stdout, stderr } = await runVarve(words)
+    const { code, stdout, stderr } = await runVarveHere(words)
     expect(code).toBe(2)
     expect(stderr + stdout).toContain(message)
   })
@@ -237,7 +263,7 @@ describe("cli: what goes wrong", () => {
     }
     const asked = await runVarve(["--version"])
     expect([asked.code, asked.stdout.toString().trim()]).toEqual([0, version])
-    const help = await runVarve(["--help"])
+    const help = await runVarveHere(["--help"])
     expect(help.code).toBe(0)
     for (const command of [
       "serve",
@@ -259,7 +285,7 @@ describe("cli: what goes wrong", () => {
     const documented = [...readme.matchAll(/^\| (\d+) \| (.+) \|$/gm)].map(
       ([, code, meaning]) => `${code}  ${meaning}`,
     )
-    const help = (await runVarve(["--help"])).stdout.toString()
+    const help = (await runVarveHere(["--help"])).stdout.toString()
     const printed = [...help.matchAll(/^ {2,4}(\d+ {2}\S.+)$/gm)].map(([, line]) => line)
     expect(documented.length).toBeGreaterThan(5)
     expect(documented).toEqual(printed)
@@ -281,12 +307,10 @@ describe("cli: what goes wrong", () => {
   })
 
   test("nobody there: code 4, for unary calls and streams", async () => {
-    const probe = createServer().listen(0, "127.0.0.1")
-    await new Promise((resolve) => probe.once("listening", resolve))
-    const { port } = probe.address() as { port: number }
-    await new Promise((resolve) => probe.close(resolve))
+    const port = await deadPort()
     for (const words of [["get", "a"], ["scan"], ["bench"]]) {
-      const { code, stderr } = await runVarve([...words, "--address", `127.0.0.1:${port}`])
+      const run = words[0] === "get" ? runVarve : runVarveHere
+      const { code, stderr } = await run([...words, "--address", `127.0.0.1:${port}`])
       expect([words, code]).toEqual([words, 4])
       expect(stderr).toBe(
         `varve: CONNECTION_LOST: no daemon answers at 127.0.0.1:${port}; ` +
@@ -296,7 +320,7 @@ describe("cli: what goes wrong", () => {
   })
 
   test("the HTTP port is told from the gRPC port", async () => {
-    const { code, stderr } = await runVarve(["get", "a", "--address", new URL(daemon.http).host])
+    const { code, stderr } = await runVarveHere(["get", "a", "--address", new URL(daemon.http).host])
     expect(code).toBe(4)
     expect(stderr).toContain("this is not the gRPC port")
   })

@@ -181,6 +181,9 @@ export class MemoryDaemon {
       delete: this.#unary("delete", () => notHere()),
       getMany: this.#unary("getMany", () => notHere()),
       write: this.#unary("write", () => notHere()),
+      pruneSnapshots: this.#unary("pruneSnapshots", () => notHere()),
+      collectGarbage: this.#unary("collectGarbage", () => notHere()),
+      whyKept: this.#unary("whyKept", () => notHere()),
     }
   }
 
@@ -271,6 +274,8 @@ export class MemoryDaemon {
             statistics: undefined,
             metadata: new Uint8Array(0),
             metadataBytes: 0,
+            ownerEpoch: 1n,
+            fenced: false,
           })),
           settings: { color: "grey" },
           repository: "memory:",
@@ -317,6 +322,7 @@ export class MemoryDaemon {
       partitions: this.#lineages.map((_lineage, partition) => partition),
       totalSeconds: 0.1,
       lineages: this.#options.silentRestore ? {} : { ...this.#lineages },
+      skipped: [],
     }
   }
 
@@ -363,6 +369,7 @@ function summary(version: number, metadata: Uint8Array): SnapshotDescription {
     complete: true,
     currentLine: true,
     pinned: false,
+    pinNames: [],
     engine: "memory",
     records: 1n,
     bytes: 1n,

@@ -2,7 +2,7 @@
 //
 //   server ─► engines    server ─► proto    client ─► proto    test ─► everything
 //
-//   engines/src:   root files ─► engines/*, partition ─► snapshots, hashed ─► runs, log ─► io ─► base
+//   engines/src:   root files ─► engines/*, partition, garbage, versions ─► snapshots, hashed ─► runs, log ─► io ─► base
 //
 // Root files of engines/src are the doors of the package; its folders do not import them, but for the two that are
 // contracts without code of their own: `engine.ts`, which `partition` implements, and `core.ts` between `partition`
@@ -34,6 +34,8 @@ const folderArrows: Readonly<Record<string, readonly string[]>> = {
   log: ["base", "io"],
   hashed: ["base", "io", "runs"],
   snapshots: ["base", "io", "runs", "log"],
+  garbage: ["base", "io", "snapshots"],
+  versions: ["base", "io", "runs", "snapshots"],
   partition: ["base", "io", "runs", "log", "snapshots"],
   engines: ["base", "io", "runs", "log", "hashed", "snapshots"],
 }
@@ -45,7 +47,7 @@ const pureModules = ["assert", "buffer", "crypto", "path", "url", "util", "zlib"
 /** Of node:crypto, what does not ask chance. */
 const pureCrypto = ["createHash", "hash", "timingSafeEqual"]
 /** Packages through which the outside world would come in: for engines/src/io alone. */
-const ioPackages = ["piscina"]
+const ioPackages = ["piscina", "@aws-sdk/client-s3"]
 /** Who may use the door for sister packages. */
 const internalDoorUsers = ["server", "test"]
 

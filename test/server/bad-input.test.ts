@@ -1,56 +1,20 @@
-// What clients can get wrong, or do on purpose: each has its reason and its code, and the daemon goes on.
+// What callers can get wrong, or do on purpose: each has its reason and its code, and the daemon goes on.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert"
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
-import { connect as connectHttp2 } from "node:http2"
-import { connect as connectSocket } from "node:net"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { gzipSync } from "node:zlib"
 import { Metadata, type ServiceError, status } from "@grpc/grpc-js"
-import {
-  encodeKeys,
-  GetRequest,
-  PipelineRequest,
-  partitionOfKey,
-  SetRequest,
-  varveErrorOf,
-} from "@varve/proto"
+import { encodeKeys, type PipelineRequest, partitionOfKey, varveErrorOf } from "@varve/proto"
 import { afterAll, beforeAll, test } from "vitest"
-import { startDaemon, type TestDaemon } from "./daemon.ts"
-import { bytes, conditionalWrites, failsWith, RawClient, reads, writes } from "./raw-client.ts"
+import { LimitedDaemon, MESSAGE_BYTES_MAX, VALUE_BYTES_MAX } from "./limited-daemon.ts"
+import { bytes, conditionalWrites, failsWith, type RawClient, reads, writes } from "./raw-client.ts"
 
-let daemon: TestDaemon
+let daemon: LimitedDaemon
 let client: RawClient
-let configDirectory: string
-
-const VALUE_BYTES_MAX = 100_000
-const MESSAGE_BYTES_MAX = 524_288
-
-const config = `
-limits:
-  messageBytesMax: ${MESSAGE_BYTES_MAX}
-  handshakeSeconds: 1
-stores:
-  default: { valueBytesMax: ${VALUE_BYTES_MAX} }
-  own: { engine: memory, partitioning: explicit, partitions: 2, valueBytesMax: ${VALUE_BYTES_MAX} }
-`
 
 beforeAll(async () => {
-  configDirectory = await mkdtemp(join(tmpdir(), "varve-config-"))
-  await writeFile(join(configDirectory, "varve.yaml"), config)
-  daemon = await startDaemon({ flags: ["--config", join(configDirectory, "varve.yaml")] })
-  client = new RawClient(daemon.grpc)
+  daemon = await LimitedDaemon.start()
+  client = daemon.client
 })
-
-afterAll(async () => {
-  // Whatever the tests did: it is the same process, and it still answers.
-  await client.set(bytes("alive"), bytes("yes"))
-  deepStrictEqual(await client.get(bytes("alive")), bytes("yes"))
-  client.close()
-  await daemon.stop()
-  await rm(configDirectory, { recursive: true, force: true })
-})
+afterAll(() => daemon.stop())
 
 const wrongPartition = (key: string): number => (partitionOfKey(bytes(key), 4) + 1) % 4
 const big = (count: number): Buffer => Buffer.alloc(count, 7)
@@ -333,118 +297,6 @@ test("pipeline: an answer that would not fit a message fails its frame only", as
   await failsWith("MESSAGE_TOO_LARGE", client.getMany(keys.map(bytes)))
 })
 
-/** The gauge's value, once it is `begun` and has been the same three times in a row. */
-async function settledGauge(name: string, begun: (value: number) => boolean): Promise<number> {
-  let last = Number.NaN
-  for (let same = 0; same < 3; ) {
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    const metrics = await (await fetch(`${daemon.http}/metrics`)).text()
-    const value = Number(new RegExp(`^${name} (\\S+)$`, "m").exec(metrics)![1])
-    same = value === last && begun(value) ? same + 1 : 0
-    last = value
-  }
-  return last
-}
-
-test("pipeline: a client that never reads stops being read, and costs the others nothing", async () => {
-  const partition = partitionOfKey(bytes("{slow}"), 4)
-  await client.set(bytes("{slow}"), big(VALUE_BYTES_MAX))
-  const frame = { id: 1, store: "", partition, lineage: "", work: reads("{slow}") }
-  const request = frameOf(Buffer.from(PipelineRequest.encode(frame).finish()), 0)
-  // grpc-js would take all answers into memory, read or not: this client is made by hand.
-  const session = connectHttp2(`http://${daemon.grpc}`)
-  const stream = session.request(requestHeaders("Pipeline"))
-  stream.on("error", () => undefined)
-  stream.pause()
-  // 400 answers are 40 MB, ten times what one pipeline may hold.
-  for (let sent = 0; sent < 400; sent++) stream.write(request)
-  const inflight = await settledGauge("varve_inflight_bytes", (value) => value > 1_000_000)
-  ok(inflight < 8_000_000, `${inflight} bytes in flight`)
-  deepStrictEqual(await client.get(bytes("{slow}")), big(VALUE_BYTES_MAX))
-  let received = 0
-  stream.resume()
-  await new Promise<void>((resolve) => {
-    stream.on("data", (part: Buffer) => {
-      received += part.length
-      if (received >= 400 * VALUE_BYTES_MAX) resolve()
-    })
-  })
-  session.destroy()
-})
-
-test("a cancelled call and a passed deadline leave nothing behind", async () => {
-  const stream = client.stub.pipeline()
-  const cancelled = new Promise<ServiceError>((resolve) => stream.on("error", resolve))
-  stream.write({ id: 0, store: "", partition: 0, lineage: "", work: undefined })
-  stream.cancel()
-  strictEqual((await cancelled).code, status.CANCELLED)
-
-  // By hand: a well-behaved client gives up by itself, before the server has to.
-  const late = await rawCall("Pipeline", undefined, { "grpc-timeout": "50m" })
-  strictEqual(late.trailers["grpc-status"], String(status.DEADLINE_EXCEEDED))
-  ok(late.trailers["grpc-status-details-bin"] !== undefined)
-})
-
-test("a compressed request is refused before it is inflated", async () => {
-  // Inflated it would be a good request.
-  const inflated = SetRequest.encode({
-    store: "",
-    key: bytes("zip"),
-    value: big(60_000),
-    partition: undefined,
-  }).finish()
-  const { trailers } = await rawCall("Set", frameOf(gzipSync(inflated), 1), { "grpc-encoding": "gzip" })
-  strictEqual(trailers["grpc-status"], String(status.UNIMPLEMENTED))
-  strictEqual(await client.get(bytes("zip")), undefined)
-})
-
-test("bytes that are no message, and a message that is cut off, are the caller's fault", async () => {
-  const nonsense = await rawCall("Get", frameOf(Buffer.from([0xff, 0xff, 0xff]), 0))
-  strictEqual(nonsense.trailers["grpc-status"], String(status.INVALID_ARGUMENT))
-  const whole = frameOf(
-    Buffer.from(GetRequest.encode({ store: "", key: bytes("k"), partition: undefined }).finish()),
-    0,
-  )
-  const cut = await rawCall("Get", whole.subarray(0, whole.length - 1))
-  strictEqual(cut.trailers["grpc-status"], String(status.INVALID_ARGUMENT))
-  ok(cut.trailers["grpc-status-details-bin"] !== undefined)
-  const twice = await rawCall("Get", Buffer.concat([whole, whole]))
-  strictEqual(twice.trailers["grpc-status"], String(status.INVALID_ARGUMENT))
-  const unknown = await rawCall("NoSuchCall", whole)
-  strictEqual(unknown.trailers["grpc-status"], String(status.UNIMPLEMENTED))
-})
-
-test("a socket that says nothing is closed; one that speaks nonsense too", async () => {
-  const socket = connectSocket(Number(daemon.grpc.split(":")[1]), "127.0.0.1")
-  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()))
-  const started = performance.now()
-  socket.resume()
-  await closed
-  const seconds = (performance.now() - started) / 1000
-  ok(seconds > 0.5 && seconds < 5, `closed after ${seconds} s`)
-
-  const other = connectSocket(Number(daemon.grpc.split(":")[1]), "127.0.0.1")
-  const ended = new Promise<void>((resolve) => other.once("close", () => resolve()))
-  other.on("error", () => undefined)
-  other.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100))
-  other.resume()
-  await ended
-})
-
-test("health answers, also for a service that is not here", async () => {
-  const frame = frameOf(Buffer.from([]), 0)
-  const serving = await rawCall("Check", frame, {}, "grpc.health.v1.Health")
-  strictEqual(serving.trailers["grpc-status"], "0")
-  deepStrictEqual(serving.body.subarray(5), Buffer.from([0x08, 0x01]))
-  const unknown = await rawCall(
-    "Check",
-    frameOf(Buffer.from([0x0a, 1, 0x78]), 0),
-    {},
-    "grpc.health.v1.Health",
-  )
-  strictEqual(unknown.trailers["grpc-status"], String(status.NOT_FOUND))
-})
-
 test("an error carries google.rpc.ErrorInfo in its trailer", async () => {
   const error = await new Promise<ServiceError | null>((resolve) => {
     client.stub.get({ store: "", key: bytes("k"), partition: 77 }, new Metadata(), (failed) =>
@@ -454,52 +306,6 @@ test("an error carries google.rpc.ErrorInfo in its trailer", async () => {
   ok(error !== null && error.metadata.get("grpc-status-details-bin").length === 1)
   strictEqual(varveErrorOf(error).reason, "PARTITION_OUT_OF_RANGE")
 })
-
-function frameOf(message: Buffer, compressed: number): Buffer {
-  const head = Buffer.alloc(5)
-  head.writeUInt8(compressed, 0)
-  head.writeUInt32BE(message.length, 1)
-  return Buffer.concat([head, message])
-}
-
-function requestHeaders(method: string, service = "varve.v1.StateBackend"): Record<string, string> {
-  return {
-    ":method": "POST",
-    ":path": `/${service}/${method}`,
-    "content-type": "application/grpc",
-    te: "trailers",
-  }
-}
-
-/** A call by hand, for what a well-behaved client cannot send; without a body it stays open at this end. */
-async function rawCall(
-  method: string,
-  body: Buffer | undefined,
-  headers: Record<string, string> = {},
-  service = "varve.v1.StateBackend",
-): Promise<{ trailers: Record<string, unknown>; body: Buffer }> {
-  const session = connectHttp2(`http://${daemon.grpc}`)
-  try {
-    const stream = session.request({ ...requestHeaders(method, service), ...headers })
-    return await new Promise((resolve, reject) => {
-      const parts: Buffer[] = []
-      let trailers: Record<string, unknown> = {}
-      stream.on("response", (received) => {
-        if (received["grpc-status"] !== undefined) trailers = { ...received }
-      })
-      stream.on("trailers", (received) => {
-        trailers = { ...received }
-      })
-      stream.on("data", (part: Buffer) => parts.push(part))
-      stream.on("close", () => resolve({ trailers, body: Buffer.concat(parts) }))
-      stream.on("end", () => stream.close())
-      stream.on("error", reject)
-      if (body !== undefined) stream.end(body)
-    })
-  } finally {
-    session.close()
-  }
-}
 
 test("metadata that would not fit an answer about many versions is left out, and its size is told", async () => {
   const large = 300_000

@@ -109,6 +109,8 @@ export class RawClient {
       partitions: [],
       timeline: "",
       replaced: "",
+      fallback: "",
+      mode: "",
       ...request,
     })
   }
@@ -138,6 +140,7 @@ export class RawClient {
       version: BigInt(version),
       timeline: "",
       pinned,
+      name: "",
       ...request,
     })
   }

@@ -1,11 +1,13 @@
-// What the daemon refuses to start with: a clear line, a code of its own, and nothing left running.
+// What the daemon refuses to start with: a clear line, a code of its own, and nothing left running. Settings are refused
+// as a process once for each of their sources, otherwise where they are read.
 
-import { ok, strictEqual } from "node:assert"
+import { ok, rejects, strictEqual } from "node:assert"
 import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { loadSettings, SettingsError } from "@varve/server"
 import { afterEach, beforeEach, test } from "vitest"
 import { type DaemonLogLine, startDaemon, startRefusedDaemon } from "./daemon.ts"
 
@@ -31,6 +33,19 @@ async function refuses(code: number, flags: readonly string[], ...words: string[
   return line
 }
 
+/** The same for settings, without a process. @param flags by property, as the command line gives them */
+async function refusesSettings(
+  flags: Readonly<Record<string, string>>,
+  ...words: readonly string[]
+): Promise<void> {
+  const loaded = loadSettings({ flags, environment: {}, currentDirectory: directory })
+  await rejects(loaded, (error: Error) => {
+    ok(error instanceof SettingsError, error.stack)
+    for (const word of words) ok(error.message.includes(word), error.message)
+    return true
+  })
+}
+
 test("an unknown engine, a number out of range, an unknown durability", async () => {
   await refuses(
     SETTINGS,
@@ -40,10 +55,10 @@ test("an unknown engine, a number out of range, an unknown durability", async ()
     "flag --engine",
     "hybrid-log",
   )
-  await refuses(SETTINGS, ["--partitions", "0"], "partitions", "1 to")
-  await refuses(SETTINGS, ["--durability", "never"], "durability", "snapshot, log")
-  await refuses(SETTINGS, ["--shards", "2"], "shards", "1")
-  await refuses(SETTINGS, ["--repository", "s3://bucket/prefix"], "repository", "file:DIR")
+  await refusesSettings({ partitions: "0" }, "partitions", "1 to")
+  await refusesSettings({ durability: "never" }, "durability", "snapshot, log")
+  await refusesSettings({ shards: "2" }, "shards", "1")
+  await refusesSettings({ repository: "ftp://host/prefix" }, "repository", "file:DIR")
 })
 
 test("a config file with an unknown key names the nearest one", async () => {
@@ -51,25 +66,24 @@ test("a config file with an unknown key names the nearest one", async () => {
   await writeFile(path, "limits:\n  messageBytesMx: 5\n")
   await refuses(SETTINGS, ["--config", path], "limits.messageBytesMx", "limits.messageBytesMax?", path)
   await writeFile(path, "stores: { ../evil: {} }\n")
-  await refuses(SETTINGS, ["--config", path], "../evil", "a-z")
+  await refusesSettings({ config: path }, "../evil", "a-z")
   await writeFile(path, "stores: [unclosed\n")
-  await refuses(SETTINGS, ["--config", path], "YAML")
-  await refuses(SETTINGS, ["--config", join(directory, "missing.yaml")], "missing.yaml")
+  await refusesSettings({ config: path }, "YAML")
+  await refusesSettings({ config: join(directory, "missing.yaml") }, "missing.yaml")
 })
 
 test("an engine's own setting that is not known", async () => {
   const path = join(directory, "varve.yaml")
   await writeFile(path, "stores: { default: { settings: { memSegmentLenght: 5 } } }\n")
-  await refuses(
-    SETTINGS,
-    ["--config", path],
+  await refusesSettings(
+    { config: path },
     "stores.default.settings.memSegmentLenght",
     path,
     "did you mean memSegmentLength?",
     "roLagInterval",
   )
   await writeFile(path, "stores: { orders: { settings: { memSegmentLength: 5 } } }\n")
-  await refuses(SETTINGS, ["--config", path], "stores.orders.settings.memSegmentLength: 5", path, "4096")
+  await refusesSettings({ config: path }, "stores.orders.settings.memSegmentLength: 5", path, "4096")
   await writeFile(path, "stores: { orders: { engine: memory, settings: { memSegmentLength: 5 } } }\n")
   await refuses(SETTINGS, ["--config", path], "engine memory", "has none")
   strictEqual(existsSync(join(directory, "data")), false)

@@ -1,6 +1,6 @@
 // describe: what a daemon serves.
 
-import type { DescribeResponse, StoreDescription } from "@varve/proto"
+import type { DescribeResponse, PartitionDescription, StoreDescription } from "@varve/proto"
 import type { Command } from "commander"
 import {
   type ClientOptions,
@@ -44,6 +44,14 @@ function describe({ node, stores }: DescribeResponse): string {
   return [...lines, ...stores.map(describeStore)].join("\n\n")
 }
 
+/** What is on this disk of the state, when it is not all, and what cannot be had of it. */
+function diskText(statistics: PartitionDescription["statistics"]): string {
+  const { bytesTotal = 0n, bytesLocal = 0n, bytesDamaged = 0n } = statistics ?? {}
+  const here = bytesLocal === bytesTotal ? "" : `${bytesText(bytesLocal)} of `
+  const damaged = bytesDamaged === 0n ? "" : `, ${bytesText(bytesDamaged)} damaged`
+  return here + bytesText(bytesTotal) + damaged
+}
+
 function describeStore(store: StoreDescription): string {
   const settings = Object.entries(store.settings).map(([name, value]) => `${name}=${value}`)
   const head = [
@@ -64,13 +72,13 @@ function describeStore(store: StoreDescription): string {
       `${partition.partition} of ${store.partitionCount}`,
       `${partition.slotFirst}-${partition.slotLast}`,
       partition.address,
-      partition.recovery,
+      partition.fenced ? "fenced" : partition.recovery,
       partition.version === 0n ? "-" : `${partition.version} of ${partition.timeline}`,
       statistics?.records ?? 0n,
       bytesText(recordBytes),
       bytesText(indexBytes),
       bytesText(recordBytes + indexBytes),
-      bytesText(statistics?.diskBytes ?? 0n),
+      diskText(statistics),
     ]
   })
   return [...head, table(columns, rows)].join("\n")

@@ -27,6 +27,7 @@ const hints: Readonly<Partial<Record<Reason, string>>> = {
   STORAGE_FAILED: "the daemon's log says more",
   REPOSITORY_FAILED: "the daemon's log says more",
   INTERNAL: "the daemon's log says more",
+  OWNER_FENCED: "ask the other daemon, or start this one anew: it takes the partition back then",
   ENGINE_POISONED: "mend the disk, then start the daemon anew",
 }
 

@@ -7,6 +7,7 @@ import { addBenchCommand } from "./bench-command.ts"
 import type { CommandContext } from "./command-context.ts"
 import { addDescribeCommand } from "./describe-command.ts"
 import { describeExitCodes, exitCodeOf, exitCodes, UsageError } from "./exit-codes.ts"
+import { addGcCommand } from "./gc-command.ts"
 import { hintFor } from "./hints.ts"
 import { addRecordCommands } from "./record-commands.ts"
 import { addScanCommand } from "./scan-command.ts"
@@ -39,6 +40,7 @@ export async function runCommandLine(words: readonly string[], terminal: Termina
   addScanCommand(program, context)
   addSnapshotCommands(program, context)
   addSnapshotsCommand(program, context)
+  addGcCommand(program, context)
   addDescribeCommand(program, context)
   addBenchCommand(program, context)
   try {

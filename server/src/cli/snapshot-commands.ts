@@ -1,7 +1,7 @@
 // snapshot and restore: make a version, put one back.
 
 import type { DescribeResponse, StateBackendClient } from "@varve/proto"
-import type { Command } from "commander"
+import { type Command, Option } from "commander"
 import {
   type ClientOptions,
   type CommandContext,
@@ -27,6 +27,8 @@ interface RestoreCommandOptions extends ClientOptions, HexOptions {
   readonly partition?: number[]
   readonly timeline: string
   readonly replaced: string
+  readonly fallback: string
+  readonly mode: string
 }
 
 const TIMEOUT_SECONDS = 600
@@ -57,6 +59,16 @@ export function addSnapshotCommands(program: Command, context: CommandContext): 
     .option("--partition <numbers>", PARTITIONS_HELP, collectPartitions)
     .option("--timeline <name>", "the version's timeline; needed when the number stands on several", "")
     .option("--replaced <handle>", "instead of a version: a state that an earlier restore replaced", "")
+    .addOption(
+      new Option("--fallback <which>", "when the newest version is damaged: the newest one that is not")
+        .choices(["previous"])
+        .default("", "none"),
+    )
+    .addOption(
+      new Option("--mode <mode>", "lazy: done before all is fetched; eager: when all is here and proven")
+        .choices(["lazy", "eager"])
+        .default("", "as the store is set"),
+    )
     .addOption(hexOption("metadata"))
     .action((version: number | undefined, options: RestoreCommandOptions, command: Command) =>
       restore(version, options, { terminal: context.terminal, daemon: daemonWords(command) }),
@@ -99,12 +111,17 @@ async function restore(
   if (version !== undefined && options.replaced !== "") {
     throw new UsageError("give a version or --replaced, not both")
   }
+  if (options.fallback !== "" && (version !== undefined || options.replaced !== "")) {
+    throw new UsageError("--fallback is for the newest version: give neither a version nor --replaced")
+  }
   const request = {
     store: options.store,
     partitions: options.partition ?? [],
     version: version === undefined ? undefined : BigInt(version),
     timeline: options.timeline,
     replaced: options.replaced,
+    fallback: options.fallback,
+    mode: options.mode,
   }
   const response = await withStub(options, "writes", (stub) =>
     withProgress(terminal, "restore", () => call(stub.restore.bind(stub), request, options.timeout)),
@@ -118,6 +135,9 @@ async function restore(
     terminal,
     `${from}, partitions ${response.partitions.join(", ")}, in ${secondsText(response.totalSeconds)}`,
   )
+  for (const { version: damaged, timeline, why } of response.skipped) {
+    await writeLine(terminal, `passed over version ${damaged} of timeline ${timeline}: ${why}`)
+  }
   if (options.replaced === "" && response.metadata.length > 0) {
     await writeLine(terminal, `metadata: ${printable(response.metadata, options.hex)}`)
   }

@@ -1,4 +1,4 @@
-// snapshots list, delete, pin, unpin: the versions of a store.
+// snapshots list, delete, prune, pin, unpin: the versions of a store.
 
 import type { SnapshotDescription } from "@varve/proto"
 import type { Command } from "commander"
@@ -13,6 +13,7 @@ import {
 } from "./command-context.ts"
 import { call } from "./daemon-connection.ts"
 import { table, toJson } from "./output.ts"
+import { addPruneCommand } from "./prune-command.ts"
 import { type Terminal, writeLine } from "./terminal.ts"
 import { beginning, bytesText, collectPartitions, timeText } from "./values.ts"
 
@@ -24,14 +25,22 @@ interface VersionOptions extends ClientOptions {
   readonly timeline: string
 }
 
+interface PinOptions extends VersionOptions {
+  readonly name: string
+}
+
 const TIMEOUT_SECONDS = 60
+const PIN_HELP = {
+  pin: "the pin's name: a version may have several, and one without",
+  unpin: "only the pin of this name; default: all",
+} as const
 /** Of the metadata of a version in the table. */
 const METADATA_CHARACTERS = 40
 const TIMELINE_HELP = "the version's timeline; needed when the number stands on several"
 
 /** Adds `snapshots` with its commands. */
 export function addSnapshotsCommand(program: Command, context: CommandContext): void {
-  const snapshots = program.command("snapshots").description("list, delete, pin and unpin versions")
+  const snapshots = program.command("snapshots").description("list, delete, prune, pin and unpin versions")
   const { terminal } = context
 
   clientCommand(snapshots, context, {
@@ -58,6 +67,8 @@ export function addSnapshotsCommand(program: Command, context: CommandContext): 
       if (options.json) await writeLine(terminal, toJson({}, false))
     })
 
+  addPruneCommand(snapshots, context)
+
   for (const [name, description] of [
     ["pin", "protect a version from removal; silent when done"],
     ["unpin", "take the protection off; silent when done"],
@@ -65,9 +76,16 @@ export function addSnapshotsCommand(program: Command, context: CommandContext): 
     clientCommand(snapshots, context, { name, description, timeoutSeconds: TIMEOUT_SECONDS })
       .addArgument(versionArgument("<version>", "the version"))
       .option("--timeline <name>", TIMELINE_HELP, "")
-      .action(async (version: number, options: VersionOptions) => {
+      .option("--name <name>", PIN_HELP[name], "")
+      .action(async (version: number, options: PinOptions) => {
         const { store, timeline } = options
-        const request = { store, version: BigInt(version), timeline, pinned: name === "pin" }
+        const request = {
+          store,
+          version: BigInt(version),
+          timeline,
+          pinned: name === "pin",
+          name: options.name,
+        }
         await withStub(options, "writes", (stub) =>
           call(stub.pinSnapshot.bind(stub), request, options.timeout),
         )
@@ -95,7 +113,7 @@ function rowOf(snapshot: SnapshotDescription, hex: boolean): (string | bigint)[]
   const remarks = [
     snapshot.currentLine ? "current line" : "",
     snapshot.complete ? "" : "incomplete",
-    snapshot.pinned ? "pinned" : "",
+    pinText(snapshot),
   ]
   return [
     snapshot.version,
@@ -109,6 +127,11 @@ function rowOf(snapshot: SnapshotDescription, hex: boolean): (string | bigint)[]
     metadataText(snapshot, hex),
     remarks.filter((remark) => remark !== "").join(", "),
   ]
+}
+
+function pinText({ pinned, pinNames }: SnapshotDescription): string {
+  if (!pinned) return ""
+  return pinNames.length === 0 ? "pinned" : `pinned as ${pinNames.join(", ")}`
 }
 
 /** A daemon leaves the metadata of older versions out when its answer has no room for it. */

@@ -1,21 +1,9 @@
 // Parameters of engines, checked with the other settings: before anything is made on disk, and by the key that the
-// operator wrote. The forms are the engines' own; an engine that has none here checks for itself when it opens.
+// operator wrote. The forms are the engines' own.
 
-import {
-  appendLogSettingsSchema,
-  hybridLogSettingsSchema,
-  lsmTreeSettingsSchema,
-} from "@varve/engines/internal"
-import { z } from "zod"
+import { definitionOf } from "@varve/engines/internal"
 import { nearestName } from "./nearest-name.ts"
 import { SettingsError } from "./settings.ts"
-
-const forms: Readonly<Record<string, z.ZodObject>> = {
-  "append-log": appendLogSettingsSchema,
-  "hybrid-log": hybridLogSettingsSchema,
-  "lsm-tree": lsmTreeSettingsSchema,
-  memory: z.strictObject({}),
-}
 
 /**
  * Checks the parameters that stand under `key`.
@@ -27,8 +15,7 @@ export function checkEngineSettings(
   key: string,
   source: string,
 ): void {
-  const form = forms[engine]
-  if (form === undefined) return
+  const form = definitionOf(engine).settingsSchema
   const known = Object.keys(form.shape)
   for (const name of Object.keys(settings)) {
     if (known.includes(name)) continue

@@ -29,6 +29,7 @@ test("settings: without any, one store with the documented defaults, on loopback
   strictEqual(settings.repository, "file:/srv/data/repository")
   strictEqual(settings.limits.messageBytesMax, 8 * 1024 * 1024)
   strictEqual(settings.blockCacheBytes, 64 * 1024 * 1024)
+  strictEqual(settings.chunkCacheBytes, 16 * 1024 * 1024)
   deepStrictEqual(settings.stores, [
     {
       name: "default",
@@ -37,6 +38,11 @@ test("settings: without any, one store with the documented defaults, on loopback
       durability: "snapshot",
       partitioning: "hash",
       valueBytesMax: 4 * 1024 * 1024,
+      restoreMode: "lazy",
+      recoveryFallback: "none",
+      replacedStateSeconds: 3600,
+      replacedStatesMax: 3,
+      retention: { keepLast: 0, keepForMs: 0 },
       settings: {},
     },
   ])
@@ -55,6 +61,28 @@ test("settings: flags beat environment beats file beats default", () => {
   strictEqual(parse({ yaml, environment }).settings.limits.connectionsMax, 2)
   strictEqual(parse({ flags: { dataDir: "/d", repository: "file:r" } }).settings.repository, "file:/srv/r")
   strictEqual(parse({ flags: { dataDir: "/d" } }).settings.repository, "file:/d/repository")
+})
+
+test("settings: retention of a store and garbage collection, with durations", () => {
+  const yaml = {
+    garbageCollection: { interval: "6h", grace: "2d", liveMin: 0 },
+    stores: { counts: { retention: { keepLast: 5, keepFor: "7d" } } },
+  }
+  const { garbageCollection, stores } = parse({ yaml }).settings
+  deepStrictEqual(garbageCollection, { intervalMs: 21_600_000, graceMs: 172_800_000, liveMin: 0 })
+  deepStrictEqual(stores[0]!.retention, { keepLast: 5, keepForMs: 604_800_000 })
+  const flags = { keepLast: "3", gcInterval: "90s" }
+  const overridden = parse({ flags, environment: { VARVE_RETENTION_KEEP_FOR: "36h" } }).settings
+  deepStrictEqual(overridden.stores[0]!.retention, { keepLast: 3, keepForMs: 129_600_000 })
+  strictEqual(overridden.garbageCollection.intervalMs, 90_000)
+})
+
+test("settings: a bucket is a repository, written in one way", () => {
+  const repository = "s3://bucket/a/b/?writers=many&region=eu-central-1&endpoint=http://127.0.0.1:9000/"
+  strictEqual(
+    parse({ flags: { repository } }).settings.repository,
+    "s3://bucket/a/b?endpoint=http://127.0.0.1:9000&region=eu-central-1",
+  )
 })
 
 test("settings: flags for the default store leave the file's other stores alone", () => {
@@ -106,6 +134,21 @@ describe("settings: a wrong one is named with its value, its source and what is 
     [{ yaml: { stores: { "": {} } } }, /no name of a store/],
     [{ yaml: { stores: { "a/b": {} } } }, /no name of a store/],
     [{ yaml: { stores: { A: {} } } }, /no name of a store/],
+    [
+      { yaml: { garbageCollection: { grace: "1h" } } },
+      /^garbageCollection\.grace: "1h" .*allowed: 12h to 3650d: a number and ms, s, m, h, d or w/,
+    ],
+    [{ yaml: { garbageCollection: { liveMin: 1.5 } } }, /liveMin: 1.5 .*allowed: 0 to 1/],
+    [
+      { flags: { gcInterval: "soon" } },
+      /"soon" \(from flag --gc-interval\).*allowed: 0 \(off\), or 1s to 3650d/,
+    ],
+    [{ yaml: { stores: { s: { retention: { keepFor: 7 } } } } }, /^stores\.s\.retention\.keepFor: 7 /],
+    [
+      { yaml: { stores: { s: { retention: { keepLst: 7 } } } } },
+      /^stores\.s\.retention\.keepLst: .*did you mean retention\.keepLast\?/,
+    ],
+    [{ yaml: { stores: { s: { retention: 7 } } } }, /^stores\.s\.retention: must be a map/],
     [{ yaml: [] }, /must be a map/],
     [{ yaml: { stores: 5 } }, /stores: must be a map/],
     [
@@ -118,7 +161,16 @@ describe("settings: a wrong one is named with its value, its source and what is 
     ],
     [{ flags: { durability: "never" } }, /durability: "never".*allowed: snapshot, log/],
     [{ flags: { shards: "2" } }, /shards: "2".*one shard/],
-    [{ flags: { repository: "s3://b/p" } }, /repository: "s3:\/\/b\/p".*file:DIR/],
+    [{ flags: { repository: "./versions" } }, /repository: ".\/versions".*neither file: nor s3:.*file:DIR/],
+    [{ flags: { repository: "s3://b/p" } }, /repository: "s3:\/\/b\/p".*3 to 63.*file:DIR/],
+    [
+      { flags: { repository: "s3://bucket?regoin=x" } },
+      /"s3:\/\/bucket\?…".*no setting regoin; allowed: endpoint/,
+    ],
+    [
+      { flags: { repository: "s3://KEY:word@bucket" } },
+      /^repository: "s3:\/\/…@bucket" .*has credentials(?!.*word)/,
+    ],
     [{ environment: { VARVE_LOG_LEVEL: "loud" } }, /log.level: "loud".*debug, info/],
   ])("%j", (input, message) => {
     throws(

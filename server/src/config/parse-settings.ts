@@ -7,6 +7,7 @@ import { resolve } from "node:path"
 import { KEY_BYTES_MAX, RECORD_HEADER_BYTES_MAX } from "@varve/engines/internal"
 import { checkEngineSettings } from "./engine-settings.ts"
 import { nearestName } from "./nearest-name.ts"
+import { absoluteRepository } from "./repository-url.ts"
 import { type Settings, SettingsError, type StoreSettings } from "./settings.ts"
 import {
   environmentName,
@@ -58,12 +59,22 @@ export function parseSettings(input: SettingInput): { settings: Settings; warnin
     grpc: get("grpc"),
     http: get("http"),
     dataDir,
-    repository: `file:${resolve(input.currentDirectory, repository?.slice("file:".length) ?? resolve(dataDir, "repository"))}`,
+    repository: absoluteRepository(
+      repository ?? `file:${resolve(dataDir, "repository")}`,
+      input.currentDirectory,
+    ),
     shards: 1,
+    ownerCheckSeconds: get("ownerCheckSeconds"),
     blockCacheBytes: get("blockCacheBytes"),
+    chunkCacheBytes: get("chunkCacheBytes"),
     limits: Object.fromEntries(
       limits.map(({ key }) => [key.slice("limits.".length), get(key)]),
     ) as unknown as Settings["limits"],
+    garbageCollection: {
+      intervalMs: get("garbageCollection.interval"),
+      graceMs: get("garbageCollection.grace"),
+      liveMin: get("garbageCollection.liveMin"),
+    },
     log: { level: get("log.level") },
     stores: parseStores(input, file.stores),
   }
@@ -96,7 +107,8 @@ function parseStores(
           ? defaultOf(storeSettingRows, row.key)
           : check(row, `stores.${name}.${row.key}`, given)
     }
-    const store = values as unknown as StoreSettings
+    const { "retention.keepLast": keepLast, "retention.keepFor": keepForMs, ...plain } = values
+    const store = { ...plain, retention: { keepLast, keepForMs } } as unknown as StoreSettings
     checkEngineSettings(store.engine, store.settings, `stores.${name}.settings`, settingsSource)
     return store
   })
@@ -117,8 +129,11 @@ function fromEnvironment(row: SettingRow, { environment }: SettingInput): Given 
 function check(row: SettingRow, key: string, { value, source }: Given): unknown {
   const result = row.form.safeParse(value)
   if (result.success) return result.data
-  const shown = JSON.stringify(value) ?? String(value)
-  throw new SettingsError(`${key}: ${shown} (from ${source}) is not allowed; allowed: ${row.allowed}`)
+  const shown = row.shown?.(value) ?? JSON.stringify(value) ?? String(value)
+  // A form that says more than that the value is not allowed.
+  const issue = result.error.issues[0]
+  const why = issue?.code === "custom" && issue.message !== "Invalid input" ? `: ${issue.message}` : ""
+  throw new SettingsError(`${key}: ${shown} (from ${source}) is not allowed${why}; allowed: ${row.allowed}`)
 }
 
 function defaultOf(rows: readonly SettingRow[], key: string): unknown {
@@ -138,7 +153,7 @@ function flattenFile(file: SettingInput["file"]): FileValues {
   const stores = new Map<string, ReadonlyMap<string, Given>>()
   if (file === undefined || file.content === null || file.content === undefined) return { values, stores }
   const source = `file ${file.path}`
-  const groups = new Set(settingRows.flatMap(({ key }) => (key.includes(".") ? [key.split(".")[0]!] : [])))
+  const groups = groupsOf(settingRows)
   const known = settingRows.map(({ key }) => key)
   const top = [...new Set([...known.map((key) => key.split(".")[0]!), "stores"])]
   for (const [name, value] of entries(file.content, "the configuration", source)) {
@@ -163,12 +178,26 @@ function flattenFile(file: SettingInput["file"]): FileValues {
 
 function storeValues(store: string, content: unknown, source: string): Map<string, Given> {
   const known = storeSettingRows.map(({ key }) => key)
+  const groups = groupsOf(storeSettingRows)
   const values = new Map<string, Given>()
-  for (const [key, value] of entries(content ?? {}, `stores.${store}`, source)) {
+  const set = (key: string, value: unknown): void => {
     if (!known.includes(key)) throw unknownKey(`stores.${store}.${key}`, source, known, key)
     values.set(key, { value, source })
   }
+  for (const [name, value] of entries(content ?? {}, `stores.${store}`, source)) {
+    if (!groups.has(name)) set(name, value)
+    else {
+      for (const [inner, innerValue] of entries(value, `stores.${store}.${name}`, source)) {
+        set(`${name}.${inner}`, innerValue)
+      }
+    }
+  }
   return values
+}
+
+/** What stands before the dot of keys that have one. */
+function groupsOf(rows: readonly SettingRow[]): Set<string> {
+  return new Set(rows.flatMap(({ key }) => (key.includes(".") ? [key.split(".")[0]!] : [])))
 }
 
 function entries(value: unknown, key: string, source: string): [string, unknown][] {

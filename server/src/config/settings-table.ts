@@ -3,11 +3,13 @@
 //
 // A value comes as YAML gives it, or as text from a flag or the environment; each form takes both.
 
-import { BLOCK_CACHE_BYTES_MAX, durabilities, engineNames } from "@varve/engines"
-import { VALUE_BYTES_DEFAULT, VALUE_BYTES_MAX } from "@varve/engines/internal"
+import { BLOCK_CACHE_BYTES_MAX, durabilities, engineNames, restoreModes } from "@varve/engines"
+import { GRACE_MS_DEFAULT, GRACE_MS_MIN, VALUE_BYTES_DEFAULT, VALUE_BYTES_MAX } from "@varve/engines/internal"
 import { z } from "zod"
 import { parseListenAddress } from "./address.ts"
-import { logLevels, partitionings } from "./settings.ts"
+import { durationWords, formatDuration, parseDuration } from "./duration.ts"
+import { repositoryForm, shownRepository } from "./repository-url.ts"
+import { logLevels, partitionings, recoveryFallbacks } from "./settings.ts"
 
 export interface SettingRow {
   /** Path in the configuration file; for stores, below `stores.NAME`. */
@@ -22,10 +24,14 @@ export interface SettingRow {
   readonly description: string
   /** Checks a value from any source and gives it its type. */
   readonly form: z.ZodType
+  /** A refused value for a message; absent: as JSON. */
+  readonly shown?: (value: unknown) => string
 }
 
 const MIB = 1024 * 1024
 const PARTITIONS_MAX = 256
+/** Ten years. */
+const DURATION_MS_MAX = 3650 * 24 * 60 * 60 * 1000
 
 const address = z
   .union([z.string(), z.number()])
@@ -43,8 +49,30 @@ function integer(least: number, most: number): Pick<SettingRow, "allowed" | "for
   }
 }
 
+/** A duration of at least `leastMs`, or 0 when `off` says what that means. */
+function duration(leastMs: number, off?: string): Pick<SettingRow, "allowed" | "form"> {
+  const isAllowed = (ms: number | undefined): boolean =>
+    ms !== undefined && ((ms === 0 && off !== undefined) || (ms >= leastMs && ms <= DURATION_MS_MAX))
+  const range = `${formatDuration(leastMs)} to ${formatDuration(DURATION_MS_MAX)}: ${durationWords}`
+  return {
+    allowed: off === undefined ? range : `0 (${off}), or ${range}`,
+    form: z
+      .union([z.string(), z.number()])
+      .transform((value) => parseDuration(String(value)))
+      .refine(isAllowed),
+  }
+}
+
 function oneOf<const Names extends readonly string[]>(names: Names): Pick<SettingRow, "allowed" | "form"> {
   return { allowed: names.join(", "), form: z.enum(names) }
+}
+
+const part: Pick<SettingRow, "allowed" | "form"> = {
+  allowed: "0 to 1",
+  form: z
+    .union([z.string().regex(/^[\d.]{1,20}$/), z.number()])
+    .transform(Number)
+    .pipe(z.number().min(0).max(1)),
 }
 
 /** Settings of the daemon. */
@@ -80,13 +108,12 @@ export const settingRows: readonly SettingRow[] = [
     key: "repository",
     flag: "--repository",
     unit: "URL",
-    allowed: "file:DIR",
+    allowed: "file:DIR, or s3://BUCKET/PREFIX (?endpoint=URL&region=NAME&forcePathStyle=true&writers=one)",
     default: "file: and repository in dataDir",
-    description: "Where versions live. A relative DIR is taken from the current directory.",
-    form: z
-      .string()
-      .regex(/^file:./)
-      .max(4096),
+    description:
+      "Where versions live. A relative DIR is taken from the current directory; a bucket's credentials come from the environment.",
+    form: repositoryForm,
+    shown: shownRepository,
   },
   {
     key: "shards",
@@ -98,6 +125,15 @@ export const settingRows: readonly SettingRow[] = [
     form: z.union([z.number(), z.string()]).transform(Number).pipe(z.literal(1)),
   },
   {
+    key: "ownerCheckSeconds",
+    flag: "--owner-check-seconds",
+    unit: "seconds",
+    ...integer(0, 3600),
+    default: "5",
+    description:
+      "How often a partition asks the repository whether another daemon has taken it over, besides each snapshot. 0: snapshots only.",
+  },
+  {
     key: "blockCacheBytes",
     flag: "--block-cache-bytes",
     unit: "bytes",
@@ -105,6 +141,38 @@ export const settingRows: readonly SettingRow[] = [
     default: String(64 * MIB),
     description:
       "Memory of each shard for blocks of runs that were read, shared by all its partitions; 0: every cold read asks the disk.",
+  },
+  {
+    key: "garbageCollection.interval",
+    flag: "--gc-interval",
+    unit: "duration",
+    ...duration(1000, "off"),
+    default: "0",
+    description:
+      "How often the versions of each store are pruned by its retention, and then garbage is collected in the repository.",
+  },
+  {
+    key: "garbageCollection.grace",
+    unit: "duration",
+    ...duration(GRACE_MS_MIN),
+    default: formatDuration(GRACE_MS_DEFAULT),
+    description:
+      "How long what no version needs is kept all the same: longer than any snapshot takes to commit.",
+  },
+  {
+    key: "garbageCollection.liveMin",
+    unit: "part",
+    ...part,
+    default: "0.3",
+    description: "Packs of which less than this part is needed are rewritten; 0: none.",
+  },
+  {
+    key: "chunkCacheBytes",
+    unit: "bytes",
+    ...integer(0, 64 * 1024 * MIB),
+    default: String(16 * MIB),
+    description:
+      "Memory of each shard for chunks of versions that were read from the repository on demand, shared by all its partitions.",
   },
   {
     key: "limits.messageBytesMax",
@@ -213,6 +281,53 @@ export const storeSettingRows: readonly SettingRow[] = [
     ...integer(1, VALUE_BYTES_MAX),
     default: String(VALUE_BYTES_DEFAULT),
     description: "Largest value.",
+  },
+  {
+    key: "restoreMode",
+    unit: "name",
+    ...oneOf(restoreModes),
+    default: "lazy",
+    description:
+      "When a restore answers. `lazy`: when the index is here; records come when they are asked for, and all others in the background. `eager`: when all is here and proven.",
+  },
+  {
+    key: "recoveryFallback",
+    unit: "name",
+    ...oneOf(recoveryFallbacks),
+    default: "none",
+    description:
+      "What a start after a crash does when the newest complete version is damaged. `none`: it fails. `previous`: it takes the newest older one that is not, and logs an error.",
+  },
+  {
+    key: "replacedStateSeconds",
+    unit: "seconds",
+    ...integer(60, 31_536_000),
+    default: "3600",
+    description: "How long the state that a restore has replaced can be had again.",
+  },
+  {
+    key: "replacedStatesMax",
+    unit: "states",
+    ...integer(1, 100),
+    default: "3",
+    description: "How many replaced states of each partition are kept at most; they take disk space.",
+  },
+  {
+    key: "retention.keepLast",
+    flag: "--keep-last",
+    unit: "versions",
+    ...integer(0, 1_000_000),
+    default: "0",
+    description:
+      "How many complete versions of the current line are kept, the newest, when versions are pruned. 0: this rule keeps none; without a rule nothing goes.",
+  },
+  {
+    key: "retention.keepFor",
+    flag: "--keep-for",
+    unit: "duration",
+    ...duration(1000, "this rule keeps none"),
+    default: "0",
+    description: "Versions that are younger are kept. What either rule keeps is kept, and what is pinned.",
   },
   {
     key: "settings",

@@ -1,11 +1,14 @@
 // What the daemon is told to do, parsed and checked: plain data that may cross threads. How it is spelt in
 // files, environment and flags stands in `settings-table.ts`.
 
-import type { Durability, EngineName } from "@varve/engines"
+import type { Durability, EngineName, RestoreMode } from "@varve/engines"
 import type { ListenAddress } from "./address.ts"
 
 export const partitionings = ["hash", "explicit"] as const
 export type Partitioning = (typeof partitionings)[number]
+
+export const recoveryFallbacks = ["none", "previous"] as const
+export type RecoveryFallback = (typeof recoveryFallbacks)[number]
 
 export interface StoreSettings {
   readonly name: string
@@ -16,6 +19,15 @@ export interface StoreSettings {
   /** `hash`: a key's slot gives its partition. `explicit`: the caller gives it. */
   readonly partitioning: Partitioning
   readonly valueBytesMax: number
+  /** How restores go about it that name no mode, and the recovery after a crash. */
+  readonly restoreMode: RestoreMode
+  /** What the recovery after a crash does about a newest version that is damaged: it fails, or takes an older one. */
+  readonly recoveryFallback: RecoveryFallback
+  /** For how long a state that a restore has replaced can be had again, and how many of them. */
+  readonly replacedStateSeconds: number
+  readonly replacedStatesMax: number
+  /** Which versions stay when versions are pruned; 0: no such rule, and without a rule all do. */
+  readonly retention: { readonly keepLast: number; readonly keepForMs: number }
   /** Parameters of the engine, checked by its own form (`engine-settings.ts`). */
   readonly settings: Readonly<Record<string, unknown>>
 }
@@ -32,6 +44,16 @@ export interface Limits {
   readonly keepaliveSeconds: number
 }
 
+/** What garbage collection goes by. */
+export interface GarbageSettings {
+  /** From one collection, after a pruning, to the next; 0: only on request. */
+  readonly intervalMs: number
+  /** How long what nothing needs is kept all the same. */
+  readonly graceMs: number
+  /** Packs of which less than this part is needed are rewritten. */
+  readonly liveMin: number
+}
+
 export const logLevels = ["debug", "info", "warn", "error", "silent"] as const
 export type LogLevel = (typeof logLevels)[number]
 
@@ -40,11 +62,16 @@ export interface Settings {
   readonly http: ListenAddress
   /** Absolute. */
   readonly dataDir: string
-  /** `file:` and an absolute path. */
+  /** `file:` and an absolute path, or an s3: URL. */
   readonly repository: string
   readonly shards: 1
+  /** Between two questions whether a partition is still owned; 0: only snapshots ask. */
+  readonly ownerCheckSeconds: number
   /** Of each shard. */
   readonly blockCacheBytes: number
+  /** Of each shard. */
+  readonly chunkCacheBytes: number
+  readonly garbageCollection: GarbageSettings
   readonly limits: Limits
   readonly log: { readonly level: LogLevel }
   /** By name. */

@@ -88,11 +88,16 @@ export class GrpcServer {
     return this.#listener.connectionCount
   }
 
+  /** What health checks answer from now on; calls are taken all the same. */
+  setNotServing(): void {
+    this.#health.setStatus("", "NOT_SERVING")
+    this.#health.setStatus(SERVICE_NAME, "NOT_SERVING")
+  }
+
   /** Resolves when no connection is left: within `graceMs`, or at once after it. */
   async close(graceMs: number): Promise<void> {
     this.#admission.close()
-    this.#health.setStatus("", "NOT_SERVING")
-    this.#health.setStatus(SERVICE_NAME, "NOT_SERVING")
+    this.setNotServing()
     this.#listener.stop()
     this.#injector.drain(graceMs)
     const deadlineMs = performance.now() + graceMs

@@ -47,6 +47,9 @@ export function stateBackend(parts: StateBackendParts): StateBackendServer {
     listSnapshots: unary(log, (request) => administration.listSnapshots(request)),
     deleteSnapshot: unary(log, (request) => administration.deleteSnapshot(request)),
     pinSnapshot: unary(log, (request) => administration.pinSnapshot(request)),
+    pruneSnapshots: unary(log, (request) => administration.pruneSnapshots(request)),
+    collectGarbage: unary(log, (request) => administration.collectGarbage(request)),
+    whyKept: unary(log, (request) => administration.whyKept(request)),
     describe: unary(log, (request) => administration.describe(request)),
   }
 }

@@ -7,13 +7,18 @@
 //   POST   /v1/stores/:store/snapshots                { version, partitions?, metadata? (base64), lineages? }
 //   POST   /v1/stores/:store/restore                  { version?, timeline?, partitions?, replaced? }
 //   DELETE /v1/stores/:store/snapshots/:version       ?timeline=
-//   PUT    /v1/stores/:store/snapshots/:version/pin   ?timeline=   (DELETE takes the pin off)
+//   PUT    /v1/stores/:store/snapshots/:version/pin   ?timeline=&name=   (DELETE takes the pin off)
+//   POST   /v1/stores/:store/prune                    { keepLast?, keepFor?, dryRun? }
+//   POST   /v1/gc                                     { dryRun? }
+//   GET    /v1/gc/why/:name
 //   GET    /
 
+import { restoreModes } from "@varve/engines"
 import { errorTable, isReason, isVarveError, VarveError } from "@varve/proto"
 import { type FastifyInstance, type FastifyReply, fastify } from "fastify"
 import { z } from "zod"
 import type { ListenAddress } from "../config/address.ts"
+import { durationWords, parseDuration } from "../config/duration.ts"
 import { listenRefusal } from "../config/listen-refusal.ts"
 import type { ShardClient } from "../shard/shard-client.ts"
 import { toJson } from "./json-messages.ts"
@@ -53,10 +58,24 @@ const restoreBody = z.strictObject({
   timeline: z.string().max(100).default(""),
   partitions,
   replaced: z.string().max(65_536).default(""),
+  fallback: z.enum(["", "previous"]).default(""),
+  mode: z.enum(["", ...restoreModes]).default(""),
 })
+const pruneBody = z.strictObject({
+  keepLast: z.number().int().min(0).max(1_000_000).optional(),
+  keepFor: z
+    .string()
+    .transform(parseDuration)
+    .refine((ms) => ms !== undefined, `a duration is ${durationWords}`)
+    .optional(),
+  dryRun: z.boolean().default(false),
+})
+const collectBody = z.strictObject({ dryRun: z.boolean().default(false) })
+const nameParams = z.object({ name: z.string().max(100) })
 const storeParams = z.object({ store: z.string() })
 const versionParams = storeParams.extend({ version })
 const timelineQuery = z.strictObject({ timeline: z.string().max(100).default("") })
+const pinQuery = timelineQuery.extend({ name: z.string().max(100).default("") })
 
 export class HttpServer {
   readonly address: ListenAddress
@@ -159,6 +178,14 @@ function addProbes(
   })
   app.get("/readyz", async (_request, reply) => {
     if (!readiness.isReady) return reply.code(503).type("text/plain").send("going down\n")
+    const { stores } = await shard.call("describe", { store: "" }, QUICK_CALL_MS)
+    const fenced = stores.flatMap(({ name, partitions }) =>
+      partitions.filter((each) => each.fenced).map(({ partition }) => `${name}/${partition}`),
+    )
+    if (fenced.length > 0) {
+      const text = `taken over by another daemon: ${fenced.join(", ")}\n`
+      return reply.code(503).type("text/plain").send(text)
+    }
     return reply.type("text/plain").send("ok\n")
   })
   app.get("/", async (_request, reply) => {
@@ -197,6 +224,22 @@ function addAdministration(app: FastifyInstance, shard: ShardClient): void {
     const message = { ...read(versionParams, request.params), ...read(timelineQuery, request.query) }
     return json(reply, await shard.call("deleteSnapshot", message, LONG_CALL_MS))
   })
+  app.post("/v1/stores/:store/prune", async (request, reply) => {
+    const { store } = read(storeParams, request.params)
+    const { keepLast, keepFor, dryRun } = read(pruneBody, request.body)
+    const message = {
+      ...{ store, dryRun },
+      ...(keepLast === undefined ? {} : { keepLast }),
+      ...(keepFor === undefined ? {} : { keepForMs: BigInt(keepFor) }),
+    }
+    return json(reply, await shard.call("pruneSnapshots", message, LONG_CALL_MS))
+  })
+  app.post("/v1/gc", async (request, reply) =>
+    json(reply, await shard.call("collectGarbage", read(collectBody, request.body), LONG_CALL_MS)),
+  )
+  app.get("/v1/gc/why/:name", async (request, reply) =>
+    json(reply, await shard.call("whyKept", read(nameParams, request.params), LONG_CALL_MS)),
+  )
   for (const [method, pinned] of [
     ["PUT", true],
     ["DELETE", false],
@@ -207,7 +250,7 @@ function addAdministration(app: FastifyInstance, shard: ShardClient): void {
       handler: async (request, reply) => {
         const message = {
           ...read(versionParams, request.params),
-          ...read(timelineQuery, request.query),
+          ...read(pinQuery, request.query),
           pinned,
         }
         return json(reply, await shard.call("pinSnapshot", message, LONG_CALL_MS))

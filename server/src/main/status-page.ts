@@ -25,7 +25,7 @@ export function statusPage({ node, stores }: DescribeResponse): string {
 const columns: readonly (readonly [string, (partition: PartitionDescription) => string])[] = [
   ["partition", ({ partition }) => String(partition)],
   ["slots", ({ slotFirst, slotLast }) => `${slotFirst} to ${slotLast}`],
-  ["start", ({ recovery }) => recovery],
+  ["start", ({ recovery, fenced }) => (fenced ? "fenced" : recovery)],
   ["version", ({ version }) => String(version)],
   ["timeline", ({ timeline }) => timeline],
   ["records", ({ statistics }) => String(statistics?.records ?? 0n)],

@@ -34,8 +34,18 @@ const gauges: readonly Figure[] = [
   },
   {
     name: "varve_disk_bytes",
-    help: "Bytes of runs on the local disk. Much more than the state: merges are behind.",
+    help: "Bytes of runs of the state. Much more than the state: merges are behind.",
     of: ({ diskBytes }) => diskBytes,
+  },
+  {
+    name: "varve_local_bytes",
+    help: "How many of varve_disk_bytes are on the local disk; less after a restore, until all has been fetched.",
+    of: ({ bytesLocal }) => bytesLocal,
+  },
+  {
+    name: "varve_damaged_bytes",
+    help: "How many of varve_disk_bytes the repository holds damaged: reads of them fail with DATA_LOSS. Alert above 0.",
+    of: ({ bytesDamaged }) => bytesDamaged,
   },
 ]
 

@@ -23,6 +23,7 @@ export class VersionMetrics {
   readonly #snapshotFailures: Counter<"store">
   readonly #restoreSeconds: Histogram<"store">
   readonly #restoreFailures: Counter<"store">
+  readonly #skippedVersions: Counter<"store">
 
   constructor(registry: Registry, storeNames: readonly string[]) {
     const registers = [registry]
@@ -84,11 +85,19 @@ export class VersionMetrics {
       labelNames,
       registers,
     })
+    this.#skippedVersions = new Counter({
+      name: "varve_restore_skipped_versions_total",
+      help: "Damaged versions that a restore has passed over for an older one. Alert on its increase.",
+      labelNames,
+      registers,
+    })
     for (const store of storeNames) {
       for (const histogram of [this.#snapshotSeconds, this.#sealSeconds, this.#restoreSeconds])
         histogram.zero({ store })
       for (const gauge of [this.#lastVersion, this.#lastSeconds]) gauge.set({ store }, 0)
-      for (const counter of [this.#snapshotFailures, this.#restoreFailures]) counter.inc({ store }, 0)
+      for (const counter of [this.#snapshotFailures, this.#restoreFailures, this.#skippedVersions]) {
+        counter.inc({ store }, 0)
+      }
       for (const counter of [this.#bytes, this.#chunks]) {
         for (const origin of ["new", "reused"]) counter.inc({ store, origin }, 0)
       }
@@ -110,8 +119,12 @@ export class VersionMetrics {
     this.#snapshotFailures.inc({ store })
   }
 
-  restoreDone(store: string, { totalSeconds }: { readonly totalSeconds: number }): void {
-    this.#restoreSeconds.observe({ store }, totalSeconds)
+  restoreDone(
+    store: string,
+    figures: { readonly totalSeconds: number; readonly skipped: readonly unknown[] },
+  ): void {
+    this.#restoreSeconds.observe({ store }, figures.totalSeconds)
+    this.#skippedVersions.inc({ store }, figures.skipped.length)
   }
 
   restoreFailed(store: string): void {

@@ -1,7 +1,10 @@
 // The administrative calls: what gRPC and HTTP both offer, in the messages of the contract.
 
-import { EngineError } from "@varve/engines"
+import { EngineError, type RestoreMode, restoreModes } from "@varve/engines"
+import { checkPinName } from "@varve/engines/internal"
 import type {
+  CollectGarbageRequest,
+  CollectGarbageResponse,
   DeleteSnapshotRequest,
   DeleteSnapshotResponse,
   DescribeRequest,
@@ -10,11 +13,15 @@ import type {
   ListSnapshotsResponse,
   PinSnapshotRequest,
   PinSnapshotResponse,
+  PruneSnapshotsRequest,
+  PruneSnapshotsResponse,
   RestoreRequest,
   RestoreResponse,
   SnapshotDescription,
   SnapshotRequest,
   SnapshotResponse,
+  WhyKeptRequest,
+  WhyKeptResponse,
 } from "@varve/proto"
 import { errorTable, isReason, VarveError } from "@varve/proto"
 import { errorFields, type Log, type LogFields } from "../log.ts"
@@ -22,6 +29,7 @@ import type { VersionMetrics } from "../metrics/version-metrics.ts"
 import { describe, type Node } from "./describe.ts"
 import { MetadataRoom } from "./metadata-room.ts"
 import { decodeReplacedHandle, encodeReplacedHandle } from "./replaced-handle.ts"
+import type { SpaceKeeper } from "./space-keeper.ts"
 import type { StoreRestoreTarget } from "./store.ts"
 import { isComplete, isOnCurrentLine, type PartitionVersions, type StoreVersion } from "./store-versions.ts"
 import type { Stores } from "./stores.ts"
@@ -31,8 +39,10 @@ export class Administration {
   readonly #node: Node
   readonly #log: Log
   readonly #metrics: VersionMetrics
+  readonly #space: SpaceKeeper
 
-  constructor(stores: Stores, node: Node, log: Log, metrics: VersionMetrics) {
+  constructor(stores: Stores, node: Node, log: Log, metrics: VersionMetrics, space: SpaceKeeper) {
+    this.#space = space
     this.#stores = stores
     this.#node = node
     this.#log = log
@@ -95,8 +105,20 @@ export class Administration {
     const store = this.#stores.get(request.store)
     const { name } = store.settings
     try {
-      const result = await store.restore(request.partitions, restoreTargetOf(request))
+      const result = await store.restore(request.partitions, restoreTargetOf(request), restoreModeOf(request))
       this.#metrics.restoreDone(name, result)
+      for (const { version, timeline, why } of result.skipped) {
+        this.#log.error(
+          "restore-skipped",
+          `store ${name}: version ${version} is damaged, an older one was restored`,
+          {
+            store: name,
+            version,
+            timeline,
+            why,
+          },
+        )
+      }
       this.#log.info(
         "restore",
         result.version === 0
@@ -118,6 +140,7 @@ export class Administration {
         partitions: [...result.partitions],
         totalSeconds: result.totalSeconds,
         lineages: Object.fromEntries(result.lineages),
+        skipped: result.skipped.map((each) => ({ ...each, version: BigInt(each.version) })),
       }
     } catch (error) {
       this.#metrics.restoreFailed(name)
@@ -155,8 +178,26 @@ export class Administration {
 
   async pinSnapshot(request: PinSnapshotRequest): Promise<PinSnapshotResponse> {
     const store = this.#stores.get(request.store)
-    await store.pinVersion(versionNumber(request.version), optionalText(request.timeline), request.pinned)
+    checkPin(request.name)
+    await store.pinVersion(
+      versionNumber(request.version),
+      optionalText(request.timeline),
+      request.pinned,
+      optionalText(request.name),
+    )
     return {}
+  }
+
+  pruneSnapshots(request: PruneSnapshotsRequest): Promise<PruneSnapshotsResponse> {
+    return this.#space.pruneSnapshots(request)
+  }
+
+  collectGarbage(request: CollectGarbageRequest): Promise<CollectGarbageResponse> {
+    return this.#space.collectGarbage(request)
+  }
+
+  whyKept(request: WhyKeptRequest): Promise<WhyKeptResponse> {
+    return this.#space.whyKept(request)
   }
 }
 
@@ -184,7 +225,23 @@ function isCallersMistake(error: unknown): error is EngineError | VarveError {
 /** Of errors that are invalid, missing or conflicts (`errorTable`). */
 const CALLERS_HTTP_STATUSES: readonly number[] = [400, 404, 409]
 
-function restoreTargetOf({ version, timeline, replaced }: RestoreRequest): StoreRestoreTarget {
+function restoreModeOf({ mode }: RestoreRequest): RestoreMode | undefined {
+  if (mode === "") return undefined
+  const known = restoreModes.find((each) => each === mode)
+  if (known !== undefined) return known
+  throw new VarveError(
+    "REQUEST_INVALID",
+    `the mode is ${JSON.stringify(mode)}; it is ${restoreModes.join(" or ")}`,
+  )
+}
+
+function restoreTargetOf({ version, timeline, replaced, fallback }: RestoreRequest): StoreRestoreTarget {
+  if (fallback !== "" && (fallback !== "previous" || replaced !== "" || version !== undefined)) {
+    throw new VarveError(
+      "REQUEST_INVALID",
+      'a fallback is "previous", and goes with neither a version nor a handle: it is for the newest version',
+    )
+  }
   if (replaced !== "") {
     if (version !== undefined || timeline !== "") {
       throw new VarveError(
@@ -196,12 +253,21 @@ function restoreTargetOf({ version, timeline, replaced }: RestoreRequest): Store
   }
   if (version !== undefined) return { version: versionNumber(version), timeline: optionalText(timeline) }
   if (timeline !== "") throw new VarveError("REQUEST_INVALID", "a timeline is given without a version")
-  return { newest: true }
+  return fallback === "" ? { newest: true } : { newest: true, fallback: "previous" }
 }
 
 function versionNumber(version: bigint): number {
   if (version >= 1n && version <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(version)
   throw new EngineError("VERSION_INVALID", `version ${version} is not a number from 1 to 2^53 - 1`)
+}
+
+/** @throws VarveError `REQUEST_INVALID` */
+function checkPin(name: string): void {
+  try {
+    checkPinName(name)
+  } catch (error) {
+    throw new VarveError("REQUEST_INVALID", (error as EngineError).message)
+  }
 }
 
 function optionalText(text: string): string | undefined {
@@ -226,6 +292,7 @@ function describeVersion(
     complete: isComplete(version, partitions),
     currentLine: isOnCurrentLine(version, partitions),
     pinned: parts.some(({ summary }) => summary.pinned),
+    pinNames: [...new Set(parts.flatMap(({ summary }) => summary.pinNames))].sort(),
     engine: first.engine,
     records: sum(({ recordCount }) => recordCount),
     bytes: sum(({ bytes }) => bytes),

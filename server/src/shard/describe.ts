@@ -70,6 +70,8 @@ function describePartition(
     slotLast: last,
     address: node.address,
     recovery,
+    ownerEpoch: BigInt(engine.owner.epoch),
+    fenced: engine.owner.isFenced,
     lineage: engine.lineage,
     version: BigInt(engine.position.version),
     timeline: engine.position.timeline,
@@ -89,5 +91,8 @@ function describeStatistics(figures: Statistics): NonNullable<PartitionDescripti
     merges: BigInt(figures.mergeCount),
     diskReads: BigInt(figures.diskReadCount),
     stalls: BigInt(figures.stallCount),
+    bytesTotal: BigInt(figures.diskBytes),
+    bytesLocal: BigInt(figures.bytesLocal),
+    bytesDamaged: BigInt(figures.bytesDamaged),
   }
 }

@@ -5,11 +5,13 @@
 //   every engine new, repository has no version   → empty, all on one timeline: versions of a store share it
 //   every engine new, repository has versions     → the newest complete version: the directory is new, the
 //                                                   state is not
+//   some overtaken, none crashed or new           → another daemon has written versions since: the newest complete one,
+//                                                   for all partitions; without one: as they were
 //   anything else (a crash, a missing directory)  → the newest complete version, for all partitions: never a
 //                                                   mixture; without a version: empty, and loudly so
 
 import { join } from "node:path"
-import { type BlockCache, type Engine, isEngineError, openEngine } from "@varve/engines"
+import { type BlockCache, type Engine, type EngineError, isEngineError, openEngine } from "@varve/engines"
 import type { Repository, Seams } from "@varve/engines/internal"
 import type { StoreSettings } from "../config/settings.ts"
 import { errorFields, type Log } from "../log.ts"
@@ -24,6 +26,9 @@ export interface StoreHost {
   readonly seams: Seams
   readonly blockCache: BlockCache
   readonly log: Log
+  readonly ownerCheckSeconds: number
+  /** Called when another daemon has taken a partition. */
+  readonly onFenced: () => void
 }
 
 /** @throws SettingsError when a fixed setting was changed; EngineError as `openEngine` and `Engine.restore` */
@@ -46,6 +51,13 @@ export async function openStore(settings: StoreSettings, host: StoreHost): Promi
         seams: host.seams,
         blockCache: host.blockCache,
         restoreAfterCrash: false,
+        restoreMode: settings.restoreMode,
+        replacedStateRetention: {
+          count: settings.replacedStatesMax,
+          ms: settings.replacedStateSeconds * 1000,
+        },
+        owner: { checkIntervalMs: host.ownerCheckSeconds * 1000 },
+        onFenced: (error) => fenced(settings.name, index, error, host),
         onWarning: (message, error) =>
           host.log.warn("engine", message, { store: settings.name, partition: index, ...errorFields(error) }),
       }),
@@ -75,7 +87,8 @@ async function recover(store: Store, log: Log): Promise<void> {
     })
     return
   }
-  if (!found.has("new") && !found.has("crashed")) {
+  const isStanding = !found.has("new") && !found.has("crashed")
+  if (isStanding && !found.has("overtaken")) {
     for (const partition of store.partitions) {
       partition.recovery = partition.engine.recovery === "replayed" ? "replayed" : "continued"
     }
@@ -90,10 +103,17 @@ async function recover(store: Store, log: Log): Promise<void> {
     return
   }
   const isNew = found.size === 1 && found.has("new")
-  const restored = await restoreNewest(store, log)
+  const restored = await restoreNewest(store, log, isStanding)
   if (restored === undefined && isNew) {
     setRecovery(store, "new")
     log.info("store-new", `store ${name} is new`, { store: name })
+  } else if (restored === undefined && isStanding) {
+    setRecovery(store, "continued")
+    log.error(
+      "store-overtaken",
+      `another daemon had taken store ${name} and made no complete version: the state here goes on, its writes are lost`,
+      { store: name, ...position(store) },
+    )
   } else if (restored === undefined) {
     setRecovery(store, "lost")
     log.error(
@@ -109,6 +129,13 @@ async function recover(store: Store, log: Log): Promise<void> {
       store: name,
       ...position(store),
     })
+  } else if (found.has("overtaken")) {
+    setRecovery(store, "restored")
+    log.warn(
+      "store-restored",
+      `another daemon had taken store ${name} since it ran here; restored ${restored}, writes made here after the takeover are in no version`,
+      { store: name, ...position(store) },
+    )
   } else {
     setRecovery(store, "restored")
     log.warn(
@@ -122,20 +149,46 @@ async function recover(store: Store, log: Log): Promise<void> {
   }
 }
 
-/** Says what was restored; undefined when there was no version, and every partition is empty. */
-async function restoreNewest(store: Store, log: Log): Promise<string | undefined> {
+/** Says what was restored; undefined when there was no version: every partition is empty then, unless it may stand. */
+async function restoreNewest(store: Store, log: Log, mayStand: boolean): Promise<string | undefined> {
   const restore = async (target: StoreRestoreTarget): Promise<string> => {
-    const { version, timeline, totalSeconds } = await store.restore([], target)
-    log.debug("recovery", `restored in ${totalSeconds} s`, { store: store.settings.name })
+    const { version, timeline, totalSeconds, skipped } = await store.restore([], target)
+    const { name } = store.settings
+    log.debug("recovery", `restored in ${totalSeconds} s`, { store: name })
+    for (const each of skipped) {
+      const what = `version ${each.version} of timeline ${each.timeline}`
+      log.error(
+        "restore-skipped",
+        `store ${name}: ${what} is damaged, an older one is restored: ${each.why}`,
+        {
+          store: name,
+          version: each.version,
+          timeline: each.timeline,
+        },
+      )
+    }
     return `version ${version} of timeline ${timeline}`
   }
   try {
-    return await restore({ newest: true })
+    const isTolerant = store.settings.recoveryFallback === "previous"
+    return await restore(isTolerant ? { newest: true, fallback: "previous" } : { newest: true })
   } catch (error) {
     if (!isEngineError(error, "SNAPSHOT_NOT_FOUND")) throw error
   }
-  await restore({ empty: true })
+  if (!mayStand) await restore({ empty: true })
   return undefined
+}
+
+function fenced(store: string, partition: number, error: EngineError, { log, onFenced }: StoreHost): void {
+  log.error(
+    "partition-fenced",
+    `${error.message}; every call here is refused until this daemon is started anew`,
+    {
+      store,
+      partition,
+    },
+  )
+  onFenced()
 }
 
 function setRecovery(store: Store, recovery: PartitionRecovery): void {

@@ -2,6 +2,8 @@
 // the other way. All of it survives structured cloning.
 
 import type {
+  CollectGarbageRequest,
+  CollectGarbageResponse,
   DeleteSnapshotRequest,
   DeleteSnapshotResponse,
   DescribeRequest,
@@ -10,10 +12,14 @@ import type {
   ListSnapshotsResponse,
   PinSnapshotRequest,
   PinSnapshotResponse,
+  PruneSnapshotsRequest,
+  PruneSnapshotsResponse,
   RestoreRequest,
   RestoreResponse,
   SnapshotRequest,
   SnapshotResponse,
+  WhyKeptRequest,
+  WhyKeptResponse,
 } from "@varve/proto"
 import type { MetricObjectWithValues, MetricValue } from "prom-client"
 import type { ListenAddress } from "../config/address.ts"
@@ -29,6 +35,9 @@ export interface ShardCalls {
   listSnapshots: [ListSnapshotsRequest, ListSnapshotsResponse]
   deleteSnapshot: [DeleteSnapshotRequest, DeleteSnapshotResponse]
   pinSnapshot: [PinSnapshotRequest, PinSnapshotResponse]
+  pruneSnapshots: [PruneSnapshotsRequest, PruneSnapshotsResponse]
+  collectGarbage: [CollectGarbageRequest, CollectGarbageResponse]
+  whyKept: [WhyKeptRequest, WhyKeptResponse]
   /** The figures of the thread's registry. */
   metrics: [undefined, readonly MetricObjectWithValues<MetricValue<string>>[]]
   /** Stops taking calls, gives those that run a grace time, and closes every store, which keeps everything. */

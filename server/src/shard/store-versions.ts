@@ -6,7 +6,7 @@
 //
 // A version of the store is complete when every partition has it: on its own line, or under the very same name.
 
-import { EngineError } from "@varve/engines"
+import { type Engine, EngineError } from "@varve/engines"
 import {
   completeVersions,
   isOnLine,
@@ -95,6 +95,51 @@ export function restoreTargets(
 ): VersionName[] {
   const current = wanted?.timeline === undefined ? currentVersions(partitions, wanted?.version) : undefined
   return current ?? partitions.map(() => commonVersion(partitions, wanted))
+}
+
+/**
+ * The listings with the versions whose manifests cannot be believed, before all others: who restores one of them, by
+ * its number or because it is the newest, hears of the damage.
+ */
+export function withDamaged(
+  partitions: readonly PartitionVersions[],
+  engines: readonly { readonly index: number; readonly engine: Pick<Engine, "damagedVersions"> }[],
+): PartitionVersions[] {
+  return partitions.map((each) => {
+    const owner = engines.find(({ index }) => index === each.partition)
+    const damaged = owner?.engine.damagedVersions() ?? []
+    return { ...each, versions: [...damaged.map(unreadableSummary), ...each.versions] }
+  })
+}
+
+/** The listings without these versions. */
+export function without(
+  partitions: readonly PartitionVersions[],
+  names: readonly VersionName[],
+): PartitionVersions[] {
+  const isNamed = ({ version, timeline }: VersionName): boolean =>
+    names.some((name) => name.version === version && name.timeline === timeline)
+  return partitions.map((each) => ({ ...each, versions: each.versions.filter((one) => !isNamed(one)) }))
+}
+
+/** Nothing but the name is known. */
+function unreadableSummary({ version, timeline }: VersionName): VersionSummary {
+  return {
+    version,
+    timeline,
+    epoch: 0,
+    parent: null,
+    line: [],
+    createdMs: 0,
+    engine: "",
+    partitionCount: 0,
+    recordCount: 0,
+    bytes: 0,
+    bytesNew: 0,
+    metadata: new Uint8Array(0),
+    pinned: false,
+    pinNames: [],
+  }
 }
 
 /** Whether the next version of all `partitions` starts a new timeline, one for all, when these are put back. */

@@ -2,7 +2,7 @@
 
 import { deepStrictEqual, ok, rejects, strictEqual, throws } from "node:assert"
 import { type Engine, EngineError, type RestoreOptions } from "@varve/engines"
-import { SystemClock, SystemRandom, type VersionSummary } from "@varve/engines/internal"
+import { SystemClock, SystemRandom, type VersionName, type VersionSummary } from "@varve/engines/internal"
 import { test } from "vitest"
 import type { StoreSettings } from "../config/settings.ts"
 import { Partition } from "./partition.ts"
@@ -23,6 +23,11 @@ const settings: StoreSettings = {
   durability: "snapshot",
   partitioning: "explicit",
   valueBytesMax: 1000,
+  restoreMode: "lazy",
+  recoveryFallback: "none",
+  replacedStateSeconds: 3600,
+  replacedStatesMax: 3,
+  retention: { keepLast: 0, keepForMs: 0 },
   settings: {},
 }
 
@@ -34,6 +39,9 @@ class NamedEngine {
   line = [{ timeline: "a", version: Number.MAX_SAFE_INTEGER }]
   readonly versions: VersionSummary[] = []
   readonly asked: RestoreOptions[] = []
+  /** Numbers of versions whose records are damaged, and of those whose manifests are. */
+  readonly damaged = new Set<number>()
+  readonly unreadable = new Set<number>()
   failNext = false
 
   async snapshot({ version }: { version: number }): Promise<unknown> {
@@ -56,6 +64,9 @@ class NamedEngine {
     this.asked.push(options)
     await new Promise((resolve) => setImmediate(resolve))
     if (this.failNext) throw new EngineError("DATA_LOSS", "told to fail")
+    if ("version" in options && (this.damaged.has(options.version) || this.unreadable.has(options.version))) {
+      throw new EngineError("DATA_LOSS", `version ${options.version} is damaged`)
+    }
     const replaced = this.state
     this.state =
       "replaced" in options ? options.replaced : "version" in options ? `v${options.version}` : "empty"
@@ -64,7 +75,11 @@ class NamedEngine {
   }
 
   async listVersions(): Promise<VersionSummary[]> {
-    return this.versions
+    return this.versions.filter(({ version }) => !this.unreadable.has(version))
+  }
+
+  damagedVersions(): VersionName[] {
+    return this.versions.filter(({ version }) => this.unreadable.has(version))
   }
 }
 
@@ -72,6 +87,7 @@ function summary(timeline: string, version: number, createdMs = version): Versio
   return {
     version,
     timeline,
+    epoch: 1,
     parent: null,
     line: [{ timeline, version }],
     createdMs,
@@ -82,6 +98,7 @@ function summary(timeline: string, version: number, createdMs = version): Versio
     bytesNew: 1,
     metadata: new Uint8Array(0),
     pinned: false,
+    pinNames: [],
   }
 }
 
@@ -111,6 +128,28 @@ test("restore: when one partition fails, those that had switched are switched ba
   const { replaced, lineages } = await store.restore([], { version: 1, timeline: undefined })
   deepStrictEqual([...replaced.values()], ["first", "first", "first"])
   strictEqual(lineages.get(2), "lineage of v1")
+})
+
+test("restore: what is damaged on one partition is refused on all; a fallback passes over it on all, and says so", async () => {
+  const { store, engines } = makeStore()
+  for (const version of [1, 2, 3, 4]) await store.snapshot([], version, none)
+  const states = (): string[] => engines.map(({ state }) => state)
+  engines[1]!.damaged.add(4)
+  engines[2]!.unreadable.add(3)
+  await rejects(store.restore([], { newest: true }), reason("DATA_LOSS"))
+  deepStrictEqual(states(), ["first", "first", "first"])
+  const { skipped } = await store.restore([], { newest: true, fallback: "previous" })
+  deepStrictEqual(states(), ["v2", "v2", "v2"])
+  deepStrictEqual(skipped, [
+    { version: 4, timeline: "a", why: "version 4 is damaged" },
+    { version: 3, timeline: "a", why: "version 3 is damaged" },
+  ])
+  const timelines = new Set(engines.map(({ asked }) => asked.at(-1)?.newTimeline))
+  strictEqual(typeof [...timelines][0], "string")
+  await rejects(store.restore([], { version: 3, timeline: undefined }), reason("DATA_LOSS"))
+  engines[0]!.unreadable.add(1).add(2)
+  await rejects(store.restore([], { newest: true, fallback: "previous" }), reason("DATA_LOSS"))
+  deepStrictEqual(states(), ["v2", "v2", "v2"])
 })
 
 test("restore: an older version starts one new timeline for all partitions, also for those without a newer one", async () => {

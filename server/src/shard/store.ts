@@ -4,7 +4,16 @@
 // Restore: all partitions asked, or none. Each engine builds the new state beside the old one and switches; when
 // one fails, those that have switched already are switched back by the handle of what they replaced.
 
-import { EngineError, type RestoreTarget, type SnapshotResult } from "@varve/engines"
+import {
+  EngineError,
+  isEngineError,
+  type RestoreMode,
+  type RestoreOptions,
+  type RestoreResult,
+  type SkippedVersion,
+  type SnapshotResult,
+  type VersionName,
+} from "@varve/engines"
 import { type Clock, isOnLine, METADATA_BYTES_MAX, newTimelineId, type Random } from "@varve/engines/internal"
 import { partitionOfKey, VarveError } from "@varve/proto"
 import type { StoreSettings } from "../config/settings.ts"
@@ -16,6 +25,8 @@ import {
   type PartitionVersions,
   restoreTargets,
   type StoreVersion,
+  withDamaged,
+  without,
 } from "./store-versions.ts"
 
 const VERSION_MAX = Number.MAX_SAFE_INTEGER
@@ -40,12 +51,15 @@ export interface StoreRestore {
   readonly lineages: ReadonlyMap<number, string>
   readonly partitions: readonly number[]
   readonly totalSeconds: number
+  /** With `fallback`: the damaged versions that were passed over, newest first. */
+  readonly skipped: readonly SkippedVersion[]
 }
 
 /** What a caller wants put back. */
 export type StoreRestoreTarget =
   | { readonly version: number; readonly timeline: string | undefined }
-  | { readonly newest: true }
+  /** With `fallback`: when it is damaged on any of the partitions, the newest older one that is not, on all of them. */
+  | { readonly newest: true; readonly fallback?: "previous" }
   | { readonly replaced: ReadonlyMap<number, string> }
   | { readonly empty: true }
 
@@ -150,7 +164,11 @@ export class Store {
   }
 
   /** @throws (rejects) as `Engine.restore`; the state is then what it was */
-  async restore(indexes: readonly number[], target: StoreRestoreTarget): Promise<StoreRestore> {
+  async restore(
+    indexes: readonly number[],
+    target: StoreRestoreTarget,
+    mode?: RestoreMode,
+  ): Promise<StoreRestore> {
     const partitions =
       "replaced" in target && indexes.length === 0
         ? this.select([...target.replaced.keys()])
@@ -160,11 +178,7 @@ export class Store {
     const startedMs = this.#clock.monotonicMs()
     for (const partition of partitions) partition.restoring = true
     try {
-      const targets = await this.#engineTargets(partitions, target)
-      const calls = partitions.map(async ({ engine }, at) => engine.restore(targets[at]!))
-      const settled = await Promise.allSettled(calls)
-      if (settled.some(({ status }) => status === "rejected")) await undo(partitions, settled)
-      const results = allOrFirstError(settled)
+      const { results, skipped } = await this.#restoreGood(partitions, target, mode)
       return {
         version: results[0]!.version,
         timeline: results[0]!.timeline,
@@ -173,9 +187,42 @@ export class Store {
         lineages: new Map(partitions.map(({ index, engine }) => [index, engine.lineage])),
         partitions: partitions.map(({ index }) => index),
         totalSeconds: (this.#clock.monotonicMs() - startedMs) / 1000,
+        skipped,
       }
     } finally {
       for (const partition of partitions) partition.restoring = false
+    }
+  }
+
+  /** Restores the target; with `fallback`, damaged versions are passed over until one is good on all partitions. */
+  async #restoreGood(
+    partitions: readonly Partition[],
+    target: StoreRestoreTarget,
+    mode: RestoreMode | undefined,
+  ): Promise<{ results: RestoreResult[]; skipped: SkippedVersion[] }> {
+    const skipped: SkippedVersion[] = []
+    const passed: VersionName[] = []
+    let firstDamage: unknown
+    for (;;) {
+      let targets: RestoreOptions[]
+      try {
+        targets = await this.#engineTargets(partitions, target, passed)
+      } catch (error) {
+        // There is none left: what is wrong with the newest one says more.
+        throw firstDamage ?? error
+      }
+      try {
+        return { results: await restoreAll(partitions, targets, mode), skipped }
+      } catch (error) {
+        const isDamage = isEngineError(error, "DATA_LOSS")
+        if (!isDamage || !("newest" in target) || target.fallback === undefined) throw error
+        firstDamage ??= error
+        const names = targets.flatMap((each) =>
+          "version" in each ? [{ version: each.version, timeline: each.timeline ?? "" }] : [],
+        )
+        passed.push(...names)
+        skipped.push({ ...names[0]!, why: error.message })
+      }
     }
   }
 
@@ -208,10 +255,15 @@ export class Store {
   }
 
   /** @throws (rejects) `SNAPSHOT_NOT_FOUND`, `VERSION_AMBIGUOUS` */
-  async pinVersion(version: number, timeline: string | undefined, pinned: boolean): Promise<void> {
+  async pinVersion(
+    version: number,
+    timeline: string | undefined,
+    pinned: boolean,
+    name?: string,
+  ): Promise<void> {
     const found = findVersion(await this.versions(), { version, timeline })
     for (const { partition } of found.parts) {
-      await this.partition(partition).engine.pinVersion(version, pinned, found.timeline)
+      await this.partition(partition).engine.pinVersion(version, pinned, found.timeline, name)
     }
   }
 
@@ -232,7 +284,8 @@ export class Store {
   async #engineTargets(
     partitions: readonly Partition[],
     target: StoreRestoreTarget,
-  ): Promise<(RestoreTarget & { newTimeline?: string })[]> {
+    passed: readonly VersionName[],
+  ): Promise<RestoreOptions[]> {
     if ("empty" in target) {
       const newTimeline = newTimelineId(this.#clock, this.#random)
       return partitions.map(() => ({ empty: true, newTimeline }))
@@ -245,8 +298,8 @@ export class Store {
         throw new EngineError("REPLACED_STATE_NOT_FOUND", `the handle names no state of partition ${index}`)
       })
     }
-    const listings = await this.versions(partitions)
-    const versions = restoreTargets(listings, "version" in target ? target : undefined)
+    const listings = withDamaged(await this.versions(partitions), partitions)
+    const versions = restoreTargets(without(listings, passed), "version" in target ? target : undefined)
     const fork = needsNewTimeline(listings, versions)
       ? { newTimeline: newTimelineId(this.#clock, this.#random) }
       : {}
@@ -318,6 +371,19 @@ async function undo(
       )
     }
   }
+}
+
+/** Restores each partition to its target; when one fails, none is changed. */
+async function restoreAll(
+  partitions: readonly Partition[],
+  targets: readonly RestoreOptions[],
+  mode: RestoreMode | undefined,
+): Promise<RestoreResult[]> {
+  const how = mode === undefined ? {} : { mode }
+  const calls = partitions.map(async ({ engine }, at) => engine.restore({ ...targets[at]!, ...how }))
+  const settled = await Promise.allSettled(calls)
+  if (settled.some(({ status }) => status === "rejected")) await undo(partitions, settled)
+  return allOrFirstError(settled)
 }
 
 function allOrFirstError<Result>(settled: readonly PromiseSettledResult<Result>[]): Result[] {

@@ -295,6 +295,16 @@ export interface RestoreRequest {
   timeline: string;
   /** Instead of a version: the handle of a replaced state, as an earlier restore answered it. */
   replaced: string;
+  /**
+   * "previous": when the newest version is found damaged, the newest older one that is not is put back. Only without a
+   * version and a handle. Empty: a damaged version is refused.
+   */
+  fallback: string;
+  /**
+   * "lazy": answered when the index is here; records come when they are asked for and in the background. "eager":
+   * answered when all is here and proven. Empty: as the store is set.
+   */
+  mode: string;
 }
 
 /** What was put back. */
@@ -313,11 +323,23 @@ export interface RestoreResponse {
   totalSeconds: number;
   /** The lineage of each partition, as of the state that was put back. */
   lineages: { [key: number]: string };
+  /** With a fallback: the damaged versions that were passed over, newest first. */
+  skipped: SkippedVersion[];
 }
 
 export interface RestoreResponse_LineagesEntry {
   key: number;
   value: string;
+}
+
+/** A version that a restore has passed over. */
+export interface SkippedVersion {
+  /** The version. */
+  version: bigint;
+  /** Its timeline. */
+  timeline: string;
+  /** What is damaged. */
+  why: string;
 }
 
 /** Asks for the versions of a store. */
@@ -369,6 +391,8 @@ export interface SnapshotDescription {
   metadata: Uint8Array;
   /** Its size in bytes, also when it is left out. */
   metadataBytes: number;
+  /** Names of its pins, sorted; a pin may have none. */
+  pinNames: string[];
 }
 
 /** Removes a version. */
@@ -395,10 +419,131 @@ export interface PinSnapshotRequest {
   timeline: string;
   /** False takes the protection off. */
   pinned: boolean;
+  /**
+   * Name of the pin: 1 to 63 of a-z, 0-9, ".", "_" and "-", a letter or digit first. A version may have several, and
+   * one without a name. To take off: empty means all.
+   */
+  name: string;
 }
 
 /** The protection is as asked. */
 export interface PinSnapshotResponse {
+}
+
+/**
+ * Removes versions by rules. Kept are always: what is pinned, what a partition stands on, what is being written, and the
+ * newest complete version.
+ */
+export interface PruneSnapshotsRequest {
+  /** Name of the store; empty means "default". */
+  store: string;
+  /**
+   * How many complete versions of the current line to keep, the newest; 0: none by this rule. Without this and the next
+   * the store's settings hold.
+   */
+  keepLast?:
+    | number
+    | undefined;
+  /** Keeps what is younger, in milliseconds; 0: nothing by this rule. With neither rule nothing goes. */
+  keepForMs?:
+    | bigint
+    | undefined;
+  /** Only says what would go. */
+  dryRun: boolean;
+}
+
+/** What went and what stays. */
+export interface PruneSnapshotsResponse {
+  /** One for each version, oldest first. */
+  decisions: RetentionDecision[];
+}
+
+/** What becomes of a version. */
+export interface RetentionDecision {
+  /** The version. */
+  version: bigint;
+  /** Its timeline. */
+  timeline: string;
+  /** Milliseconds since 1970. */
+  createdMs: bigint;
+  /** False: it is gone, or would be. */
+  kept: boolean;
+  /** Why, for people: "pinned as nightly". */
+  reason: string;
+}
+
+/** Collects garbage once, in the whole repository of this node. */
+export interface CollectGarbageRequest {
+  /** Only says what would be done. */
+  dryRun: boolean;
+}
+
+/** What was done, or would be. */
+export interface CollectGarbageResponse {
+  /** Packs there are, and their bytes. */
+  packs: number;
+  /** Of all packs. */
+  bytes: bigint;
+  /** Of what versions need. */
+  bytesLive: bigint;
+  /** Manifests read: versions of all partitions of all stores. */
+  manifests: number;
+  /** Packs that nothing needs: they go after the grace, unless something needs them by then. */
+  condemned: number;
+  /** Packs of which little is needed: that was copied, and they go after the grace. */
+  rewritten: number;
+  /** Bytes written for it. */
+  bytesRewritten: bigint;
+  /** Packs removed, condemned long enough before. */
+  removed: number;
+  /** Their bytes. */
+  bytesRemoved: bigint;
+  /** Packs that are needed again. */
+  pardoned: number;
+  /** Notes about rewritten packs removed. */
+  forgotten: number;
+  /** Manifests removed that came too late: their writers had lost the partition. */
+  superseded: number;
+  /** How long it took. */
+  seconds: number;
+}
+
+/** Asks who keeps a chunk or a pack. */
+export interface WhyKeptRequest {
+  /** 8 to 64 hex digits from the start of a chunk's SHA-256, or the 32 of a pack's id. */
+  name: string;
+}
+
+/** Who keeps it. */
+export interface WhyKeptResponse {
+  /** Chunks whose hash starts with the name. */
+  chunks: KeptChunk[];
+  /** Sorted by store, timeline, partition and version; empty: nothing needs it. */
+  keepers: Keeper[];
+}
+
+/** A chunk that versions need. */
+export interface KeptChunk {
+  /** Its SHA-256 in hex digits. */
+  hash: string;
+  /** Its length. */
+  bytes: number;
+  /** Packs that recipes name for it. */
+  packs: string[];
+}
+
+/** A version of a partition that keeps it. */
+export interface Keeper {
+  /** The store. */
+  store: string;
+  /** The partition. */
+  partition: number;
+  /** The version. */
+  version: bigint;
+  /** Its timeline. */
+  timeline: string;
+  /** Runs of the version that need it. */
+  runs: string[];
 }
 
 /** Asks what this node serves. */
@@ -485,6 +630,10 @@ export interface PartitionDescription {
   metadata: Uint8Array;
   /** Its size in bytes, also when it is left out. */
   metadataBytes: number;
+  /** Epoch under which this daemon took the partition; each daemon that takes it has a higher one. */
+  ownerEpoch: bigint;
+  /** Another daemon has taken it since: every call here is refused with OWNER_FENCED. */
+  fenced: boolean;
 }
 
 /** Figures of an engine. */
@@ -507,6 +656,12 @@ export interface EngineStatistics {
   diskReads: bigint;
   /** Writes that had to wait. */
   stalls: bigint;
+  /** Bytes of the state's runs. */
+  bytesTotal: bigint;
+  /** How many of them are on the local disk; the others are being fetched from the repository. */
+  bytesLocal: bigint;
+  /** How many of them the repository turned out to hold damaged: reads of them are refused with DATA_LOSS. */
+  bytesDamaged: bigint;
 }
 
 function createBaseRecord(): Record {
@@ -2000,7 +2155,7 @@ export const SnapshotResponse: MessageFns<SnapshotResponse> = {
 };
 
 function createBaseRestoreRequest(): RestoreRequest {
-  return { store: "", partitions: [], version: undefined, timeline: "", replaced: "" };
+  return { store: "", partitions: [], version: undefined, timeline: "", replaced: "", fallback: "", mode: "" };
 }
 
 export const RestoreRequest: MessageFns<RestoreRequest> = {
@@ -2026,6 +2181,12 @@ export const RestoreRequest: MessageFns<RestoreRequest> = {
     }
     if (message.replaced !== "") {
       writer.uint32(42).string(message.replaced);
+    }
+    if (message.fallback !== "") {
+      writer.uint32(50).string(message.fallback);
+    }
+    if (message.mode !== "") {
+      writer.uint32(58).string(message.mode);
     }
     return writer;
   },
@@ -2093,6 +2254,22 @@ export const RestoreRequest: MessageFns<RestoreRequest> = {
             message.replaced = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.fallback = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.mode = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2115,6 +2292,7 @@ function createBaseRestoreResponse(): RestoreResponse {
     partitions: [],
     totalSeconds: 0,
     lineages: {},
+    skipped: [],
   };
 }
 
@@ -2148,6 +2326,9 @@ export const RestoreResponse: MessageFns<RestoreResponse> = {
     globalThis.Object.entries(message.lineages).forEach(([key, value]: [string, string]) => {
       RestoreResponse_LineagesEntry.encode({ key: key as any, value }, writer.uint32(58).fork()).join();
     });
+    for (const v of message.skipped) {
+      SkippedVersion.encode(v!, writer.uint32(66).fork()).join();
+    }
     return writer;
   },
 
@@ -2233,6 +2414,14 @@ export const RestoreResponse: MessageFns<RestoreResponse> = {
             }
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.skipped.push(SkippedVersion.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2288,6 +2477,77 @@ export const RestoreResponse_LineagesEntry: MessageFns<RestoreResponse_LineagesE
             }
 
             message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSkippedVersion(): SkippedVersion {
+  return { version: 0n, timeline: "", why: "" };
+}
+
+export const SkippedVersion: MessageFns<SkippedVersion> = {
+  encode(message: SkippedVersion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.version);
+    }
+    if (message.timeline !== "") {
+      writer.uint32(18).string(message.timeline);
+    }
+    if (message.why !== "") {
+      writer.uint32(26).string(message.why);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SkippedVersion {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSkippedVersion();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.timeline = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.why = reader.string();
             continue;
           }
         }
@@ -2437,6 +2697,7 @@ function createBaseSnapshotDescription(): SnapshotDescription {
     partitions: [],
     metadata: EMPTY_BYTES,
     metadataBytes: 0,
+    pinNames: [],
   };
 }
 
@@ -2508,6 +2769,9 @@ export const SnapshotDescription: MessageFns<SnapshotDescription> = {
     }
     if (message.metadataBytes !== 0) {
       writer.uint32(120).uint32(message.metadataBytes);
+    }
+    for (const v of message.pinNames) {
+      writer.uint32(130).string(v!);
     }
     return writer;
   },
@@ -2655,6 +2919,14 @@ export const SnapshotDescription: MessageFns<SnapshotDescription> = {
             message.metadataBytes = reader.uint32();
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.pinNames.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2775,7 +3047,7 @@ export const DeleteSnapshotResponse: MessageFns<DeleteSnapshotResponse> = {
 };
 
 function createBasePinSnapshotRequest(): PinSnapshotRequest {
-  return { store: "", version: 0n, timeline: "", pinned: false };
+  return { store: "", version: 0n, timeline: "", pinned: false, name: "" };
 }
 
 export const PinSnapshotRequest: MessageFns<PinSnapshotRequest> = {
@@ -2794,6 +3066,9 @@ export const PinSnapshotRequest: MessageFns<PinSnapshotRequest> = {
     }
     if (message.pinned !== false) {
       writer.uint32(32).bool(message.pinned);
+    }
+    if (message.name !== "") {
+      writer.uint32(42).string(message.name);
     }
     return writer;
   },
@@ -2843,6 +3118,14 @@ export const PinSnapshotRequest: MessageFns<PinSnapshotRequest> = {
             message.pinned = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2878,6 +3161,744 @@ export const PinSnapshotResponse: MessageFns<PinSnapshotResponse> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePruneSnapshotsRequest(): PruneSnapshotsRequest {
+  return { store: "", keepLast: undefined, keepForMs: undefined, dryRun: false };
+}
+
+export const PruneSnapshotsRequest: MessageFns<PruneSnapshotsRequest> = {
+  encode(message: PruneSnapshotsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.store !== "") {
+      writer.uint32(10).string(message.store);
+    }
+    if (message.keepLast !== undefined) {
+      writer.uint32(16).uint32(message.keepLast);
+    }
+    if (message.keepForMs !== undefined) {
+      if (BigInt.asUintN(64, message.keepForMs) !== message.keepForMs) {
+        throw new globalThis.Error("value provided for field message.keepForMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.keepForMs);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(32).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PruneSnapshotsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePruneSnapshotsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.store = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.keepLast = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.keepForMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePruneSnapshotsResponse(): PruneSnapshotsResponse {
+  return { decisions: [] };
+}
+
+export const PruneSnapshotsResponse: MessageFns<PruneSnapshotsResponse> = {
+  encode(message: PruneSnapshotsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.decisions) {
+      RetentionDecision.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PruneSnapshotsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePruneSnapshotsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.decisions.push(RetentionDecision.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRetentionDecision(): RetentionDecision {
+  return { version: 0n, timeline: "", createdMs: 0n, kept: false, reason: "" };
+}
+
+export const RetentionDecision: MessageFns<RetentionDecision> = {
+  encode(message: RetentionDecision, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.version);
+    }
+    if (message.timeline !== "") {
+      writer.uint32(18).string(message.timeline);
+    }
+    if (message.createdMs !== 0n) {
+      if (BigInt.asUintN(64, message.createdMs) !== message.createdMs) {
+        throw new globalThis.Error("value provided for field message.createdMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.createdMs);
+    }
+    if (message.kept !== false) {
+      writer.uint32(32).bool(message.kept);
+    }
+    if (message.reason !== "") {
+      writer.uint32(42).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetentionDecision {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetentionDecision();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.timeline = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.createdMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.kept = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCollectGarbageRequest(): CollectGarbageRequest {
+  return { dryRun: false };
+}
+
+export const CollectGarbageRequest: MessageFns<CollectGarbageRequest> = {
+  encode(message: CollectGarbageRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dryRun !== false) {
+      writer.uint32(8).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CollectGarbageRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCollectGarbageRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCollectGarbageResponse(): CollectGarbageResponse {
+  return {
+    packs: 0,
+    bytes: 0n,
+    bytesLive: 0n,
+    manifests: 0,
+    condemned: 0,
+    rewritten: 0,
+    bytesRewritten: 0n,
+    removed: 0,
+    bytesRemoved: 0n,
+    pardoned: 0,
+    forgotten: 0,
+    superseded: 0,
+    seconds: 0,
+  };
+}
+
+export const CollectGarbageResponse: MessageFns<CollectGarbageResponse> = {
+  encode(message: CollectGarbageResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.packs !== 0) {
+      writer.uint32(8).uint32(message.packs);
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asUintN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.bytes);
+    }
+    if (message.bytesLive !== 0n) {
+      if (BigInt.asUintN(64, message.bytesLive) !== message.bytesLive) {
+        throw new globalThis.Error("value provided for field message.bytesLive of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.bytesLive);
+    }
+    if (message.manifests !== 0) {
+      writer.uint32(32).uint32(message.manifests);
+    }
+    if (message.condemned !== 0) {
+      writer.uint32(40).uint32(message.condemned);
+    }
+    if (message.rewritten !== 0) {
+      writer.uint32(48).uint32(message.rewritten);
+    }
+    if (message.bytesRewritten !== 0n) {
+      if (BigInt.asUintN(64, message.bytesRewritten) !== message.bytesRewritten) {
+        throw new globalThis.Error("value provided for field message.bytesRewritten of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.bytesRewritten);
+    }
+    if (message.removed !== 0) {
+      writer.uint32(64).uint32(message.removed);
+    }
+    if (message.bytesRemoved !== 0n) {
+      if (BigInt.asUintN(64, message.bytesRemoved) !== message.bytesRemoved) {
+        throw new globalThis.Error("value provided for field message.bytesRemoved of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.bytesRemoved);
+    }
+    if (message.pardoned !== 0) {
+      writer.uint32(80).uint32(message.pardoned);
+    }
+    if (message.forgotten !== 0) {
+      writer.uint32(88).uint32(message.forgotten);
+    }
+    if (message.superseded !== 0) {
+      writer.uint32(96).uint32(message.superseded);
+    }
+    if (message.seconds !== 0) {
+      writer.uint32(105).double(message.seconds);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CollectGarbageResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCollectGarbageResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.packs = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.bytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytesLive = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.manifests = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.condemned = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.rewritten = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.bytesRewritten = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.removed = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.bytesRemoved = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.pardoned = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.forgotten = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.superseded = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 105) {
+              break;
+            }
+
+            message.seconds = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseWhyKeptRequest(): WhyKeptRequest {
+  return { name: "" };
+}
+
+export const WhyKeptRequest: MessageFns<WhyKeptRequest> = {
+  encode(message: WhyKeptRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WhyKeptRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWhyKeptRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseWhyKeptResponse(): WhyKeptResponse {
+  return { chunks: [], keepers: [] };
+}
+
+export const WhyKeptResponse: MessageFns<WhyKeptResponse> = {
+  encode(message: WhyKeptResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.chunks) {
+      KeptChunk.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.keepers) {
+      Keeper.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WhyKeptResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWhyKeptResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.chunks.push(KeptChunk.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.keepers.push(Keeper.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseKeptChunk(): KeptChunk {
+  return { hash: "", bytes: 0, packs: [] };
+}
+
+export const KeptChunk: MessageFns<KeptChunk> = {
+  encode(message: KeptChunk, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hash !== "") {
+      writer.uint32(10).string(message.hash);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(16).uint32(message.bytes);
+    }
+    for (const v of message.packs) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeptChunk {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeptChunk();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hash = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.bytes = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.packs.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseKeeper(): Keeper {
+  return { store: "", partition: 0, version: 0n, timeline: "", runs: [] };
+}
+
+export const Keeper: MessageFns<Keeper> = {
+  encode(message: Keeper, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.store !== "") {
+      writer.uint32(10).string(message.store);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(16).uint32(message.partition);
+    }
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.version);
+    }
+    if (message.timeline !== "") {
+      writer.uint32(34).string(message.timeline);
+    }
+    for (const v of message.runs) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Keeper {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeeper();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.store = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.partition = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.timeline = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.runs.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3299,6 +4320,8 @@ function createBasePartitionDescription(): PartitionDescription {
     statistics: undefined,
     metadata: EMPTY_BYTES,
     metadataBytes: 0,
+    ownerEpoch: 0n,
+    fenced: false,
   };
 }
 
@@ -3339,6 +4362,15 @@ export const PartitionDescription: MessageFns<PartitionDescription> = {
     }
     if (message.metadataBytes !== 0) {
       writer.uint32(88).uint32(message.metadataBytes);
+    }
+    if (message.ownerEpoch !== 0n) {
+      if (BigInt.asUintN(64, message.ownerEpoch) !== message.ownerEpoch) {
+        throw new globalThis.Error("value provided for field message.ownerEpoch of type uint64 too large");
+      }
+      writer.uint32(96).uint64(message.ownerEpoch);
+    }
+    if (message.fenced !== false) {
+      writer.uint32(104).bool(message.fenced);
     }
     return writer;
   },
@@ -3444,6 +4476,22 @@ export const PartitionDescription: MessageFns<PartitionDescription> = {
             message.metadataBytes = reader.uint32();
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.ownerEpoch = reader.uint64() as bigint;
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.fenced = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3468,6 +4516,9 @@ function createBaseEngineStatistics(): EngineStatistics {
     merges: 0n,
     diskReads: 0n,
     stalls: 0n,
+    bytesTotal: 0n,
+    bytesLocal: 0n,
+    bytesDamaged: 0n,
   };
 }
 
@@ -3527,6 +4578,24 @@ export const EngineStatistics: MessageFns<EngineStatistics> = {
         throw new globalThis.Error("value provided for field message.stalls of type uint64 too large");
       }
       writer.uint32(72).uint64(message.stalls);
+    }
+    if (message.bytesTotal !== 0n) {
+      if (BigInt.asUintN(64, message.bytesTotal) !== message.bytesTotal) {
+        throw new globalThis.Error("value provided for field message.bytesTotal of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.bytesTotal);
+    }
+    if (message.bytesLocal !== 0n) {
+      if (BigInt.asUintN(64, message.bytesLocal) !== message.bytesLocal) {
+        throw new globalThis.Error("value provided for field message.bytesLocal of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.bytesLocal);
+    }
+    if (message.bytesDamaged !== 0n) {
+      if (BigInt.asUintN(64, message.bytesDamaged) !== message.bytesDamaged) {
+        throw new globalThis.Error("value provided for field message.bytesDamaged of type uint64 too large");
+      }
+      writer.uint32(96).uint64(message.bytesDamaged);
     }
     return writer;
   },
@@ -3624,6 +4693,30 @@ export const EngineStatistics: MessageFns<EngineStatistics> = {
             }
 
             message.stalls = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.bytesTotal = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.bytesLocal = reader.uint64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.bytesDamaged = reader.uint64() as bigint;
             continue;
           }
         }
@@ -3768,6 +4861,40 @@ export const StateBackendService = {
     responseSerialize: (value: PinSnapshotResponse): Buffer => asBuffer(PinSnapshotResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PinSnapshotResponse => PinSnapshotResponse.decode(value),
   },
+  /** Removes the versions that the rules of retention let go, and says of each version why it is kept or not. */
+  pruneSnapshots: {
+    path: "/varve.v1.StateBackend/PruneSnapshots" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PruneSnapshotsRequest): Buffer =>
+      asBuffer(PruneSnapshotsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PruneSnapshotsRequest => PruneSnapshotsRequest.decode(value),
+    responseSerialize: (value: PruneSnapshotsResponse): Buffer =>
+      asBuffer(PruneSnapshotsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PruneSnapshotsResponse => PruneSnapshotsResponse.decode(value),
+  },
+  /** Frees the space of what no version in the repository needs; what is found goes a period of grace later. */
+  collectGarbage: {
+    path: "/varve.v1.StateBackend/CollectGarbage" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CollectGarbageRequest): Buffer =>
+      asBuffer(CollectGarbageRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CollectGarbageRequest => CollectGarbageRequest.decode(value),
+    responseSerialize: (value: CollectGarbageResponse): Buffer =>
+      asBuffer(CollectGarbageResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CollectGarbageResponse => CollectGarbageResponse.decode(value),
+  },
+  /** Tells which versions keep a chunk or a pack of the repository. */
+  whyKept: {
+    path: "/varve.v1.StateBackend/WhyKept" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: WhyKeptRequest): Buffer => asBuffer(WhyKeptRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WhyKeptRequest => WhyKeptRequest.decode(value),
+    responseSerialize: (value: WhyKeptResponse): Buffer => asBuffer(WhyKeptResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WhyKeptResponse => WhyKeptResponse.decode(value),
+  },
   /** Tells what this node serves: stores, partitions with their slots and addresses, parameters, statistics. */
   describe: {
     path: "/varve.v1.StateBackend/Describe" as const,
@@ -3808,6 +4935,12 @@ export interface StateBackendServer extends UntypedServiceImplementation {
   deleteSnapshot: handleUnaryCall<DeleteSnapshotRequest, DeleteSnapshotResponse>;
   /** Protects a version from removal, or takes the protection off. */
   pinSnapshot: handleUnaryCall<PinSnapshotRequest, PinSnapshotResponse>;
+  /** Removes the versions that the rules of retention let go, and says of each version why it is kept or not. */
+  pruneSnapshots: handleUnaryCall<PruneSnapshotsRequest, PruneSnapshotsResponse>;
+  /** Frees the space of what no version in the repository needs; what is found goes a period of grace later. */
+  collectGarbage: handleUnaryCall<CollectGarbageRequest, CollectGarbageResponse>;
+  /** Tells which versions keep a chunk or a pack of the repository. */
+  whyKept: handleUnaryCall<WhyKeptRequest, WhyKeptResponse>;
   /** Tells what this node serves: stores, partitions with their slots and addresses, parameters, statistics. */
   describe: handleUnaryCall<DescribeRequest, DescribeResponse>;
 }
@@ -3976,6 +5109,54 @@ export interface StateBackendClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: PinSnapshotResponse) => void,
+  ): ClientUnaryCall;
+  /** Removes the versions that the rules of retention let go, and says of each version why it is kept or not. */
+  pruneSnapshots(
+    request: PruneSnapshotsRequest,
+    callback: (error: ServiceError | null, response: PruneSnapshotsResponse) => void,
+  ): ClientUnaryCall;
+  pruneSnapshots(
+    request: PruneSnapshotsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PruneSnapshotsResponse) => void,
+  ): ClientUnaryCall;
+  pruneSnapshots(
+    request: PruneSnapshotsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PruneSnapshotsResponse) => void,
+  ): ClientUnaryCall;
+  /** Frees the space of what no version in the repository needs; what is found goes a period of grace later. */
+  collectGarbage(
+    request: CollectGarbageRequest,
+    callback: (error: ServiceError | null, response: CollectGarbageResponse) => void,
+  ): ClientUnaryCall;
+  collectGarbage(
+    request: CollectGarbageRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CollectGarbageResponse) => void,
+  ): ClientUnaryCall;
+  collectGarbage(
+    request: CollectGarbageRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CollectGarbageResponse) => void,
+  ): ClientUnaryCall;
+  /** Tells which versions keep a chunk or a pack of the repository. */
+  whyKept(
+    request: WhyKeptRequest,
+    callback: (error: ServiceError | null, response: WhyKeptResponse) => void,
+  ): ClientUnaryCall;
+  whyKept(
+    request: WhyKeptRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: WhyKeptResponse) => void,
+  ): ClientUnaryCall;
+  whyKept(
+    request: WhyKeptRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: WhyKeptResponse) => void,
   ): ClientUnaryCall;
   /** Tells what this node serves: stores, partitions with their slots and addresses, parameters, statistics. */
   describe(

@@ -1,0 +1,45 @@
+// Work on a repository without a daemon, on a thread that is given back afterwards. Loaded only by commands that need it:
+// the engines take half of the start-up time.
+
+import { isEngineError } from "@varve/engines"
+import {
+  type CollectionOptions,
+  type CollectionResult,
+  collectGarbage,
+  type Job,
+  type Reasons,
+  ThreadExecutor,
+  whyKept,
+} from "@varve/engines/internal"
+import { VarveError } from "@varve/proto"
+import { absoluteRepository, faultOfRepository } from "../config/repository-url.ts"
+import { UsageError } from "./exit-codes.ts"
+
+/** Collects garbage in the repository at `url`. @throws (rejects) UsageError, VarveError as `collectGarbage` */
+export function collectIn(url: string, options: Omit<CollectionOptions, "url">): Promise<CollectionResult> {
+  return run(collectGarbage, { ...options, url: repositoryUrl(url) })
+}
+
+/** Who keeps `name` in the repository at `url`. @throws (rejects) UsageError, VarveError as `whyKept` */
+export function whyKeptIn(url: string, name: string): Promise<Reasons> {
+  return run(whyKept, { url: repositoryUrl(url), name })
+}
+
+function repositoryUrl(url: string): string {
+  const fault = faultOfRepository(url)
+  if (fault !== undefined)
+    throw new UsageError(`--repository: ${fault}; allowed: file:DIR or s3://BUCKET/PREFIX`)
+  return absoluteRepository(url, process.cwd())
+}
+
+async function run<Input, Output>(job: Job<Input, Output>, input: Input): Promise<Output> {
+  const executor = new ThreadExecutor({ threads: 1 })
+  try {
+    return await executor.run(job, input)
+  } catch (error) {
+    if (isEngineError(error)) throw new VarveError(error.reason, error.message, { cause: error })
+    throw error
+  } finally {
+    await executor.close()
+  }
+}
