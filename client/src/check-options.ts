@@ -3,7 +3,13 @@
 
 import { VarveError } from "@varve/proto"
 import type { CallOptions, DeleteOptions, PointOptions, SetOptions, WriteOptions } from "./options.ts"
-import type { RestoreOptions, ScanOptions, SnapshotOptions, VersionOptions } from "./state-types.ts"
+import type {
+  PinOptions,
+  RestoreOptions,
+  ScanOptions,
+  SnapshotOptions,
+  VersionOptions,
+} from "./state-types.ts"
 
 const CALL = ["deadlineMs", "signal"] as const satisfies readonly (keyof CallOptions)[]
 const POINT = ["partition", ...CALL] as const satisfies readonly (keyof PointOptions)[]
@@ -29,7 +35,7 @@ const known = {
   ] satisfies readonly (keyof RestoreOptions)[],
   listSnapshots: ["partitions", ...CALL],
   deleteSnapshot: VERSION,
-  pinSnapshot: ["pinned", "name", ...VERSION],
+  pinSnapshot: ["pinned", "name", ...VERSION] satisfies readonly (keyof PinOptions)[],
   describe: CALL,
 } as const satisfies Record<string, readonly string[]>
 

@@ -16,6 +16,7 @@ export { connect, type State } from "./state.ts"
 export type {
   Description,
   ExpectedRecord,
+  PinOptions,
   RestoreOptions,
   RestoreResult,
   ScanOptions,

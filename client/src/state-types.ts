@@ -70,6 +70,13 @@ export interface VersionOptions extends CallOptions {
   readonly timeline?: string
 }
 
+export interface PinOptions extends VersionOptions {
+  /** False takes the protection off. */
+  readonly pinned: boolean
+  /** A version may have several pins of different names, and one without. To take off: no name means all. */
+  readonly name?: string
+}
+
 export type SnapshotResult = Plain<SnapshotResponse>
 export type RestoreResult = Plain<RestoreResponse>
 export type SnapshotSummary = Plain<SnapshotDescription>

@@ -33,6 +33,7 @@ import { PointPath } from "./point-path.ts"
 import { isConditional, PreparedWrite } from "./prepared-write.ts"
 import type {
   Description,
+  PinOptions,
   RestoreOptions,
   RestoreResult,
   ScanOptions,
@@ -220,13 +221,8 @@ export class State {
     await this.#control.call((channel) => channel.deleteSnapshot, this.#versionOf(options), end)
   }
 
-  /**
-   * Protects a version from removal, or takes the protection off. A version may have several pins of different names,
-   * and one without; when it is taken off, no name means all.
-   */
-  async pinSnapshot(
-    options: VersionOptions & { readonly pinned: boolean; readonly name?: string },
-  ): Promise<void> {
+  /** Protects a version from removal, or takes the protection off. */
+  async pinSnapshot(options: PinOptions): Promise<void> {
     checkNeededOptions("pinSnapshot", options)
     const end = this.#control.endOf(options, this.#settings.deadlineMs)
     if (options.pinned === undefined)

@@ -30,6 +30,8 @@ export interface CoreHost<Settings> extends Seams {
   readonly hashSeed: number
   /** The runs of this state. The core adds what it flushes; merges replace runs in it. */
   readonly runs: RunSet
+  /** When the state was opened, versions listed other runs in the place of some: the inputs of merges. */
+  readonly isListedOtherwise: boolean
   /** Where the files of new runs go. */
   readonly directory: RunDirectory
   /** Called when a background step fails in a way that loses the promise of durability: no later write is taken. */

@@ -274,6 +274,7 @@ describe("cli: what goes wrong", () => {
       "snapshot",
       "restore",
       "snapshots",
+      "gc",
       "describe",
       "bench",
     ])

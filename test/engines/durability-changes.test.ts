@@ -1,10 +1,13 @@
 // The setting `durability` changes from one start to the next: what the old setting has promised is there, and from
-// then on the new one holds.
+// then on the new one holds. And a log without space: what waits for it, and what does not.
 
 import { type Engine, type EngineName, engineNames } from "@varve/engines"
+import { EngineError } from "@varve/engines/internal"
 import { expect, test, vi } from "vitest"
+import { expectReason } from "../io/expect-error.ts"
 import { type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
-import { afterKill, afterPowerLoss, bytes, contents, openDurable, openTiny } from "./engine-fixture.ts"
+import { afterKill, afterPowerLoss, bytes, contents, openDurable, openTiny, read } from "./engine-fixture.ts"
+import { GatedFileSystem } from "./gated-file-system.ts"
 
 async function fill(engine: Engine, text: string): Promise<void> {
   const pending: (Promise<void> | undefined)[] = []
@@ -107,5 +110,55 @@ test.each(engineNames)(
     const again = await openDurable(name, afterPowerLoss(seams))
     expect([...(await contents(again))]).toEqual([["a", "1"]])
     await again.close()
+  },
+)
+
+test.each(engineNames)(
+  "%s: a stop does not wait for space in the log, and loses nothing acknowledged",
+  async (name) => {
+    const seams = simulatedSeams(1)
+    const fileSystem = new GatedFileSystem(seams.fileSystem)
+    const engine = await openDurable(name, { ...seams, fileSystem })
+    await engine.set(bytes("a"), bytes("1"))
+    await vi.waitUntil(() => seams.fileSystem.paths().some((path) => path.endsWith("0000000002.log")))
+    // Runs find space, segments of the log do not.
+    let refusedCount = 0
+    fileSystem.beforeCreate = async (path) => {
+      if (!path.endsWith(".log.tmp")) return
+      refusedCount++
+      throw new EngineError("STORAGE_FULL", "no space left")
+    }
+    // More than what is left of the first segment and the second one have room for.
+    const writes = Array.from({ length: 20 }, () => engine.set(bytes("b"), Buffer.alloc(900, "x")))
+    const settled = Promise.allSettled(writes)
+    await vi.waitUntil(() => refusedCount > 0)
+    await expectReason(engine.close(), "ENGINE_POISONED")
+    expect((await settled).map(({ status }) => status)).toEqual(writes.map(() => "rejected"))
+    expect(seams.fileSystem.openPaths).toEqual([])
+    const again = await openDurable(name, afterPowerLoss(seams))
+    expect(await read(again, "a")).toBe("1")
+    await again.close()
+  },
+)
+
+test.each(engineNames)(
+  "%s: a file that cannot be closed at a stop does not keep the directory",
+  async (name) => {
+    let refusedCount = 0
+    for (let nth = 1; nth <= 6; nth++) {
+      const seams = simulatedSeams(nth)
+      const engine = await openDurable(name, seams)
+      await fill(engine, "acknowledged")
+      const state = await contents(engine)
+      seams.fileSystem.failNth("close", nth)
+      await engine.close().catch(() => {
+        refusedCount++
+      })
+      seams.fileSystem.forgetFaults()
+      const again = await openDurable(name, seams)
+      expect(await contents(again)).toEqual(state)
+      await again.close()
+    }
+    expect(refusedCount).toBeGreaterThan(0)
   },
 )

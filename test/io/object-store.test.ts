@@ -81,6 +81,30 @@ for (const { name, make } of places) {
       await lock.release()
     })
 
+    test("of an object and the one that takes its place during a listing, one is listed", async () => {
+      const { fileSystem, directory, store } = await setUp()
+      await store.create("owner/1", [bytes("x")])
+      let takeOver = async (): Promise<void> => {
+        takeOver = () => Promise.resolve()
+        await store.create("owner/2", [bytes("y")])
+        await store.remove("owner/1")
+      }
+      const disturbed = new Proxy(fileSystem, {
+        get: (target, name: keyof FileSystem) => {
+          if (name !== "list") return target[name].bind(target)
+          return async (path: string) => {
+            const names = await target.list(path)
+            if (names.includes("1")) await takeOver()
+            return names
+          }
+        },
+      })
+      const other = await DirectoryObjectStore.open(disturbed, directory)
+      expect(await keys(other, "owner/")).toEqual(["owner/2"])
+      await store.remove("owner/2")
+      expect(await keys(other, "")).toEqual([])
+    })
+
     test("a store opened by its URL is the same store", async () => {
       const { fileSystem, directory, store } = await setUp()
       await store.create("a", [bytes("x")])

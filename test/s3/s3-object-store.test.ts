@@ -95,11 +95,13 @@ describe("create, when answers get lost", () => {
     expect(await text(store, "a")).toBe(won ? "mine" : "other's")
   })
 
-  test("an object that is there at the first attempt is somebody else's, without a further question", async () => {
+  test("an object that is there at the first attempt is one's own when a proxy sent it twice", async () => {
     const { store } = await setUp()
-    await store.create("a", [bytes("first")])
+    first("PUT", 1, { is: "doubled" })
+    expect(await store.create("a", [bytes("first")])).toBe(true)
     expect(await store.create("a", [bytes("second")])).toBe(false)
-    expect([server.count("PUT", "/a"), server.count("HEAD")]).toEqual([2, 0])
+    expect([server.count("PUT", "/a"), server.count("HEAD")]).toEqual([2, 2])
+    expect(await text(store, "a")).toBe("first")
   })
 
   test("a large object is sent in its parts, also again", async () => {
@@ -129,6 +131,15 @@ describe("attempts", () => {
       expect(await store.get(key)).toBeUndefined()
       expect(clock.pauses.length).toBeGreaterThanOrEqual(2)
     }
+  })
+
+  test("after an answer of somebody else on the way there is another one, and it is not believed", async () => {
+    const { store } = await setUp()
+    server.script = ({ count }) => (count > 1 ? undefined : { is: "page" })
+    expect(await store.create("a", [bytes("x")])).toBe(true)
+    expect(await keys(store, "")).toEqual(["a"])
+    expect(await text(store, "a")).toBe("x")
+    expect([server.count("PUT"), server.count("GET")]).toEqual([2, 4])
   })
 
   test("pauses grow twofold, and chance takes up to half of each", async () => {

@@ -18,8 +18,12 @@ import {
 export type Fault =
   /** It is carried out, and the connection is reset. */
   | { readonly is: "lost" }
+  /** It is carried out twice, as by a proxy that got no answer the first time, and the second time is answered. */
+  | { readonly is: "doubled" }
   /** The connection is reset, and nothing is done. */
   | { readonly is: "reset" }
+  /** Something on the way answers, with a page for people. */
+  | { readonly is: "page" }
   /** It is never answered. */
   | { readonly is: "silent" }
   /** It is refused. */
@@ -122,10 +126,14 @@ export class ScriptedS3 {
       return
     }
     const body = await bodyOf(request)
+    const carried = { method, path, headers: request.headers, body }
+    if (fault?.is === "doubled") this.#carryOut(carried, searchParams)
+    if (fault?.is === "page") {
+      answer.writeHead(200, { "Content-Type": "text/html" }).end("<html><body>Sign in</body></html>")
+      return
+    }
     const reply =
-      fault?.is === "refused"
-        ? refusal(fault.status, fault.code)
-        : this.#carryOut({ method, path, headers: request.headers, body }, searchParams)
+      fault?.is === "refused" ? refusal(fault.status, fault.code) : this.#carryOut(carried, searchParams)
     send(answer, request, reply, fault)
   }
 
@@ -146,7 +154,7 @@ export class ScriptedS3 {
     if (isConditional && this.objects.has(path)) return refusal(412, "PreconditionFailed")
     const writer = String(headers["x-amz-meta-varve-writer"] ?? "")
     this.objects.set(path, { bytes: body, writer, modified: new Date() })
-    return { status: 200, headers: {}, body: Buffer.alloc(0) }
+    return { status: 200, headers: { ETag: `"${hash}"` }, body: Buffer.alloc(0) }
   }
 
   #remove(path: string): Reply {

@@ -7,6 +7,7 @@ import {
   encodeRecord,
   manifestKey,
   type ObjectStore,
+  PACKS_PREFIX,
   pinKey,
   Repository,
   type RunToStore,
@@ -307,8 +308,8 @@ describe("repository: damage", () => {
     const list = house.objectStore.list.bind(house.objectStore)
     let calls = 0
     house.objectStore.list = async (prefix) => {
-      calls++
-      if (calls === 1) throw new EngineError("REPOSITORY_FAILED", "no answer")
+      if (prefix === PACKS_PREFIX) calls++
+      if (prefix === PACKS_PREFIX && calls === 1) throw new EngineError("REPOSITORY_FAILED", "no answer")
       return list(prefix)
     }
     await expectReason(repository.storeRuns([run]), "REPOSITORY_FAILED")

@@ -17,7 +17,7 @@ export interface Life {
   readonly versions: readonly KnownVersion[]
 }
 
-const STEPS = 500
+const STEPS = 320
 const KEYS = 120
 
 /** Sets, overwrites, deletes, versions and restores at random, among keys some of which share their hash. */
@@ -31,13 +31,13 @@ export async function live(name: EngineName, seed: number): Promise<Life> {
   let version = 0
   for (let step = 0; step < STEPS; step++) {
     const dice = random.integer(100)
-    if (dice < 92) {
+    if (dice < 94) {
       const key = random.pick(keys)
       const value = random.oneIn(4) ? "" : `${step}-`.repeat(1 + random.integer(60))
       if (value === "") model.delete(key)
       else model.set(key, value)
       await engine.set(bytes(key), bytes(value))
-    } else if (dice < 98 || versions.length === 0) {
+    } else if (dice < 97 || versions.length === 0) {
       const { timeline } = await engine.snapshot({ version: ++version })
       versions.push({ timeline, version, model: new Map(model) })
     } else {

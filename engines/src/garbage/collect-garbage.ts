@@ -10,8 +10,9 @@ import { EngineError } from "../base/error.ts"
 import { defineBackgroundJob, type JobContext } from "../io/executor.ts"
 import type { ObjectStore } from "../io/object-store.ts"
 import { TRUST_MS } from "../snapshots/condemned-packs.ts"
-import { condemnedKey, movedKey, packKey } from "../snapshots/repository-keys.ts"
-import { type CollectionPlan, planCollection } from "./collection-plan.ts"
+import { ElapsedTime } from "../snapshots/elapsed-time.ts"
+import { condemnedKey, condemnedNoteKey, movedKey, packKey } from "../snapshots/repository-keys.ts"
+import { type CollectionPlan, type CollectionRules, planCollection } from "./collection-plan.ts"
 import { type Marks, markLive } from "./mark.ts"
 import { groupsOf, rewriteGroup } from "./rewrite-packs.ts"
 
@@ -20,7 +21,9 @@ export const GRACE_MS_MIN = 2 * TRUST_MS
 export const GRACE_MS_DEFAULT = 24 * 60 * 60 * 1000
 export const LIVE_MIN_DEFAULT = 0.3
 
-const MARK = Buffer.from("condemned\n")
+/** A mark: when it was made, by the clock of its collection. Those of earlier versions do not say that. */
+const MARK = /^condemned (\d{1,16})\n$/
+const MARK_BYTES_MAX = 64
 
 export interface CollectionOptions {
   /** URL of the object store. */
@@ -53,11 +56,13 @@ export const collectGarbage = defineBackgroundJob(
   import.meta.url,
   "collectGarbage",
   async (context: JobContext, options: CollectionOptions): Promise<CollectionResult> => {
+    const elapsed = new ElapsedTime(context.clock)
     const rules = checkRules(options, context.clock.nowMs())
     const objectStore = await context.objectStore(options.url)
     const marks = await markLive(objectStore)
     const plan = planCollection(marks, rules)
-    const bytesRewritten = options.dryRun === true ? 0 : await carryOut(objectStore, { plan, marks, context })
+    const bytesRewritten =
+      options.dryRun === true ? 0 : await carryOut(objectStore, { plan, marks, rules, elapsed, context })
     const { packs, manifestCount, superseded } = marks
     return { ...plan, packCount: packs.size, manifestCount, superseded, bytesRewritten }
   },
@@ -66,7 +71,7 @@ export const collectGarbage = defineBackgroundJob(
 function checkRules(
   { graceMs = GRACE_MS_DEFAULT, liveMin = LIVE_MIN_DEFAULT, exclusive = false }: CollectionOptions,
   nowMs: number,
-): { graceMs: number; liveMin: number; nowMs: number } {
+): CollectionRules {
   if (!(graceMs >= 0) || (graceMs < GRACE_MS_MIN && !exclusive)) {
     throw new EngineError(
       "SETTING_INVALID",
@@ -79,23 +84,53 @@ function checkRules(
   return { graceMs, liveMin, nowMs }
 }
 
+interface Plan {
+  readonly plan: CollectionPlan
+  readonly marks: Marks
+  readonly rules: CollectionRules
+  readonly elapsed: ElapsedTime
+  readonly context: JobContext
+}
+
 /** @returns bytes rewritten */
 async function carryOut(
   objectStore: ObjectStore,
-  { plan, marks, context }: { plan: CollectionPlan; marks: Marks; context: JobContext },
+  { plan, marks, rules, elapsed, context }: Plan,
 ): Promise<number> {
   for (const key of marks.superseded) await objectStore.remove(key)
   for (const id of plan.remove) {
-    // The mark is asked for once more: another collection may have pardoned the pack.
-    if ((await objectStore.get(condemnedKey(id), { offset: 0, bytes: 1 })) === undefined) continue
+    // The mark is asked for once more: another collection may have pardoned the pack, and condemned it anew.
+    const mark = await objectStore.get(condemnedKey(id), { offset: 0, bytes: MARK_BYTES_MAX })
+    if (mark === undefined || isYoung(mark, rules)) continue
+    checkNotHeldUp(elapsed)
     await objectStore.remove(packKey(id))
     await objectStore.remove(condemnedKey(id))
   }
-  for (const id of plan.forget) await objectStore.remove(movedKey(id))
+  for (const id of plan.forget) {
+    checkNotHeldUp(elapsed)
+    await objectStore.remove(movedKey(id))
+  }
   for (const id of plan.pardon) await objectStore.remove(condemnedKey(id))
+  for (const id of plan.pardonNotes) await objectStore.remove(condemnedNoteKey(id))
   let bytes = 0
   const packs = plan.rewrite.map((id) => ({ id, pack: marks.packs.get(id)! }))
   for (const group of groupsOf(packs)) bytes += await rewriteGroup(objectStore, group, context)
-  for (const id of [...plan.condemn, ...plan.rewrite]) await objectStore.create(condemnedKey(id), [MARK])
+  const mark = Buffer.from(`condemned ${Math.floor(context.clock.nowMs())}\n`)
+  for (const id of [...plan.condemn, ...plan.rewrite]) await objectStore.create(condemnedKey(id), [mark])
+  for (const id of plan.condemnNotes) await objectStore.create(condemnedNoteKey(id), [mark])
   return bytes
+}
+
+function isYoung(mark: Uint8Array, { graceMs, nowMs }: CollectionRules): boolean {
+  const madeMs = MARK.exec(Buffer.from(mark).toString("latin1"))?.[1]
+  return madeMs !== undefined && nowMs - Number(madeMs) < graceMs
+}
+
+/** What was seen so long ago may not be so any more: other collections may have come and gone meanwhile. */
+function checkNotHeldUp(elapsed: ElapsedTime): void {
+  if (elapsed.ms() <= TRUST_MS) return
+  throw new EngineError(
+    "REPOSITORY_FAILED",
+    "the collection was held up for so long that what it has seen may have changed: nothing more is removed, collect again",
+  )
 }

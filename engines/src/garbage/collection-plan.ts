@@ -6,7 +6,7 @@
 //   with little alive                                 rewritten: alive chunks into a new pack, a note, condemned
 //   condemned, rewritten, alive chunks all taken      removed after the grace; the note stays
 //   condemned, with something alive that is not taken pardoned: the mark goes, next time the note
-//   gone, and nobody asks for its note                the note is condemned, and goes after the grace
+//   gone, and nobody asks for its note                the note is condemned, by a mark of its own, and goes after the grace
 //
 // Everything here may be stopped between any two steps and begun again, by several at a time.
 
@@ -30,8 +30,11 @@ export interface CollectionPlan {
   readonly rewrite: readonly string[]
   /** Packs to remove, with their marks. */
   readonly remove: readonly string[]
-  /** Marks to take off. */
+  /** Packs whose marks are to be taken off. */
   readonly pardon: readonly string[]
+  /** Packs whose notes are to be condemned, and those whose notes' marks are to be taken off. */
+  readonly condemnNotes: readonly string[]
+  readonly pardonNotes: readonly string[]
   /** Notes that nobody will ask for again. */
   readonly forget: readonly string[]
   /** Bytes of objects, and of those that `remove` removes. */
@@ -42,7 +45,15 @@ export interface CollectionPlan {
 
 /** The plan for what was marked. */
 export function planCollection(marks: Marks, rules: CollectionRules): CollectionPlan {
-  const steps: Steps = { condemn: [], rewrite: [], remove: [], pardon: [], forget: [] }
+  const steps: Steps = {
+    condemn: [],
+    rewrite: [],
+    remove: [],
+    pardon: [],
+    forget: [],
+    condemnNotes: [],
+    pardonNotes: [],
+  }
   const isOld = ({ modifiedMs }: ObjectSummary): boolean => rules.nowMs - modifiedMs >= rules.graceMs
   let bytes = 0
   let bytesLive = 0
@@ -54,14 +65,17 @@ export function planCollection(marks: Marks, rules: CollectionRules): Collection
   for (const id of marks.moved.keys()) {
     if (!marks.packs.has(id)) judgeNote(id, { marks, steps, isOld })
   }
-  for (const id of marks.condemned.keys()) {
-    if (!marks.packs.has(id) && !marks.moved.has(id)) steps.pardon.push(id)
-  }
+  // Left by a collection that was stopped in between.
+  for (const id of marks.condemned.keys()) if (!marks.packs.has(id)) steps.pardon.push(id)
+  for (const id of marks.condemnedNotes.keys()) if (!marks.moved.has(id)) steps.pardonNotes.push(id)
   const bytesRemoved = steps.remove.reduce((sum, id) => sum + marks.packs.get(id)!.object.bytes, 0)
   return { ...steps, bytes, bytesLive, bytesRemoved }
 }
 
-type Steps = Record<"condemn" | "rewrite" | "remove" | "pardon" | "forget", string[]>
+type Steps = Record<
+  "condemn" | "rewrite" | "remove" | "pardon" | "forget" | "condemnNotes" | "pardonNotes",
+  string[]
+>
 
 interface Judgement {
   readonly marks: Marks
@@ -95,14 +109,14 @@ function judgePack(
 
 /** A note whose pack is gone. */
 function judgeNote(id: string, { marks, steps, isOld }: Judgement): void {
-  const mark = marks.condemned.get(id)
+  const mark = marks.condemnedNotes.get(id)
   if (marks.forwarded.has(id)) {
-    if (mark !== undefined) steps.pardon.push(id)
+    if (mark !== undefined) steps.pardonNotes.push(id)
   } else if (mark === undefined) {
-    steps.condemn.push(id)
+    steps.condemnNotes.push(id)
   } else if (isOld(mark)) {
     steps.forget.push(id)
-    steps.pardon.push(id)
+    steps.pardonNotes.push(id)
   }
 }
 

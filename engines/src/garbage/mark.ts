@@ -27,6 +27,7 @@ import {
   MOVED_PREFIX,
   PACKS_PREFIX,
   parseCondemnedKey,
+  parseCondemnedNoteKey,
   parseMovedKey,
   parsePackKey,
   parseVersionKey,
@@ -53,6 +54,8 @@ export interface Marks {
   readonly forwarded: ReadonlySet<string>
   /** Marks by the id of the pack that they condemn. */
   readonly condemned: ReadonlyMap<string, ObjectSummary>
+  /** Marks by the id of the pack whose note they condemn. */
+  readonly condemnedNotes: ReadonlyMap<string, ObjectSummary>
   readonly manifestCount: number
   /** Keys of manifests that do not count and never will. */
   readonly superseded: readonly string[]
@@ -78,11 +81,14 @@ export async function markLive(objectStore: ObjectStore, visitor: MarkVisitor = 
   }
   const moved = await readNotes(objectStore)
   const condemned = new Map<string, ObjectSummary>()
+  const condemnedNotes = new Map<string, ObjectSummary>()
   for (const object of await objectStore.list(CONDEMNED_PREFIX)) {
     const id = parseCondemnedKey(object.key)
     if (id !== undefined) condemned.set(id, object)
+    const note = parseCondemnedNoteKey(object.key)
+    if (note !== undefined) condemnedNotes.set(note, object)
   }
-  return await new Marker(objectStore, { packs, moved, condemned }, visitor).run()
+  return await new Marker(objectStore, { packs, moved, condemned, condemnedNotes }, visitor).run()
 }
 
 /** Of a newer format nobody here knows what its objects mean. */

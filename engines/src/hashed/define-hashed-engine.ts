@@ -21,7 +21,7 @@ export function defineHashedEngine<Settings extends MergeSettings>(
     scansInOrder: false,
     countsExactly: true,
     async open(host, engineState) {
-      return own.open(host, await loadIndex(host.runs, engineState))
+      return own.open(host, await loadIndex(host.runs, engineState, host.isListedOtherwise))
     },
     merging: ({ compactionEnabled, maxRunsPerLevel }) =>
       compactionEnabled ? { policy: { maxRunsPerLevel }, merge: mergeHashedRuns } : undefined,

@@ -6,9 +6,12 @@
 //
 // Nobody waits for an answer but scans, merges and versions (`settled`), and writers that are too far ahead. Read one
 // by one, a record costs this thread 14 µs; in a batch, less than one.
+//
+// A record of a run that is still on its way may be where nobody reaches it now: it stays displaced, whoever has waited
+// for it is told, and it is tried again. Any other failure is the end.
 
 import { equalBytes } from "../base/bytes.ts"
-import { EngineError } from "../base/error.ts"
+import { EngineError, isEngineError } from "../base/error.ts"
 import type { Clock } from "../io/clock.ts"
 import type { Executor } from "../io/executor.ts"
 import { DISPLACED_MAX } from "../runs/collision-table.ts"
@@ -22,6 +25,8 @@ const GATHER_MS = 50
 const GATHERED_MAX = 16_384
 /** Fewer are read here: a job costs the threads about as much as a hundred reads. */
 const JOB_RECORDS_MIN = 256
+/** How long to wait until a repository that was not reached is asked again. */
+const RETRY_MS = 1000
 /** Records read here at the same time: asking the disk for one holds the thread for 10 to 100 µs. */
 const READS_AT_ONCE = 16
 
@@ -30,7 +35,7 @@ export interface DisplacedCheckParts extends DisplacedBatchParts {
   readonly clock: Pick<Clock, "sleep" | "nextTurn">
   /** A copy of the key of the record at a place, which must be readable. */
   readonly readKey: (place: number) => Uint8Array | Promise<Uint8Array>
-  /** Hears of a record that cannot be read: the state can no longer be told for sure. */
+  /** Hears of a record that can never be read: the state can no longer be told for sure. */
   readonly fail: (error: unknown) => void
 }
 
@@ -48,6 +53,8 @@ export class DisplacedCheck {
   /** Calls of `settled` that have not resolved. */
   #settling = 0
   #failure: unknown
+  /** Why the last attempt has compared nothing; the next one begins without. */
+  #unreached: EngineError | undefined
   readonly #closing = new AbortController()
 
   constructor(parts: DisplacedCheckParts) {
@@ -59,11 +66,14 @@ export class DisplacedCheck {
     const { displacedCount } = this.#parts.collisions
     if (displacedCount === 0) return undefined
     this.#loop ??= this.#run()
-    if (displacedCount >= GATHERED_MAX) this.#gathering?.abort()
+    if (displacedCount >= GATHERED_MAX && this.#unreached === undefined) this.#gathering?.abort()
     return displacedCount > DISPLACED_MAX ? this.#relief.wait() : undefined
   }
 
-  /** Resolves when everything that is displaced now has been compared. Rejects when that cannot be done. */
+  /**
+   * Resolves when everything that is displaced now has been compared.
+   * @throws (rejects) EngineError `REPOSITORY_FAILED` when that cannot be done now, others when it never can
+   */
   async settled(): Promise<void> {
     const { collisions } = this.#parts
     const last = collisions.lastSequence
@@ -78,6 +88,7 @@ export class DisplacedCheck {
         this.#gathering?.abort()
         // Not the end of the loop: while writers go on, it has none.
         await this.#compared.wait()
+        if (this.#unreached !== undefined) throw this.#unreached
       }
     } finally {
       this.#settling--
@@ -97,7 +108,7 @@ export class DisplacedCheck {
       for (;;) {
         await this.#gather()
         if (signal.aborted || collisions.displacedCount === 0) return
-        await (collisions.displacedCount < JOB_RECORDS_MIN ? this.#compareHere() : this.#compareInJob())
+        await this.#compare()
         this.#compared.release()
         if (collisions.displacedCount <= DISPLACED_MAX) this.#relief.release()
       }
@@ -113,14 +124,25 @@ export class DisplacedCheck {
     }
   }
 
-  /** Waits for more records, as long as nobody waits for these. */
+  /** Waits for more records, as long as nobody waits for these, and always after an attempt that was in vain. */
   async #gather(): Promise<void> {
     const { collisions, clock } = this.#parts
-    if (collisions.displacedCount >= GATHERED_MAX || this.#settling > 0 || this.#closing.signal.aborted)
-      return
+    const isWanted = collisions.displacedCount >= GATHERED_MAX || this.#settling > 0
+    if (this.#closing.signal.aborted || (isWanted && this.#unreached === undefined)) return
     this.#gathering = new AbortController()
-    await clock.sleep(GATHER_MS, this.#gathering.signal)
+    await clock.sleep(this.#unreached === undefined ? GATHER_MS : RETRY_MS, this.#gathering.signal)
     this.#gathering = undefined
+    this.#unreached = undefined
+  }
+
+  async #compare(): Promise<void> {
+    try {
+      const { displacedCount } = this.#parts.collisions
+      await (displacedCount < JOB_RECORDS_MIN ? this.#compareHere() : this.#compareInJob())
+    } catch (error) {
+      if (!isEngineError(error, "REPOSITORY_FAILED")) throw error
+      this.#unreached = error
+    }
   }
 
   /** Compares the oldest of them, a handful. */

@@ -15,7 +15,7 @@
 // Per set: one hash, one bucket of the index (one cache line), one record (two or three lines), no allocation.
 // Per get: the same, and one allocation for the value.
 
-import { EngineError } from "../base/error.ts"
+import { EngineError, isEngineError } from "../base/error.ts"
 import { KeyHasher } from "../base/key-hash.ts"
 import { decodeRecord, RecordCursor } from "../base/record.ts"
 import type { CoreHost, EngineCore, Seal } from "../core.ts"
@@ -191,6 +191,8 @@ export class HashedLog implements EngineCore {
       // The state names hashes that several keys share: what was displaced until now is nearly always none of them.
       await this.#displaced.settled()
     } catch (error) {
+      // When the repository cannot be reached now, the state names them all: who loads it compares their keys.
+      if (isEngineError(error, "REPOSITORY_FAILED")) return runs
       for (const run of runs) run.release()
       throw error
     }

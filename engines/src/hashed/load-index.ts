@@ -27,9 +27,15 @@ interface SharedRecord {
 
 /**
  * @param engineState what `engineState()` gave with these runs; null for a new state.
+ * @param isListedOtherwise whether versions list other runs in the place of these: they may hold keys that these do not
+ * hold any more, deleted ones, and hashes that were shared with them are named on.
  * @throws (rejects) EngineError `DATA_LOSS`
  */
-export async function loadIndex(runs: RunSet, engineState: unknown): Promise<LoadedIndex> {
+export async function loadIndex(
+  runs: RunSet,
+  engineState: unknown,
+  isListedOtherwise: boolean,
+): Promise<LoadedIndex> {
   const shared = new Set(parseSharedHashes(engineState))
   const index = new HashIndex()
   const sharedRecords: SharedRecord[] = []
@@ -53,7 +59,7 @@ export async function loadIndex(runs: RunSet, engineState: unknown): Promise<Loa
     }
     for (const record of sharedOfRun.reverse()) sharedRecords.push(record)
   }
-  const collisions = new CollisionTable()
+  const collisions = new CollisionTable(isListedOtherwise ? shared : [])
   tombstoneCount += await placeShared(sharedRecords, index, collisions)
   return { index, collisions, tombstoneCount }
 }

@@ -228,29 +228,55 @@ export class DirectoryObjectStore implements ObjectStore {
     }
   }
 
-  /** Adds the objects below `folder` (empty, or ending in "/") whose next segment starts with `start`. */
+  /**
+   * Adds the objects below `folder` (empty, or ending in "/") whose next segment starts with `start`. Where one is gone
+   * when it is asked for, another may have come in its place since the names were read: they are read again.
+   */
   async #collect(folder: string, start: string, found: ObjectSummary[]): Promise<void> {
     const path = join(this.#directory, folder)
-    const names = (await this.#fileSystem.list(path)).filter(
-      (name) => name.startsWith(start) && isObjectKeySegment(name),
-    )
-    // A name may be there without being durable, when a kill came before step 5; whoever hears of it relies on it.
-    if (names.length > 0 && !this.#durableFolders.has(folder)) {
-      await this.#fileSystem.syncDirectory(path)
-      this.#durableFolders.add(folder)
+    const asked = new Set<string>()
+    const gone = new Set<string>()
+    let isAgain = true
+    while (isAgain) {
+      const names = (await this.#fileSystem.list(path)).filter(
+        (name) => name.startsWith(start) && isObjectKeySegment(name) && !asked.has(name),
+      )
+      // A name may be there without being durable, when a kill came before step 5; whoever hears of it relies on it.
+      if (names.length > 0 && !this.#durableFolders.has(folder)) {
+        await this.#fileSystem.syncDirectory(path)
+        this.#durableFolders.add(folder)
+      }
+      const goneNow = await this.#collectNames(folder, names, found)
+      isAgain = goneNow.size > 0
+      for (const name of names) {
+        // Twice: a link that leads nowhere, say.
+        if (!goneNow.has(name) || gone.has(name)) asked.add(name)
+        else gone.add(name)
+      }
     }
+  }
+
+  /** @returns names that are gone */
+  async #collectNames(
+    folder: string,
+    names: readonly string[],
+    found: ObjectSummary[],
+  ): Promise<Set<string>> {
+    const gone = new Set<string>()
     for (let first = 0; first < names.length; first += STATUS_BATCH) {
-      const keys = names.slice(first, first + STATUS_BATCH).map((name) => folder + name)
+      const batch = names.slice(first, first + STATUS_BATCH)
       const statuses = await Promise.all(
-        keys.map((key) => this.#fileSystem.status(join(this.#directory, key))),
+        batch.map((name) => this.#fileSystem.status(join(this.#directory, folder + name))),
       )
       for (const [index, status] of statuses.entries()) {
-        const key = keys[index]!
-        if (status === undefined) continue
-        if (status.isDirectory) await this.#collect(`${key}/`, "", found)
+        const name = batch[index]!
+        const key = folder + name
+        if (status === undefined) gone.add(name)
+        else if (status.isDirectory) await this.#collect(`${key}/`, "", found)
         else found.push({ key, bytes: status.bytes, modifiedMs: status.modifiedMs })
       }
     }
+    return gone
   }
 
   #path(key: string): string {

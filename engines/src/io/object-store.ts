@@ -22,7 +22,10 @@ export interface ObjectStore {
    * all the same, also later.
    */
   create(key: string, parts: readonly Uint8Array[]): Promise<boolean>
-  /** All objects whose key starts with `prefix`, sorted by key. */
+  /**
+   * All objects whose key starts with `prefix`, sorted by key: those that were there all the time, and perhaps some that
+   * came or went meanwhile. Where an object was removed after one of a higher key was there, one of the two is listed.
+   */
   list(prefix: string): Promise<ObjectSummary[]>
   /** Removes an object. One that is missing is no error. */
   remove(key: string): Promise<void>

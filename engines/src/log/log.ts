@@ -72,6 +72,8 @@ export class Log {
   /** Aborted when what was pending is written: nothing waits any more. */
   readonly #closing = new AbortController()
   #isClosing = false
+  /** Whether a full disk is not waited for. */
+  #givesUpWhenFull = false
   readonly #prepared: PreparedSegments
   /** Oldest first; none of them is written any more. */
   #full: FullSegment[]
@@ -263,10 +265,16 @@ export class Log {
     }
   }
 
+  /** From now on entries that find no space are refused, and the log fails with them: who closes cannot wait. */
+  giveUpWhenFull(): void {
+    this.#givesUpWhenFull = true
+    this.#prepared.giveUpWhenFull()
+  }
+
   /** Writes what is pending, unless the disk is full, and lets go of the files. */
   async close(): Promise<void> {
     this.#isClosing = true
-    this.#prepared.giveUpWhenFull()
+    this.giveUpWhenFull()
     while (this.#isWriting) await this.#work
     this.#closing.abort()
     await this.#removing
@@ -307,7 +315,7 @@ export class Log {
       } catch (error) {
         await mendSegment(this.#log.fileSystem, segment, bytes)
         // Its room was taken before; where a file system finds none for it all the same, nothing of it counts yet.
-        if (!isEngineError(error, "STORAGE_FULL") || this.#isClosing) throw error
+        if (!isEngineError(error, "STORAGE_FULL") || this.#givesUpWhenFull) throw error
         await this.#log.clock.sleep(FULL_RETRY_MS, this.#closing.signal)
         await reopenSegment(this.#log.fileSystem, segment)
         continue
@@ -325,7 +333,7 @@ export class Log {
     const current = this.#current
     if (current.nextSector + group.sectorCount <= current.sectorCount) return current
     const next = await this.#prepared.take(group.sectorCount)
-    if (next === undefined) throw this.#failure ?? closed()
+    if (next === undefined) throw this.#failure ?? this.#prepared.full ?? closed()
     await current.file.close()
     const { number, sectorCount, nextSector } = current
     const first = this.#currentFirst

@@ -146,6 +146,7 @@ export class Checkpoints {
   /** From now on a full disk is not waited for: the partition is being closed. */
   giveUpWhenFull(): void {
     this.#closing.abort()
+    this.#log.giveUpWhenFull()
   }
 
   /** No more checkpoints; the log is closed, and the runs are let go. */
@@ -153,9 +154,12 @@ export class Checkpoints {
     this.#isClosed = true
     this.giveUpWhenFull()
     await this.#last
-    await this.#log.close()
-    for (const runs of this.#held) for (const run of runs) run.release()
-    this.#held = []
+    try {
+      await this.#log.close()
+    } finally {
+      for (const runs of this.#held) for (const run of runs) run.release()
+      this.#held = []
+    }
   }
 
   #request(): void {

@@ -97,12 +97,14 @@ export class LiveState {
     const runs = new RunSet()
     for (const run of openRuns) runs.add(run)
     runs.version = description.line.at(-1)?.version ?? 0
+    const listings = Object.entries(description.stored)
     const host: CoreHost<Settings> = {
       ...parts.seams,
       settings: engine.settings,
       valueBytesMax: parts.valueBytesMax,
       hashSeed: description.hashSeed,
       runs,
+      isListedOtherwise: listings.some(([id, stored]) => stored.some((run) => run.id !== id)),
       directory: parts.directory,
       poison: (error) => parts.poison(error),
     }

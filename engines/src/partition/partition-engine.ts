@@ -266,11 +266,14 @@ export class PartitionEngine<Settings> implements Engine {
       }
     } finally {
       directory.keepFiles()
-      await this.#checkpoints?.close()
-      for (const run of held) run.release()
-      await this.#state.close()
-      this.#replaced.close()
-      await this.#options.afterClose()
+      try {
+        await this.#checkpoints?.close()
+      } finally {
+        for (const run of held) run.release()
+        await this.#state.close()
+        this.#replaced.close()
+        await this.#options.afterClose()
+      }
     }
   }
 

@@ -13,6 +13,7 @@ import { EngineError } from "../base/error.ts"
 import type { SnapshotOptions, SnapshotResult } from "../engine.ts"
 import type { OpenRun } from "../runs/run-set.ts"
 import { TRUST_MS } from "../snapshots/condemned-packs.ts"
+import { ElapsedTime } from "../snapshots/elapsed-time.ts"
 import {
   MANIFEST_FORMAT,
   METADATA_BYTES_MAX,
@@ -131,7 +132,7 @@ export class SnapshotQueue {
       // A version holds nothing that a crash could still take from the state that it is a version of.
       await this.#checkpoints?.log.synced(draft.from - 1)
       const { clock } = this.#parts.seams
-      const startedMs = clock.monotonicMs()
+      const elapsed = new ElapsedTime(clock)
       const stored = await state.listed.store(runs)
       const name = { timeline: state.timeline, version: draft.version }
       const line = extendLine(state.line, name)
@@ -154,7 +155,7 @@ export class SnapshotQueue {
         bytesNew: stored.bytesNew,
         bytesReused: stored.bytesReused,
       })
-      if (clock.monotonicMs() - startedMs > TRUST_MS) await this.#checkLate(name, stored.runs)
+      if (elapsed.ms() > TRUST_MS) await this.#checkLate(name, stored.runs)
       state.line = line
       state.metadata = draft.metadata
       if (this.#checkpoints !== undefined) {

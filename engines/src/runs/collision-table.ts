@@ -30,8 +30,13 @@ export class CollisionTable {
   readonly #known = new Map<string, Known>()
   readonly #displaced = new DisplacedRecords()
   /** Hashes of all that was ever known: runs may hold several keys of them although one is known no more. */
-  readonly #shared = new Set<string>()
+  readonly #shared: Set<string>
   #sequence = 0
+
+  /** @param shared hashes, in the form of `hashes`, that runs may hold several keys of although none is known here */
+  constructor(shared: Iterable<string> = []) {
+    this.#shared = new Set(shared)
+  }
 
   /** True nearly always: then the index alone knows every key. */
   get isEmpty(): boolean {

@@ -5,21 +5,33 @@
 //
 // A pack goes only after it was condemned for a period of grace, at least two TRUST_MS, and when no manifest that is
 // there then needs it. A writer whose last reading is younger than TRUST_MS has either seen the mark, or commits before
-// the pack may go, and its manifest is seen. What a writer knew before a longer gap it looks up again. (Two-step
+// the pack may go, and its manifest is seen. What a writer knew before a longer gap it looks up again.
+//
+// Chunks of a pack that was rewritten are in another one, to which a note leads: a run relies on all packs and notes on
+// the way, and each of them goes under a mark and a period of grace of its own. (Two-step
 // fossil collection: G. Chen, Duplicacy, 2017.)
 
 import { isEngineError } from "../base/error.ts"
 import type { Clock } from "../io/clock.ts"
 import type { ObjectStore } from "../io/object-store.ts"
+import { ElapsedTime } from "./elapsed-time.ts"
 import type { StoredRun } from "./manifest.ts"
-import { movedRange, readMovedPack } from "./moved-pack.ts"
+import { HOPS_MAX, type MovedPack, movedRange, type PackRange, readMovedPack } from "./moved-pack.ts"
 import { readRecipe } from "./read-recipe.ts"
-import { CONDEMNED_PREFIX, PACKS_PREFIX, parseCondemnedKey, parsePackKey } from "./repository-keys.ts"
+import {
+  CONDEMNED_PREFIX,
+  MOVED_PREFIX,
+  PACKS_PREFIX,
+  parseCondemnedKey,
+  parseCondemnedNoteKey,
+  parseMovedKey,
+  parsePackKey,
+} from "./repository-keys.ts"
 import type { StoredRuns } from "./stored-runs.ts"
 
 /** How long a writer goes by what it has read. */
 export const TRUST_MS = 6 * 60 * 60 * 1000
-/** How old a reading becomes before another one is made: one listing of a short prefix. */
+/** How old a reading becomes before another one is made: one listing of a short prefix, two while packs are condemned. */
 const REFRESH_MS = 10 * 60 * 1000
 /** Runs of which it is remembered when they were found whole. */
 const CHECKED_MAX = 100_000
@@ -27,10 +39,13 @@ const CHECKED_MAX = 100_000
 /** One for each repository that is written to. Methods reject with EngineError `REPOSITORY_FAILED`. */
 export class CondemnedPacks {
   readonly #objectStore: ObjectStore
-  readonly #clock: Pick<Clock, "monotonicMs">
+  readonly #elapsed: ElapsedTime
   readonly #storedRuns: Pick<StoredRuns, "find">
   /** As read last, and all that ever were seen there or missed. */
   #condemned: ReadonlySet<string> = new Set()
+  #condemnedNotes: ReadonlySet<string> = new Set()
+  /** Packs that have notes; read while something is condemned. */
+  #moved: ReadonlySet<string> = new Set()
   readonly #avoided = new Set<string>()
   /** When each run was last known to be whole, in the order of that. */
   readonly #checkedMs = new Map<string, number>()
@@ -38,11 +53,11 @@ export class CondemnedPacks {
 
   constructor(
     objectStore: ObjectStore,
-    clock: Pick<Clock, "monotonicMs">,
+    clock: Pick<Clock, "nowMs" | "monotonicMs">,
     storedRuns: Pick<StoredRuns, "find">,
   ) {
     this.#objectStore = objectStore
-    this.#clock = clock
+    this.#elapsed = new ElapsedTime(clock)
     this.#storedRuns = storedRuns
   }
 
@@ -53,33 +68,39 @@ export class CondemnedPacks {
 
   /**
    * Reads what is condemned when the last reading is too old. After a gap in which packs may have come and gone, those
-   * of `known` that are not there any more are avoided too.
+   * of `known` that are not there any more are avoided too. @returns the time of the reading, for `stored`
    */
-  async refresh(known: Iterable<string>): Promise<void> {
-    const now = this.#clock.monotonicMs()
-    if (now - this.#readMs < REFRESH_MS) return
+  async refresh(known: ReadonlySet<string>): Promise<number> {
+    const now = this.#elapsed.ms()
+    if (now - this.#readMs < REFRESH_MS) return this.#readMs
     const hasGap = now - this.#readMs > TRUST_MS
     const objects = await this.#objectStore.list(CONDEMNED_PREFIX)
+    const notes = objects.length === 0 ? [] : await this.#objectStore.list(MOVED_PREFIX)
     this.#condemned = new Set(objects.flatMap(({ key }) => parseCondemnedKey(key) ?? []))
+    this.#condemnedNotes = new Set(objects.flatMap(({ key }) => parseCondemnedNoteKey(key) ?? []))
+    this.#moved = new Set(notes.flatMap(({ key }) => parseMovedKey(key) ?? []))
     for (const pack of this.#condemned) this.#avoided.add(pack)
-    if (hasGap) {
+    if (hasGap && known.size > 0) {
       const packs = await this.#objectStore.list(PACKS_PREFIX)
       const present = new Set(packs.flatMap(({ key }) => parsePackKey(key) ?? []))
       for (const pack of known) if (!present.has(pack)) this.#avoided.add(pack)
     }
     this.#readMs = now
+    return now
   }
 
-  /** Runs that were stored since the last reading, relying on nothing that is avoided. */
-  stored(runs: readonly StoredRun[]): void {
-    for (const { id } of runs) this.#remember(id)
+  /** Runs that were stored since the reading of `readMs`, relying on nothing that was avoided then. */
+  stored(runs: readonly StoredRun[], readMs: number): void {
+    for (const run of runs) this.#remember(run, readMs)
   }
 
   /** Of these runs, as the repository has them, those that the next manifest may not rely on; see `Repository`. */
   async endangered(runs: readonly StoredRun[]): Promise<Set<string>> {
     const endangered = new Set<string>()
+    const readMs = this.#readMs
     for (const run of runs) {
-      if ((await this.#isWhole(run)) && !(await this.#needsCondemned(run))) this.#remember(run.id)
+      if (this.#checkedMs.get(nameOf(run)) === readMs) continue
+      if ((await this.#isWhole(run)) && !(await this.#needsCondemned(run))) this.#remember(run, readMs)
       else endangered.add(run.id)
     }
     return endangered
@@ -87,7 +108,7 @@ export class CondemnedPacks {
 
   /** Whether all packs are there; asked of the repository only when a gap lies behind. */
   async #isWhole(run: StoredRun): Promise<boolean> {
-    const checkedMs = this.#checkedMs.get(run.id) ?? Number.NEGATIVE_INFINITY
+    const checkedMs = this.#checkedMs.get(nameOf(run)) ?? Number.NEGATIVE_INFINITY
     if (this.#readMs - checkedMs <= TRUST_MS) return true
     try {
       await this.#storedRuns.find([run])
@@ -98,29 +119,47 @@ export class CondemnedPacks {
     }
   }
 
-  /** Whether the run needs something of a condemned pack that its note does not take along. */
+  /** Whether the run needs something of a condemned pack, or of a note that is, on the way to its chunks. */
   async #needsCondemned(run: StoredRun): Promise<boolean> {
-    if (this.#condemned.size === 0) return false
+    if (this.#condemned.size + this.#condemnedNotes.size === 0) return false
     const { packs, chunks } = await readRecipe(this.#objectStore, run)
     const { pack, offset, bytes } = run.recipe
     const ranges = [{ pack, offset, bytes }]
     for (let i = 0; i < chunks.count; i++) {
       ranges.push({ pack: packs[chunks.packs[i]!]!, offset: chunks.offsets[i]!, bytes: chunks.lengths[i]! })
     }
-    const condemned = new Set(ranges.map((range) => range.pack).filter((id) => this.#condemned.has(id)))
-    for (const id of condemned) {
-      const moved = await readMovedPack(this.#objectStore, id)
-      if (moved === undefined) return true
-      const needed = ranges.filter((range) => range.pack === id)
-      if (needed.some((range) => movedRange(moved, range) === undefined)) return true
-    }
+    const notes = new Map<string, MovedPack | undefined>()
+    for (const range of ranges) if (await this.#isGoing(range, notes)) return true
     return false
   }
 
-  #remember(run: string): void {
-    this.#checkedMs.delete(run)
-    this.#checkedMs.set(run, this.#readMs)
+  /** @param notes those that were read */
+  async #isGoing(range: PackRange, notes: Map<string, MovedPack | undefined>): Promise<boolean> {
+    let at = range
+    for (let hop = 0; hop <= HOPS_MAX; hop++) {
+      const { pack } = at
+      if (this.#condemnedNotes.has(pack)) return true
+      const isCondemned = this.#condemned.has(pack)
+      if (!isCondemned && !this.#moved.has(pack)) return false
+      if (!notes.has(pack)) notes.set(pack, await readMovedPack(this.#objectStore, pack))
+      const note = notes.get(pack)
+      const target = note === undefined ? undefined : movedRange(note, at)
+      if (target === undefined) return isCondemned
+      at = target
+    }
+    return true
+  }
+
+  #remember(run: StoredRun, readMs: number): void {
+    const name = nameOf(run)
+    this.#checkedMs.delete(name)
+    this.#checkedMs.set(name, readMs)
     const [oldest] = this.#checkedMs.keys()
     if (this.#checkedMs.size > CHECKED_MAX && oldest !== undefined) this.#checkedMs.delete(oldest)
   }
+}
+
+/** A run that was stored twice relies on other packs each time. */
+function nameOf({ id, recipe }: StoredRun): string {
+  return `${id} ${recipe.pack} ${recipe.offset}`
 }

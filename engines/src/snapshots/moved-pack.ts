@@ -19,7 +19,7 @@ const MOVED_FORMAT = 1
 /** A pack of 32 MiB has some thousand chunks. */
 const MOVED_BYTES_MAX = 16 * 1024 * 1024
 /** More than a pack of any age has been through: each hop needs a collection and its period of grace. */
-const HOPS_MAX = 64
+export const HOPS_MAX = 64
 
 /** `[from, from + bytes)` of the old pack lies at `to` of the new one. */
 export interface Stretch {

@@ -3,6 +3,7 @@
 //   repository.json                                                   format, chunking parameters, identity
 //   packs/<kind>/<id>.pack                                            id: 32 hex digits, time first
 //   condemned/<id>                                                    the pack is going to be removed
+//   condemned/<id>.moved                                              so is the note of a pack that is gone
 //   moved/<id>                                                        where the chunks of a rewritten pack are
 //   stores/<store>/<partition>/<timeline>/<version>-<epoch>.manifest  both 16 digits, zero-padded
 //   stores/<store>/<partition>/<timeline>/<version>.manifest          the same of epoch 0: written without an owner
@@ -28,6 +29,7 @@ export const STORES_PREFIX = "stores/"
 export const PACKS_PREFIX = "packs/"
 export const CONDEMNED_PREFIX = "condemned/"
 export const MOVED_PREFIX = "moved/"
+const NOTE_SUFFIX = ".moved"
 /** As many partitions as a store can have: one for each slot. */
 export const PARTITION_COUNT_MAX = 16_384
 
@@ -197,6 +199,16 @@ export function condemnedKey(id: string): string {
 /** The id of the pack that the mark under `key` condemns; undefined when it is none. */
 export function parseCondemnedKey(key: string): string | undefined {
   return packIdBehind(CONDEMNED_PREFIX, key)
+}
+
+/** The key of the mark that condemns the note of a pack. */
+export function condemnedNoteKey(id: string): string {
+  return condemnedKey(id) + NOTE_SUFFIX
+}
+
+/** The id of the pack whose note the mark under `key` condemns; undefined when it is none. */
+export function parseCondemnedNoteKey(key: string): string | undefined {
+  return key.endsWith(NOTE_SUFFIX) ? parseCondemnedKey(key.slice(0, -NOTE_SUFFIX.length)) : undefined
 }
 
 /** The key of the note that says where the chunks of a pack are. */

@@ -72,7 +72,7 @@ export class RunStorage {
 
   /** See `Repository.storeRuns`. */
   async store(runs: readonly RunToStore[]): Promise<StoreResult> {
-    await this.#condemned.refresh(this.#packs)
+    const readMs = await this.#condemned.refresh(this.#packs)
     const known = {
       get: (...chunk: Parameters<ChunkIndex["get"]>) => {
         const place = this.#chunks.get(...chunk)
@@ -91,7 +91,7 @@ export class RunStorage {
     }
     const { bytesReused, chunksNew, chunksReused } = plan
     const stored = runs.map(({ figures }, i) => ({ ...figures, recipe: recipes[i]! }))
-    this.#condemned.stored(stored)
+    this.#condemned.stored(stored, readMs)
     return { runs: stored, bytesNew, bytesReused, chunksNew, chunksReused }
   }
 

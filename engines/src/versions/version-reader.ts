@@ -115,7 +115,7 @@ export class VersionReader {
     }
   }
 
-  /** How many live records there are, counted; `manifest.recordCount` is an estimate for some engines. */
+  /** How many live records there are, counted. What the manifest says is an estimate: keys on disk may not be compared yet. */
   async count(): Promise<number> {
     let count = 0
     for await (const page of this.records()) count += page.recordCount

@@ -31,11 +31,24 @@ const VERSION_MAX = Number.MAX_SAFE_INTEGER
 const PARTITION_MAX = 2 ** 32 - 1
 const TIMEOUT_SECONDS_MAX = 86_400
 
-/** Adds a command with the options of a client. */
-export function clientCommand(
+interface CommandWords {
+  readonly name: string
+  readonly description: string
+  readonly timeoutSeconds: number
+}
+
+/** Adds a command with the options of a client of one store. */
+export function clientCommand(parent: Command, context: CommandContext, words: CommandWords): Command {
+  return daemonCommand(parent, context, words).addOption(
+    new Option("--store <name>", "the store").default("default"),
+  )
+}
+
+/** Adds a command that is about a daemon as a whole. */
+export function daemonCommand(
   parent: Command,
   context: CommandContext,
-  { name, description, timeoutSeconds }: { name: string; description: string; timeoutSeconds: number },
+  { name, description, timeoutSeconds }: CommandWords,
 ): Command {
   const address = context.terminal.environment["VARVE_ADDRESS"] ?? "127.0.0.1:7400"
   return parent
@@ -46,7 +59,6 @@ export function clientCommand(
         address,
       ),
     )
-    .addOption(new Option("--store <name>", "the store").default("default"))
     .addOption(new Option("--json", "print JSON").default(false))
     .addOption(
       new Option("--timeout <seconds>", "give up after")
@@ -75,7 +87,7 @@ export function versionArgument(name: "<version>" | "[version]", description: st
 
 /** Runs `use` with a stub that is closed afterwards. @throws (rejects) UsageError, VarveError */
 export async function withStub<Result>(
-  options: ClientOptions,
+  options: Pick<ClientOptions, "address">,
   effect: Effect,
   use: (stub: StateBackendClient) => Promise<Result>,
 ): Promise<Result> {

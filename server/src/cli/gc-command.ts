@@ -3,7 +3,7 @@
 import type { CollectGarbageResponse, WhyKeptResponse } from "@varve/proto"
 import type { Command } from "commander"
 import { durationWords, parseDuration } from "../config/duration.ts"
-import { type ClientOptions, type CommandContext, clientCommand, withStub } from "./command-context.ts"
+import { type ClientOptions, type CommandContext, daemonCommand, withStub } from "./command-context.ts"
 import { call } from "./daemon-connection.ts"
 import { UsageError } from "./exit-codes.ts"
 import { table, toJson } from "./output.ts"
@@ -11,7 +11,7 @@ import { withProgress } from "./progress.ts"
 import { type Terminal, writeLine } from "./terminal.ts"
 import { bytesText, secondsText } from "./values.ts"
 
-interface RepositoryOptions extends ClientOptions {
+interface RepositoryOptions extends Omit<ClientOptions, "store"> {
   readonly repository?: string
 }
 
@@ -32,7 +32,7 @@ export function addGcCommand(program: Command, context: CommandContext): void {
   const { terminal } = context
   const description =
     "free the space of what no version needs: what is found goes at a later run, when the grace is over"
-  const gc = clientCommand(program, context, { name: "gc", description, timeoutSeconds: TIMEOUT_SECONDS })
+  const gc = daemonCommand(program, context, { name: "gc", description, timeoutSeconds: TIMEOUT_SECONDS })
     // Options behind `why` are its own.
     .enablePositionalOptions()
     .option("--dry-run", "only say what would be done", false)
@@ -46,7 +46,7 @@ export function addGcCommand(program: Command, context: CommandContext): void {
     await writeLine(terminal, options.json ? toJson(response, false) : describe(response, options.dryRun))
   })
 
-  clientCommand(gc, context, {
+  daemonCommand(gc, context, {
     name: "why",
     description: "say which versions keep a chunk or a pack",
     timeoutSeconds: TIMEOUT_SECONDS,

@@ -6,7 +6,8 @@ import type { Reason } from "@varve/proto"
 const hints: Readonly<Partial<Record<Reason, string>>> = {
   VERSION_NOT_ASCENDING: "take a higher number, or leave it out: the next one is taken then",
   VERSION_EXISTS: "take a higher number, or leave it out: the next one is taken then",
-  VERSION_AMBIGUOUS: "name the timeline with --timeline; `varve snapshots list` shows them",
+  VERSION_AMBIGUOUS:
+    "name the timeline with --timeline, or as TIMELINE/VERSION with --repository; `varve snapshots list` shows them",
   SNAPSHOT_NOT_FOUND: "`varve snapshots list` shows the versions that are there",
   SNAPSHOT_PINNED: "`varve snapshots unpin VERSION` takes the pin off",
   REPLACED_STATE_NOT_FOUND: "restore a version instead: `varve snapshots list` shows them",

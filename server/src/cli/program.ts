@@ -34,6 +34,8 @@ export async function runCommandLine(words: readonly string[], terminal: Termina
       writeErr: (text) => terminal.stderr.write(text),
     })
     .showSuggestionAfterError()
+    // Options belong to the command that they stand behind: some commands have commands of their own.
+    .enablePositionalOptions()
     .addHelpText("after", `\n${describeExitCodes()}`)
   await addServe(program, context, words)
   addRecordCommands(program, context)

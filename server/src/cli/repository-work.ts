@@ -25,7 +25,8 @@ export function whyKeptIn(url: string, name: string): Promise<Reasons> {
   return run(whyKept, { url: repositoryUrl(url), name })
 }
 
-function repositoryUrl(url: string): string {
+/** The URL of `--repository` as engines take it. @throws UsageError */
+export function repositoryUrl(url: string): string {
   const fault = faultOfRepository(url)
   if (fault !== undefined)
     throw new UsageError(`--repository: ${fault}; allowed: file:DIR or s3://BUCKET/PREFIX`)

@@ -1,4 +1,4 @@
-// snapshots list, delete, prune, pin, unpin: the versions of a store.
+// snapshots list, delete, prune, pin, unpin: the versions of a store. Those that read versions lie in `offline/`.
 
 import type { SnapshotDescription } from "@varve/proto"
 import type { Command } from "commander"
@@ -12,12 +12,15 @@ import {
   withStub,
 } from "./command-context.ts"
 import { call } from "./daemon-connection.ts"
+import { UsageError } from "./exit-codes.ts"
+import { addOfflineCommands, repositoryHelp } from "./offline/offline-commands.ts"
 import { table, toJson } from "./output.ts"
 import { addPruneCommand } from "./prune-command.ts"
 import { type Terminal, writeLine } from "./terminal.ts"
 import { beginning, bytesText, collectPartitions, timeText } from "./values.ts"
 
 interface ListOptions extends ClientOptions, HexOptions {
+  readonly repository?: string
   readonly partition?: number[]
 }
 
@@ -40,7 +43,9 @@ const TIMELINE_HELP = "the version's timeline; needed when the number stands on 
 
 /** Adds `snapshots` with its commands. */
 export function addSnapshotsCommand(program: Command, context: CommandContext): void {
-  const snapshots = program.command("snapshots").description("list, delete, prune, pin and unpin versions")
+  const snapshots = program
+    .command("snapshots")
+    .description("list, look into, verify, delete, prune, pin and unpin versions")
   const { terminal } = context
 
   clientCommand(snapshots, context, {
@@ -49,8 +54,16 @@ export function addSnapshotsCommand(program: Command, context: CommandContext): 
     timeoutSeconds: TIMEOUT_SECONDS,
   })
     .option("--partition <numbers>", "only versions that these partitions have", collectPartitions)
+    .option("--repository <url>", repositoryHelp)
     .addOption(hexOption("metadata"))
-    .action((options: ListOptions) => list(options, terminal))
+    .action((options: ListOptions, command: Command) => {
+      if (options.repository !== undefined && command.getOptionValueSource("address") === "cli") {
+        throw new UsageError("give --address or --repository, not both")
+      }
+      return list(options, terminal)
+    })
+
+  addOfflineCommands(snapshots, context)
 
   clientCommand(snapshots, context, {
     name: "delete",
@@ -95,10 +108,7 @@ export function addSnapshotsCommand(program: Command, context: CommandContext): 
 }
 
 async function list(options: ListOptions, terminal: Terminal): Promise<void> {
-  const request = { store: options.store, partitions: options.partition ?? [] }
-  const { snapshots } = await withStub(options, "reads", (stub) =>
-    call(stub.listSnapshots.bind(stub), request, options.timeout),
-  )
+  const snapshots = await listed(options, terminal)
   if (options.json) return await writeLine(terminal, toJson(snapshots, options.hex))
   if (snapshots.length === 0) return await writeLine(terminal, `store ${options.store} has no versions yet`)
   const head = [
@@ -107,6 +117,21 @@ async function list(options: ListOptions, terminal: Terminal): Promise<void> {
   ]
   const rows = snapshots.map((snapshot) => rowOf(snapshot, options.hex))
   await writeLine(terminal, table(head, rows))
+}
+
+async function listed(options: ListOptions, terminal: Terminal): Promise<SnapshotDescription[]> {
+  const { repository, store, partition = [], timeout } = options
+  if (repository !== undefined) {
+    const { listOffline } = await import("./offline/list-versions.ts")
+    const { snapshots, damage } = await listOffline({ repository, store }, partition)
+    for (const line of damage) terminal.stderr.write(`varve: ${line}\n`)
+    return snapshots
+  }
+  const request = { store, partitions: partition }
+  const { snapshots } = await withStub(options, "reads", (stub) =>
+    call(stub.listSnapshots.bind(stub), request, timeout),
+  )
+  return snapshots
 }
 
 function rowOf(snapshot: SnapshotDescription, hex: boolean): (string | bigint)[] {

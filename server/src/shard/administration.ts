@@ -17,7 +17,6 @@ import type {
   PruneSnapshotsResponse,
   RestoreRequest,
   RestoreResponse,
-  SnapshotDescription,
   SnapshotRequest,
   SnapshotResponse,
   WhyKeptRequest,
@@ -27,11 +26,11 @@ import { errorTable, isReason, VarveError } from "@varve/proto"
 import { errorFields, type Log, type LogFields } from "../log.ts"
 import type { VersionMetrics } from "../metrics/version-metrics.ts"
 import { describe, type Node } from "./describe.ts"
+import { describeVersion } from "./describe-version.ts"
 import { MetadataRoom } from "./metadata-room.ts"
 import { decodeReplacedHandle, encodeReplacedHandle } from "./replaced-handle.ts"
 import type { SpaceKeeper } from "./space-keeper.ts"
 import type { StoreRestoreTarget } from "./store.ts"
-import { isComplete, isOnCurrentLine, type PartitionVersions, type StoreVersion } from "./store-versions.ts"
 import type { Stores } from "./stores.ts"
 
 export class Administration {
@@ -272,32 +271,4 @@ function checkPin(name: string): void {
 
 function optionalText(text: string): string | undefined {
   return text === "" ? undefined : text
-}
-
-function describeVersion(
-  version: StoreVersion,
-  partitions: readonly PartitionVersions[],
-  room: MetadataRoom,
-): SnapshotDescription {
-  const { parts } = version
-  const first = parts[0]!.summary
-  const sum = (of: (summary: typeof first) => number): bigint =>
-    BigInt(parts.reduce((total, { summary }) => total + of(summary), 0))
-  return {
-    version: BigInt(version.version),
-    timeline: version.timeline,
-    parentVersion: BigInt(first.parent?.version ?? 0),
-    parentTimeline: first.parent?.timeline ?? "",
-    createdMs: BigInt(Math.floor(version.createdMs)),
-    complete: isComplete(version, partitions),
-    currentLine: isOnCurrentLine(version, partitions),
-    pinned: parts.some(({ summary }) => summary.pinned),
-    pinNames: [...new Set(parts.flatMap(({ summary }) => summary.pinNames))].sort(),
-    engine: first.engine,
-    records: sum(({ recordCount }) => recordCount),
-    bytes: sum(({ bytes }) => bytes),
-    bytesNew: sum(({ bytesNew }) => bytesNew),
-    partitions: parts.map(({ partition }) => partition),
-    ...room.take(first.metadata),
-  }
 }

@@ -173,6 +173,13 @@ async function restoreNewest(store: Store, log: Log, mayStand: boolean): Promise
     const isTolerant = store.settings.recoveryFallback === "previous"
     return await restore(isTolerant ? { newest: true, fallback: "previous" } : { newest: true })
   } catch (error) {
+    if (isEngineError(error, "DATA_LOSS")) {
+      log.error(
+        "store-damaged",
+        `store ${store.settings.name}: the newest version is damaged; recoveryFallback: previous takes an older one`,
+        { store: store.settings.name, ...errorFields(error) },
+      )
+    }
     if (!isEngineError(error, "SNAPSHOT_NOT_FOUND")) throw error
   }
   if (!mayStand) await restore({ empty: true })

@@ -153,7 +153,11 @@ describe("retention", () => {
     .map(({ gap, other, only, pin }) => ({ gap, suffix: `${other ? "b" : ""}${only}${pin}` }))
   const anyDrawing = fc.array(anyWord, { maxLength: 12 }).map((words) => {
     let version = 0
-    return words.map(({ gap, suffix }) => `${(version += gap)}${suffix}`).join(" ")
+    const named = words.map(({ gap, suffix }) => {
+      version += gap
+      return `${version}${suffix}`
+    })
+    return named.join(" ")
   })
   const anyRules = fc.record({
     keepLast: fc.integer({ min: 0, max: 4 }),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { answeredBytes, readBody } from "./answer.ts"
+import { answeredBytes, readBody, readPage } from "./answer.ts"
 
 async function* body(...lengths: number[]): AsyncGenerator<Uint8Array> {
   for (const [i, length] of lengths.entries()) yield new Uint8Array(length).fill(i + 1)
@@ -31,6 +31,25 @@ describe("answers", () => {
     [{ ContentRange: "bytes 4-9/10" }, "how long"],
   ])("%j is no answer to bytes 4 to 9 of 10", (answer, why) => {
     expect(() => answeredBytes(answer, { offset: 4, bytes: 6 }, 100)).toThrow(why)
+  })
+
+  test("a page is what it lists, and where the next one begins", () => {
+    const LastModified = new Date(5)
+    const page = {
+      Contents: [{ Key: "a", Size: 1, LastModified }],
+      IsTruncated: true,
+      NextContinuationToken: "t",
+    }
+    expect(readPage(page)).toEqual({ objects: [{ key: "a", bytes: 1, modifiedMs: 5 }], next: "t" })
+    expect(readPage({ IsTruncated: false })).toEqual({ objects: [], next: undefined })
+  })
+
+  test.each([
+    [{}, "no listing"],
+    [{ IsTruncated: true }, "goes on"],
+    [{ IsTruncated: false, Contents: [{ Key: "a", Size: 1 }] }, "age"],
+  ])("%j is no page of a listing", (page, why) => {
+    expect(() => readPage(page)).toThrow(why)
   })
 
   test("more bytes than allowed are not read", () => {

@@ -1,6 +1,9 @@
-// The body of an answer, which is believed only as far as its headers, the range asked for and its length agree.
+// Answers, which are believed only as far as they hold together: a body as far as its headers, the range asked for and its
+// length agree, a page of a listing when it is one. Something on the way may answer 200 in the store's place, and a
+// listing that is taken for empty, or for whole, would make garbage of what it leaves out.
 
 import { EngineError } from "../../base/error.ts"
+import type { ObjectSummary } from "../object-store.ts"
 import { AnswerError } from "./failure.ts"
 
 const CONTENT_RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/
@@ -34,6 +37,36 @@ export function answeredBytes(
     )
   }
   return bytes
+}
+
+interface Page {
+  readonly IsTruncated?: boolean | undefined
+  readonly NextContinuationToken?: string | undefined
+  readonly Contents?: readonly Listed[] | undefined
+}
+
+interface Listed {
+  readonly Key?: string | undefined
+  readonly Size?: number | undefined
+  readonly LastModified?: Date | undefined
+}
+
+/** What a page lists, and the token of the page behind it. @throws AnswerError when it is no page of a listing */
+export function readPage({ IsTruncated, NextContinuationToken, Contents = [] }: Page): {
+  readonly objects: readonly ObjectSummary[]
+  readonly next: string | undefined
+} {
+  if (IsTruncated === undefined) throw new AnswerError("the answer is no listing")
+  if (IsTruncated && !NextContinuationToken) {
+    throw new AnswerError("the listing goes on, and the store does not say where")
+  }
+  const objects = Contents.map(({ Key, Size, LastModified }) => {
+    if (Key === undefined || Size === undefined || LastModified === undefined) {
+      throw new AnswerError("the listing does not say what an object's key, size or age is")
+    }
+    return { key: Key, bytes: Size, modifiedMs: LastModified.getTime() }
+  })
+  return { objects, next: IsTruncated ? NextContinuationToken : undefined }
 }
 
 /** Reads a body of `bytes`. @throws (rejects) AnswerError when it has more or fewer, the system's error when it is cut */

@@ -38,14 +38,11 @@ export class S3Calls {
   }
 
   /**
-   * What `attempt` resolves. `action` is the permission that it needs. An attempt is told whether one before it may
-   * have been carried out without an answer, and stops when its signal is aborted.
+   * What `attempt` resolves. `action` is the permission that it needs. An attempt stops when its signal is aborted; one
+   * before it may have been carried out without an answer.
    * @throws (rejects) EngineError `REPOSITORY_FAILED`, `STORAGE_FULL`
    */
-  async run<Result>(
-    action: string,
-    attempt: (signal: AbortSignal, isRepeated: boolean) => Promise<Result>,
-  ): Promise<Result> {
+  async run<Result>(action: string, attempt: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
     // Neither a wait nor a pause keeps the process alive, but somebody waits for the result.
     const holdProcess = setInterval(() => undefined, TIMER_MS_MAX)
     try {
@@ -63,7 +60,7 @@ export class S3Calls {
 
   async #attempts<Result>(
     action: string,
-    attempt: (signal: AbortSignal, isRepeated: boolean) => Promise<Result>,
+    attempt: (signal: AbortSignal) => Promise<Result>,
   ): Promise<Result> {
     const { clock, limits } = this.#parts
     const endMs = clock.monotonicMs() + limits.callMs
@@ -72,7 +69,7 @@ export class S3Calls {
       this.#underWay.add(stop)
       try {
         if (this.#isClosed) throw this.#closed()
-        return await this.#timed(stop, (signal) => attempt(signal, count > 1))
+        return await this.#timed(stop, attempt)
       } catch (error) {
         const pauseMs = this.#pauseMs(count)
         if (this.#isClosed) throw this.#closed()

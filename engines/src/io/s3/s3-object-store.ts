@@ -4,8 +4,11 @@
 // create, whose answer may get lost after the object was made:
 //
 //   PUT, If-None-Match: *, own random name in the metadata, SHA-256 of the body in the signature
-//     200 ─► true        412 at the first attempt ─► false: somebody else's
-//     no answer, 409, 5xx ─► the same again;   412 then ─► HEAD: own name ─► true, another ─► false
+//     200 ─► true        no answer, 409, 5xx ─► the same again
+//     412 ─► HEAD: own name ─► true, another ─► false
+//
+// The name is asked for at the first attempt too: a proxy on the way may have sent the request twice (nginx does so with
+// a PUT when one of its servers does not answer).
 //
 // A pack has at most 32 MiB, or one chunk of 256 MiB: one PUT each, which is atomic; parts of an upload would not be.
 //
@@ -21,7 +24,7 @@ import type { JobContext } from "../executor.ts"
 import { isObjectKey, OBJECT_KEY_BYTES_MAX } from "../object-key.ts"
 import type { ObjectStore, ObjectSummary } from "../object-store.ts"
 import type { Random } from "../random.ts"
-import { answeredBytes, readBody } from "./answer.ts"
+import { answeredBytes, readBody, readPage } from "./answer.ts"
 import { S3Calls } from "./calls.ts"
 import { AnswerError, codeOf, statusOf } from "./failure.ts"
 import { type S3Limits, s3Limits } from "./limits.ts"
@@ -104,7 +107,7 @@ export class S3ObjectStore implements ObjectStore {
     const writer = Buffer.from(this.#random.bytes(WRITER_BYTES)).toString("hex")
     // With one writer the store may ignore the condition, and nobody creates the object after it was asked for.
     let isAbsent = this.#location.writers === "many"
-    return this.#calls.run("s3:PutObject", async (signal, isRepeated) => {
+    return this.#calls.run("s3:PutObject", async (signal) => {
       if (!isAbsent && (await this.#writerOf(place, signal)) !== undefined) return false
       isAbsent = true
       try {
@@ -113,7 +116,6 @@ export class S3ObjectStore implements ObjectStore {
       } catch (error) {
         if (statusOf(error) !== 412) throw error
       }
-      if (!isRepeated) return false
       const found = await this.#writerOf(place, signal)
       if (found === undefined) throw new AnswerError(`${key} was there and is gone`)
       return found === writer
@@ -169,7 +171,9 @@ export class S3ObjectStore implements ObjectStore {
       },
       { step: "build", name: "contentHash" },
     )
-    await this.#client.send(command, { abortSignal: signal })
+    const { ETag } = await this.#client.send(command, { abortSignal: signal })
+    // Then it may be somebody else's answer on the way; the next attempt finds out.
+    if (ETag === undefined) throw new AnswerError("the answer does not say that the object was made")
   }
 
   /** Whose an object is; empty when it was not made here, undefined when there is none. */
@@ -188,23 +192,20 @@ export class S3ObjectStore implements ObjectStore {
     const found: ObjectSummary[] = []
     let token: string | undefined
     do {
-      const page = await this.#calls.run("s3:ListBucket", (signal) =>
-        this.#client.send(
-          new this.#sdk.ListObjectsV2Command({
-            Bucket: bucket,
-            Prefix: root + prefix,
-            MaxKeys: this.#limits.pageObjects,
-            ...(token === undefined ? {} : { ContinuationToken: token }),
-          }),
-          { abortSignal: signal },
-        ),
-      )
-      for (const { Key = "", Size = 0, LastModified } of page.Contents ?? []) {
-        const key = Key.slice(root.length)
-        if (!Key.startsWith(root) || !isObjectKey(key)) continue
-        found.push({ key, bytes: Size, modifiedMs: LastModified?.getTime() ?? 0 })
+      const input = {
+        Bucket: bucket,
+        Prefix: root + prefix,
+        MaxKeys: this.#limits.pageObjects,
+        ...(token === undefined ? {} : { ContinuationToken: token }),
       }
-      const next = page.IsTruncated === true ? page.NextContinuationToken : undefined
+      const { objects, next } = await this.#calls.run("s3:ListBucket", async (signal) => {
+        const command = new this.#sdk.ListObjectsV2Command(input)
+        return readPage(await this.#client.send(command, { abortSignal: signal }))
+      })
+      for (const object of objects) {
+        const key = object.key.slice(root.length)
+        if (object.key.startsWith(root) && isObjectKey(key)) found.push({ ...object, key })
+      }
       if (found.length > this.#limits.listedMax || (next !== undefined && next === token)) {
         throw new EngineError(
           "REPOSITORY_FAILED",

@@ -1,0 +1,167 @@
+// A store as its repository has it: versions of all partitions, read without a daemon and without taking anything from
+// one. Loaded only by commands that need it: the engines take half of the start-up time.
+
+import { isEngineError } from "@varve/engines"
+import {
+  eachAtOnce,
+  type Manifest,
+  type ObjectStore,
+  openObjectStore,
+  parseVersionKey,
+  REPOSITORY_KEY,
+  Repository,
+  RunShelf,
+  STORES_PREFIX,
+  StoreVersionReader,
+  systemSeams,
+  type VersionName,
+  VersionReader,
+} from "@varve/engines/internal"
+import { partitionOfKey, VarveError } from "@varve/proto"
+import { type PartitionVersions, restoreTargets } from "../../shard/store-versions.ts"
+import { UsageError } from "../exit-codes.ts"
+import { repositoryUrl } from "../repository-work.ts"
+
+/** Chunks that were read stay in memory up to this. */
+const CHUNK_CACHE_BYTES = 64 * 1024 * 1024
+/** Partitions that are listed at the same time. */
+const PARTITIONS_AT_ONCE = 8
+const VERSION = /^(?:([a-z0-9-]{1,40})\/)?([1-9]\d{0,15})$/
+
+export interface OfflineOptions {
+  readonly repository: string
+  readonly store: string
+}
+
+export class OfflineStore {
+  readonly objectStore: ObjectStore
+  readonly repository: Repository
+  readonly name: string
+  /** Of every partition: its versions, oldest first, and the line of the newest one. */
+  readonly partitions: readonly PartitionVersions[]
+  /** What is wrong with objects that versions are listed from: versions may be missing. */
+  readonly damage: readonly string[]
+  readonly shelf: RunShelf
+
+  private constructor(
+    parts: Pick<OfflineStore, "objectStore" | "repository" | "name" | "partitions" | "damage">,
+  ) {
+    this.objectStore = parts.objectStore
+    this.repository = parts.repository
+    this.name = parts.name
+    this.partitions = parts.partitions
+    this.damage = parts.damage
+    this.shelf = new RunShelf(parts.repository)
+  }
+
+  /** @throws (rejects) VarveError `STORE_UNKNOWN` when it has no versions there; EngineError `REPOSITORY_FAILED` */
+  static async open(objectStore: ObjectStore, repository: Repository, name: string): Promise<OfflineStore> {
+    const seen = await countPartitions(objectStore, name)
+    if (seen === 0) throw await unknownStore(repository, name)
+    const damage: string[] = []
+    const indices = Array.from({ length: seen }, (_, partition) => partition)
+    const listed = await eachAtOnce(indices, PARTITIONS_AT_ONCE, async (partition) => {
+      try {
+        const versions = await repository.listVersions(name, partition)
+        return { partition, versions, line: versions.at(-1)?.line ?? [] }
+      } catch (error) {
+        if (!isEngineError(error, "DATA_LOSS") && !isEngineError(error, "FORMAT_NEWER")) throw error
+        damage.push(error.message)
+        return { partition, versions: [], line: [] }
+      }
+    })
+    // Those without any version belong to the store too.
+    const counts = listed.flatMap(({ versions }) => versions.map((each) => each.partitionCount))
+    const partitions: PartitionVersions[] = [...listed]
+    for (let partition = seen; partition < Math.max(...counts, 0); partition++) {
+      partitions.push({ partition, versions: [], line: [] })
+    }
+    for (const error of repository.damaged.values()) damage.push(error.message)
+    return new OfflineStore({ objectStore, repository, name, partitions, damage })
+  }
+
+  /** The version of each partition that `text`, `7` or `TIMELINE/7`, means. @throws UsageError, EngineError */
+  resolve(text: string): VersionName[] {
+    const match = VERSION.exec(text)
+    if (match === null || !Number.isSafeInteger(Number(match[2]))) {
+      throw new UsageError(`"${text}" is no version: a number, or TIMELINE/NUMBER`)
+    }
+    return restoreTargets(this.partitions, { version: Number(match[2]), timeline: match[1] })
+  }
+
+  /** The manifests of all partitions. @throws (rejects) UsageError, EngineError */
+  manifests(text: string): Promise<Manifest[]> {
+    const names = this.resolve(text)
+    return eachAtOnce(names.entries(), PARTITIONS_AT_ONCE, ([at, name]) => this.manifest(at, name))
+  }
+
+  manifest(partition: number, name: VersionName): Promise<Manifest> {
+    return this.repository.readManifest(this.name, partition, name)
+  }
+
+  /** The version of one partition. @throws (rejects) UsageError, EngineError */
+  async openPartition(text: string, partition: number): Promise<VersionReader> {
+    return VersionReader.open(await this.manifest(partition, this.resolve(text)[partition]!), this.shelf)
+  }
+
+  /** The partition of a key: the one given, or that of its slot. @throws UsageError */
+  partitionOf(key: Uint8Array, given?: number): number {
+    const { length } = this.partitions
+    if (given === undefined) return partitionOfKey(key, length)
+    if (given < length) return given
+    throw new UsageError(`the store ${this.name} has partitions 0 to ${length - 1}, not ${given}`)
+  }
+
+  /** @throws (rejects) UsageError, EngineError */
+  async openVersion(text: string): Promise<StoreVersionReader> {
+    const manifests = await this.manifests(text)
+    const readers = await eachAtOnce(manifests, PARTITIONS_AT_ONCE, (each) =>
+      VersionReader.open(each, this.shelf),
+    )
+    return new StoreVersionReader(readers, (key) => this.partitionOf(key))
+  }
+}
+
+/** Runs `use` with the store, and closes everything afterwards. @throws (rejects) UsageError, VarveError */
+export async function withOfflineStore<Result>(
+  { repository: url, store: name }: OfflineOptions,
+  use: (store: OfflineStore) => Promise<Result>,
+): Promise<Result> {
+  const absolute = repositoryUrl(url)
+  const seams = systemSeams({ threads: 1 })
+  const closing: (() => Promise<void>)[] = [() => seams.close()]
+  try {
+    const objectStore = await openObjectStore(absolute, seams)
+    closing.push(() => objectStore.close())
+    // Opening one that is not there would make it.
+    if ((await objectStore.get(REPOSITORY_KEY, { offset: 0, bytes: 1 })) === undefined) {
+      throw new UsageError(`--repository: there is no repository at ${objectStore.url}`)
+    }
+    const repository = await Repository.open(objectStore, seams, { chunkCacheBytes: CHUNK_CACHE_BYTES })
+    closing.push(() => repository.close())
+    const store = await OfflineStore.open(objectStore, repository, name)
+    closing.push(() => store.shelf.close())
+    return await use(store)
+  } catch (error) {
+    if (isEngineError(error)) throw new VarveError(error.reason, error.message, { cause: error })
+    throw error
+  } finally {
+    for (const close of closing.reverse()) await close()
+  }
+}
+
+/** One more than the highest partition that the repository has a manifest of. */
+async function countPartitions(objectStore: ObjectStore, name: string): Promise<number> {
+  let count = 0
+  for (const { key } of await objectStore.list(`${STORES_PREFIX}${name}/`)) {
+    const parsed = parseVersionKey(key)
+    if (parsed?.what === "manifest" && parsed.store === name) count = Math.max(count, parsed.partition + 1)
+  }
+  return count
+}
+
+async function unknownStore(repository: Repository, name: string): Promise<VarveError> {
+  const stores = await repository.stores()
+  const known = stores.length === 0 ? "no versions at all" : `versions of ${stores.join(", ")}`
+  return new VarveError("STORE_UNKNOWN", `no versions of a store ${name} are there; there are ${known}`)
+}
