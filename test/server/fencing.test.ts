@@ -4,12 +4,13 @@
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { credentials, makeClientConstructor } from "@grpc/grpc-js"
-import { service as healthService } from "grpc-health-check"
+import { credentials } from "@grpc/grpc-js"
+import { health as healthApi } from "@varve/proto"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { startDaemon, type TestDaemon } from "./daemon.ts"
 import { bytes, RawClient } from "./raw-client.ts"
 
+const { HealthCheckResponse_ServingStatus: ServingStatus } = healthApi
 const KEY = bytes("key")
 const fenced = { reason: "OWNER_FENCED" }
 
@@ -49,18 +50,14 @@ async function versionsOf(client: RawClient): Promise<number[]> {
   return (await client.listSnapshots()).map(({ version }) => Number(version))
 }
 
-function health(daemon: TestDaemon): Promise<string> {
-  const client = new (makeClientConstructor(healthService, "Health"))(
-    daemon.grpc,
-    credentials.createInsecure(),
-  )
-  return new Promise<string>((resolve, reject) => {
-    const done = (error: Error | null, { status }: { status: string } = { status: "none" }): void => {
+function health(daemon: TestDaemon): Promise<number> {
+  const client = new healthApi.HealthClient(daemon.grpc, credentials.createInsecure())
+  return new Promise<number>((resolve, reject) => {
+    client.check({ service: "" }, (error, response) => {
       client.close()
-      if (error === null) resolve(status)
+      if (error === null) resolve(response.status)
       else reject(error)
-    }
-    client["check"]!({ service: "" }, done)
+    })
   })
 }
 
@@ -86,7 +83,7 @@ test("a daemon that was stopped past a takeover commits nothing, says so everywh
   const [first, early] = await start(0)
   await early.set(KEY, bytes("one"))
   await early.snapshot(1)
-  expect(await health(first)).toBe("SERVING")
+  expect(await health(first)).toBe(ServingStatus.SERVING)
   expect(await metric(first, "varve_owner_fenced")).toEqual(["0", "0"])
   process.kill(first.pid, "SIGSTOP")
 
@@ -112,7 +109,7 @@ test("a daemon that was stopped past a takeover commits nothing, says so everywh
   ])
   expect(await metric(first, "varve_owner_fenced")).toEqual(["1", "1"])
   expect(await metric(second, "varve_owner_epoch")).toEqual(["2", "2"])
-  expect(await health(first)).toBe("NOT_SERVING")
+  expect(await health(first)).toBe(ServingStatus.NOT_SERVING)
   expect((await fetch(`${first.http}/readyz`)).status).toBe(503)
   expect((await fetch(`${second.http}/readyz`)).status).toBe(200)
   const line = first.log.find(({ event }) => event === "partition-fenced")

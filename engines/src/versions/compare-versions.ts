@@ -167,7 +167,7 @@ async function* compareKeys(
 ): AsyncGenerator<KeyChange[], void, undefined> {
   const [ours, theirs] = [await before.locate(keys), await after.locate(keys)]
   const differing = keys.flatMap((key, i) =>
-    ours[i]?.run.figures.id === theirs[i]?.run.figures.id ? [] : [{ key, ours: ours[i], theirs: theirs[i] }],
+    isSamePlace(ours[i], theirs[i]) ? [] : [{ key, ours: ours[i], theirs: theirs[i] }],
   )
   for (let at = 0; at < differing.length; at += VALUES_AT_ONCE) {
     const page = differing.slice(at, at + VALUES_AT_ONCE)
@@ -179,6 +179,12 @@ async function* compareKeys(
     const changed = changes.filter((change) => !isSameValue(change))
     if (changed.length > 0) yield changed
   }
+}
+
+/** True when the values are equal for certain: in one run, or by their hashes. */
+function isSamePlace(a: KeyPlace | undefined, b: KeyPlace | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b
+  return a.run === b.run || (a.digest !== undefined && a.digest === b.digest)
 }
 
 async function valueAt(

@@ -2,25 +2,35 @@
 //
 //   hashed run   hash section, 12 bytes a record ── hashes that are wanted ── the records, keys compared
 //   sorted run   filter ── fences ── one data block a key
+//   either       many keys of the run ── all of its records once: 0.5 µs each, where one record alone takes 30
 //
 // One reading of the hash section serves any number of keys: who has many asks for them together.
 
+import { createHash } from "node:crypto"
 import { assert } from "../base/assert.ts"
 import { compareRanges } from "../base/bytes.ts"
 import { eachAtOnce } from "../base/each-at-once.ts"
 import { KeyHasher } from "../base/key-hash.ts"
+import { decodeRecord, RecordCursor } from "../base/record.ts"
 import { RecordStream } from "../runs/record-stream.ts"
 import type { RunFile } from "../runs/run-file.ts"
 import { RUN_BLOCK_BYTES } from "../runs/run-format.ts"
 
 /** Records that are read at the same time. */
 const READS_AT_ONCE = 16
+/** From so many keys on, and one record in so many, all records are read one after the other. */
+const BULK_KEYS_MIN = 1024
+const BULK_SHARE = 64
+/** Blocks of a sorted run that are then read at a time: 1 MiB. */
+const BULK_BLOCKS = 256
 const H2_SPAN = 2 ** 16
 
 /** A key's record in a run: reading on from `offset` meets it. */
 export interface RecordPlace {
   readonly offset: number
   readonly isTombstone: boolean
+  /** SHA-256 of the value, when it came by on the way: equal ones need not be read. */
+  readonly digest?: string
 }
 
 /** Keys to be found, by their hashes; those that were found are taken out. */
@@ -29,9 +39,11 @@ export class WantedKeys {
   readonly #hashes: Float64Array
   /** Places in `keys`. */
   readonly #byHash = new Map<number, number[]>()
+  #count: number
 
   constructor(keys: readonly Uint8Array[], hashSeed: number) {
     this.keys = keys
+    this.#count = keys.length
     this.#hashes = new Float64Array(keys.length)
     const hasher = new KeyHasher(hashSeed)
     for (const [i, key] of keys.entries()) {
@@ -44,8 +56,9 @@ export class WantedKeys {
     }
   }
 
-  get isEmpty(): boolean {
-    return this.#byHash.size === 0
+  /** How many were not found yet. */
+  get count(): number {
+    return this.#count
   }
 
   /** Places in `keys` of those with this hash. */
@@ -64,6 +77,7 @@ export class WantedKeys {
   }
 
   delete(place: number): void {
+    this.#count--
     const hash = this.#hashes[place]!
     const left = this.#byHash.get(hash)?.filter((each) => each !== place) ?? []
     if (left.length === 0) this.#byHash.delete(hash)
@@ -76,7 +90,11 @@ export class WantedKeys {
  * @throws (rejects) EngineError `DATA_LOSS`, `REPOSITORY_FAILED`
  */
 export function findInRun(run: RunFile, wanted: WantedKeys): Promise<Map<number, RecordPlace>> {
-  return "hashes" in run.layout.index ? findHashed(run, wanted) : findSorted(run, wanted)
+  const isHashed = "hashes" in run.layout.index
+  if (wanted.count >= BULK_KEYS_MIN && wanted.count * BULK_SHARE >= run.figures.recordCount) {
+    return isHashed ? passHashed(run, wanted) : passSorted(run, wanted)
+  }
+  return isHashed ? findHashed(run, wanted) : findSorted(run, wanted)
 }
 
 /** The value of `key`, whose record is found from `offset` on; a copy. */
@@ -126,6 +144,51 @@ async function findSorted(run: RunFile, wanted: WantedKeys): Promise<Map<number,
     found.set(place, { offset: fences.start(block), isTombstone: stream.cursor.isTombstone })
   })
   return found
+}
+
+async function passHashed(run: RunFile, wanted: WantedKeys): Promise<Map<number, RecordPlace>> {
+  const found = new Map<number, RecordPlace>()
+  const cursor = new RecordCursor()
+  for await (const { bytes, bytesOffset, hashes, from, to } of run.scan()) {
+    for (let i = from; i < to; i++) {
+      const places = wanted.withHash(hashes.h1[i]!, hashes.h2[i]!)
+      if (places === undefined) continue
+      decodeRecord(bytes, hashes.offset[i]! - bytesOffset, bytes.length, cursor)
+      note(found, wanted, places, bytes, cursor, hashes.offset[i]!)
+    }
+  }
+  return found
+}
+
+async function passSorted(run: RunFile, wanted: WantedKeys): Promise<Map<number, RecordPlace>> {
+  const found = new Map<number, RecordPlace>()
+  const hasher = new KeyHasher(run.hashSeed)
+  const stream = new RecordStream(run, BULK_BLOCKS)
+  for (;;) {
+    const advanced = stream.advance()
+    if (!(typeof advanced === "boolean" ? advanced : await advanced)) return found
+    const { bytes, cursor, recordOffset } = stream
+    hasher.hash(bytes, cursor.keyStart, cursor.keyEnd)
+    const places = wanted.withHash(hasher.h1, hasher.h2)
+    if (places !== undefined) note(found, wanted, places, bytes, cursor, recordOffset)
+  }
+}
+
+/** The record at `offset`, if its key is one of those at `places`; of two records of a key the later one counts. */
+function note(
+  found: Map<number, RecordPlace>,
+  wanted: WantedKeys,
+  places: readonly number[],
+  bytes: Uint8Array,
+  { keyStart, keyEnd, valueStart, end, isTombstone }: RecordCursor,
+  offset: number,
+): void {
+  for (const place of places) {
+    const key = wanted.keys[place]!
+    if (compareRanges(bytes, keyStart, keyEnd, key, 0, key.length) !== 0) continue
+    const value = bytes.subarray(valueStart, end)
+    found.set(place, { offset, isTombstone, digest: createHash("sha256").update(value).digest("base64") })
+  }
 }
 
 /** A stream that stands at the record of `key`, which starts at `[start, end)` of the run; undefined: there is none. */

@@ -80,7 +80,7 @@ export class VersionReader {
     const places: (KeyPlace | undefined)[] = keys.map(() => undefined)
     const wanted = new WantedKeys(keys, this.manifest.hashSeed)
     for (const run of this.#runs) {
-      if (wanted.isEmpty) break
+      if (wanted.count === 0) break
       await this.#shelf.index(run)
       for (const [at, found] of await findInRun(run, wanted)) {
         if (!found.isTombstone) places[at] = { ...found, run }
