@@ -7,7 +7,8 @@
 //   have                         runs; dumps of `memory`). Otherwise the order of two records of a key cannot be told
 //                                from chunks, and they are read.
 //
-//   candidates ── of one slice of the hashes at a time ── located in both versions ── same run? ── values compared
+//   candidates ── of one slice of the hashes at a time ── located in both versions
+//     ── same run, or same SHA-256? ── values compared
 //
 // Memory: SLICE_KEYS_MAX keys and their places, some 400 bytes each. More candidates take more passes, each of which
 // reads the runs of one version only again.
