@@ -47,10 +47,13 @@ const SLOT_BYTES = 160
 /** RocksDB's own default: what somebody gets who has the memory and does not ask. */
 const BUFFER_BYTES = 64 * MIB
 
-/** Everything fits: the records twice over. */
+/** How many times its live records a store has on disk until overwritten ones are merged away. */
+const OVERWRITTEN_MAX = 4
+
+/** Everything fits, overwritten records included: what a read asks for lies in the same blocks. */
 function allMemory(keys: number): Memory {
   const bytes = Math.max(64 * MIB, keys * SLOT_BYTES)
-  return { kind: "all", budgetBytes: bytes, bufferBytes: BUFFER_BYTES, cacheBytes: bytes }
+  return { kind: "all", budgetBytes: bytes, bufferBytes: BUFFER_BYTES, cacheBytes: OVERWRITTEN_MAX * bytes }
 }
 
 /** Two buffers of a quarter each, half for the cache. */

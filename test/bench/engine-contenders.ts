@@ -2,7 +2,7 @@
 // each workload from one thread.
 
 import { readFile } from "node:fs/promises"
-import { setImmediate as nextTurn } from "node:timers/promises"
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises"
 import { type Engine, type EngineName, engineNames } from "@varve/engines"
 import { bytesOnDisk } from "./bytes-on-disk.ts"
 import { type ChildWork, serveParent } from "./child-contender.ts"
@@ -20,6 +20,12 @@ import { RECORD_BYTES, roundValue } from "./workload.ts"
 const ORDER_LENGTH = 2 ** 22
 /** Overwrites by which amplification is measured: one for each key, at most these. */
 const AMPLIFICATION_WRITES_MAX = 2 ** 21
+
+/** A process that used less of a core than this for a while has nothing left to do behind its store. */
+const IDLE_CORES = 0.1
+const IDLE_CHECK_MS = 100
+/** After that the next contender goes on, and what is left counts against it. */
+const SETTLE_SECONDS_MAX = 10
 
 /** What the parent hands over. */
 export interface EngineWords {
@@ -87,6 +93,16 @@ function engineWork({ name, directory, keys, seconds, memory }: EngineWords): Ch
     }
   }
 
+  /** Waits for flushes and merges of the last round: they would take the processor from the next contender's. */
+  async function settle(): Promise<void> {
+    for (let waitedMs = 0; waitedMs < SETTLE_SECONDS_MAX * 1000; waitedMs += IDLE_CHECK_MS) {
+      const before = process.cpuUsage()
+      await sleep(IDLE_CHECK_MS)
+      const { user, system } = process.cpuUsage(before)
+      if (user + system < IDLE_CORES * IDLE_CHECK_MS * 1000) return
+    }
+  }
+
   /** Operations per second. */
   async function rate(action: Action, distribution: Distribution, round: number): Promise<number> {
     const open = store!
@@ -100,9 +116,10 @@ function engineWork({ name, directory, keys, seconds, memory }: EngineWords): Ch
     let read = 0
     let found = 0
     let elapsedMs = 0
+    const first = startOf(action, order.length)
     const started = performance.now()
     while (elapsedMs < seconds * 1000) {
-      const from = done % order.length
+      const from = (first + done) % order.length
       const to = from + SLICE
       if (action === "set") await open.set(order, from, to, value)
       else if (action === "get") found += await open.get(order, from, to)
@@ -113,6 +130,7 @@ function engineWork({ name, directory, keys, seconds, memory }: EngineWords): Ch
       await nextTurn()
       elapsedMs = performance.now() - started
     }
+    await settle()
     if (found !== read) throw new Error(`${read - found} of ${read} reads found no value`)
     return done / (elapsedMs / 1000)
   }
@@ -153,6 +171,12 @@ function engineWork({ name, directory, keys, seconds, memory }: EngineWords): Ch
       await store?.close()
     },
   }
+}
+
+/** Where in the order an action starts: who reads in the order in which a log was just written meets a sequence. */
+function startOf(action: Action, length: number): number {
+  const quarter = Math.floor(length / SLICE / 4) * SLICE
+  return ["set", "get", "mixed", "getMany"].indexOf(action) * quarter
 }
 
 /** `count`, up to a whole number of slices. */

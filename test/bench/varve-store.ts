@@ -15,9 +15,10 @@ const CACHE_BYTES_MAX = 4096 * MIB - MIB
 const settingsOf: Readonly<Partial<Record<EngineName, (memory: Memory) => object>>> = {
   "append-log": ({ bufferBytes }) => ({ threshold: bufferBytes }),
   // Its memory is the mutable region and two read-only ones: together as much as the two buffers of the others.
-  "hybrid-log": ({ kind, cacheBytes, bufferBytes }) => {
-    const mutableBytes = kind === "all" ? cacheBytes : bufferBytes
-    const readOnlyBytes = kind === "all" ? Math.max(16 * MIB, cacheBytes - REGION_BYTES_MAX) : bufferBytes / 2
+  "hybrid-log": ({ kind, budgetBytes, bufferBytes }) => {
+    const mutableBytes = kind === "all" ? budgetBytes : bufferBytes
+    const readOnlyBytes =
+      kind === "all" ? Math.max(16 * MIB, budgetBytes - REGION_BYTES_MAX) : bufferBytes / 2
     return {
       memSegmentLength: Math.min(MIB, Math.max(4096, readOnlyBytes / 8)),
       roLagInterval: Math.min(REGION_BYTES_MAX, mutableBytes),
