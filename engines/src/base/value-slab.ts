@@ -1,10 +1,6 @@
 // Values that are handed out: short ones are cut from slabs, word by word, which is cheaper than a buffer and a
 // native copy for each.
 //
-//   measured on Node 20, ns a value    16 bytes   100 bytes   1000 bytes
-//   slab, copied by words                    22          54          700
-//   Buffer.allocUnsafe and copy              68          78          400
-//
 // What is handed out is the receiver's own. It keeps its slab alive, as any small Buffer keeps Node's pool.
 
 import { copyBytes } from "./bytes.ts"

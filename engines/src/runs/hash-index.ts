@@ -13,8 +13,8 @@
 // ones apart; freed overflow buckets are chained by `link` for reuse.
 //
 // Which bucket: the lowest `depth` bits of h1; buckets below `#split` were split in this round and use one bit
-// more. ENTRIES_PER_BUCKET_TARGET entries a primary bucket on average cost 18 to 20 bytes a key, overflow
-// included, and 1.1 to 1.2 cache lines a look-up (measured from one to sixteen million keys).
+// more. ENTRIES_PER_BUCKET_TARGET entries a primary bucket on average cost some 20 bytes a key, overflow
+// included.
 //
 // A scan goes through the hashes in order of their reversed bits, as the cursor of Redis's dict scan does
 // (P. Noordhuis, 2012): splitting a bucket cuts its stretch of that order in two and moves nothing past the

@@ -8,6 +8,7 @@
 // over them: so 16 MiB bound the memory whatever the sizes of chunks and run. Nothing is synced here.
 
 import { createHash } from "node:crypto"
+import { eachAtOnce } from "../base/each-at-once.ts"
 import { EngineError, isEngineError } from "../base/error.ts"
 import { defineJob } from "../io/executor.ts"
 import type { File } from "../io/file-system.ts"
@@ -68,20 +69,14 @@ export async function fillChunks(
   const damage = new Set<string>()
   if (isResumed) await findChunks(chunks, file, isHere)
   const missing = [...isHere.keys()].filter((index) => isHere[index] === 0)
-  const ranges = chunks.ranges(missing, RANGE_BYTES).values()
-  const work = async (): Promise<void> => {
-    for (const range of ranges) {
-      try {
-        await bringRange(objectStore, chunks, range, file, { isHere, damage })
-      } catch (error) {
-        if (!isEngineError(error, "DATA_LOSS")) throw error
-        damage.add(error.message)
-      }
+  await eachAtOnce(chunks.ranges(missing, RANGE_BYTES), RANGES_IN_FLIGHT, async (range) => {
+    try {
+      await bringRange(objectStore, chunks, range, file, { isHere, damage })
+    } catch (error) {
+      if (!isEngineError(error, "DATA_LOSS")) throw error
+      damage.add(error.message)
     }
-  }
-  // All are over before a failure is told: the file is closed then.
-  const workers = await Promise.allSettled(Array.from({ length: RANGES_IN_FLIGHT }, work))
-  for (const each of workers) if (each.status === "rejected") throw each.reason
+  })
   return { isHere, damage: [...damage] }
 }
 

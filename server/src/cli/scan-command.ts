@@ -6,47 +6,29 @@ import {
   type ClientOptions,
   type CommandContext,
   clientCommand,
-  type HexOptions,
-  hexOption,
   partitionOption,
   withStub,
 } from "./command-context.ts"
 import { messages } from "./daemon-connection.ts"
 import { toJson } from "./output.ts"
+import { addScanOptions, type ScanOptions } from "./scan-options.ts"
 import { write } from "./terminal.ts"
-import { parseBytes, printable, wholeNumber } from "./values.ts"
+import { parseBytes, printable } from "./values.ts"
 
-interface ScanCommandOptions extends ClientOptions, HexOptions {
+interface ScanCommandOptions extends ClientOptions, ScanOptions {
   readonly partition?: number
-  readonly prefix: string
-  readonly start: string
-  readonly end: string
-  readonly keysOnly: boolean
-  readonly limit: number
 }
 
 const TIMEOUT_SECONDS = 3600
 
 /** Adds `scan`. */
 export function addScanCommand(program: Command, context: CommandContext): void {
-  clientCommand(program, context, {
+  const command = clientCommand(program, context, {
     name: "scan",
     description: "print records, one a line: key, tab, value (with --json: one JSON document a line)",
     timeoutSeconds: TIMEOUT_SECONDS,
-  })
-    .addOption(partitionOption())
-    .addOption(hexOption("keys and values, given and printed,"))
-    .option("--prefix <key>", "only keys that start with this", "")
-    .option("--start <key>", "only keys from here on", "")
-    .option("--end <key>", "only keys before this one", "")
-    .option("--keys-only", "leave values out", false)
-    .option(
-      "--limit <count>",
-      "at most this many records; 0: all",
-      wholeNumber(0, Number.MAX_SAFE_INTEGER),
-      0,
-    )
-    .action((options: ScanCommandOptions) => scan(options, context))
+  }).addOption(partitionOption())
+  addScanOptions(command).action((options: ScanCommandOptions) => scan(options, context))
 }
 
 async function scan(options: ScanCommandOptions, { terminal }: CommandContext): Promise<void> {

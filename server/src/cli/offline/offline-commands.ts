@@ -4,7 +4,7 @@
 import { type Command, Option } from "commander"
 import { type CommandContext, hexOption, partitionOption } from "../command-context.ts"
 import { UsageError } from "../exit-codes.ts"
-import { wholeNumber } from "../values.ts"
+import { addScanOptions } from "../scan-options.ts"
 import type { OfflineOptions } from "./offline-store.ts"
 
 const VERSION_HELP = "the version: a number of the newest line, or TIMELINE/NUMBER"
@@ -54,19 +54,9 @@ export function addOfflineCommands(snapshots: Command, context: CommandContext):
       await (await import("./read-version.ts")).getFromVersion(version, key, options, context)
     })
 
-  offlineCommand(snapshots, context, "scan", "print the records of a version, as `scan` does")
+  const scan = offlineCommand(snapshots, context, "scan", "print the records of a version, as `scan` does")
+  addScanOptions(scan)
     .argument("<version>", VERSION_HELP)
-    .addOption(hexOption("keys and values, given and printed,"))
-    .option("--prefix <key>", "only keys that start with this", "")
-    .option("--start <key>", "only keys from here on", "")
-    .option("--end <key>", "only keys before this one", "")
-    .option("--keys-only", "leave values out", false)
-    .option(
-      "--limit <count>",
-      "at most this many records; 0: all",
-      wholeNumber(0, Number.MAX_SAFE_INTEGER),
-      0,
-    )
     .action(async (version: string, options: OfflineCommandOptions & OfflineScanOptions) => {
       await (await import("./read-version.ts")).scanVersion(version, options, context.terminal)
     })
