@@ -6,6 +6,7 @@ set -euo pipefail
 declare -A package_of=(
   [db_bench]=rocksdb-tools
   [redis-server]=redis-server
+  [etcd]=etcd-server
   [radosgw]=radosgw
   [ceph-mon]=ceph-mon
   [ceph-osd]=ceph-osd

@@ -17,6 +17,7 @@ import {
   type PipelineRequest,
   type PipelineResponse,
   type StateBackendClient,
+  StateBackendService,
   VarveError,
   varveErrorOf,
 } from "@varve/proto"
@@ -24,7 +25,9 @@ import { Backoff } from "./backoff.ts"
 import { openChannel } from "./channel.ts"
 import { Fifo } from "./fifo.ts"
 import type { Frame } from "./frame.ts"
+import { encodeFrameMessage } from "./frame-message.ts"
 import { CONNECT_ATTEMPT_MS, type Settings } from "./options.ts"
+import { SentFrames } from "./sent-frames.ts"
 
 /** What a connection asks of its owner. */
 export interface ConnectionOwner {
@@ -65,8 +68,7 @@ export class Connection {
   readonly #owner: ConnectionOwner
   readonly #backoff: Backoff
   readonly #unsent = new Fifo<Frame>()
-  /** By id, in the order of sending. */
-  readonly #sent = new Map<number, Frame>()
+  readonly #sent = new SentFrames()
   /** Frames that the daemon did not take because it goes down. */
   #returned: Frame[] = []
   #state: "idle" | "opening" | "open" | "pausing" | "closed" = "idle"
@@ -93,6 +95,11 @@ export class Connection {
     return this.#state === "open"
   }
 
+  /** Frames that it has taken and not given back yet. */
+  get frameCount(): number {
+    return this.#sent.size + this.#returned.length + this.#unsent.length
+  }
+
   /** Takes a frame. Frames are sent in the order in which they come. */
   send(frame: Frame): void {
     this.#unsent.push(frame)
@@ -117,7 +124,7 @@ export class Connection {
   }
 
   forEachFrame(visit: (frame: Frame) => void): void {
-    for (const frame of this.#sent.values()) visit(frame)
+    this.#sent.inOrder().forEach(visit)
     for (const frame of this.#returned) visit(frame)
     this.#unsent.forEach(visit)
   }
@@ -171,7 +178,8 @@ export class Connection {
   }
 
   #openStream(): void {
-    const stream = this.channel.pipeline()
+    const { path, responseDeserialize } = StateBackendService.pipeline
+    const stream = this.channel.makeBidiStreamRequest(path, encodeFrameMessage, responseDeserialize)
     this.#stream = stream
     this.#state = "open"
     this.#wakeWaiters()
@@ -218,23 +226,18 @@ export class Connection {
 
   /** The frame is on its way under the id that comes back. */
   #register(frame: Frame): number {
-    do this.#lastSequence++
-    while (this.#sent.has(this.#lastSequence >>> 0))
-    frame.sequence = this.#lastSequence
+    frame.sequence = ++this.#lastSequence
     frame.sent = true
-    const id = frame.sequence >>> 0
-    this.#sent.set(id, frame)
-    return id
+    return this.#sent.add(frame)
   }
 
   #answer({ id, result }: PipelineResponse): void {
-    const frame = this.#sent.get(id)
+    const frame = this.#sent.take(id)
     if (frame === undefined) {
       this.#stream?.cancel()
       this.#broken(new VarveError("INTERNAL", `the daemon answered frame ${id}, which was not sent`))
       return
     }
-    this.#sent.delete(id)
     this.#backoff.reset()
     this.#lastError = undefined
     if (result?.$case === "values") frame.answerValues(result.value)
@@ -281,9 +284,8 @@ export class Connection {
     this.#lastError = error
     // A message too large for the peer ends the stream, and would end the next one too.
     const again = error.reason !== "MESSAGE_TOO_LARGE" && !FATAL_CODES.has(error.code)
-    const frames = [...this.#returned, ...this.#sent.values()].sort((a, b) => a.sequence - b.sequence)
+    const frames = [...this.#returned, ...this.#sent.takeAll()].sort((a, b) => a.sequence - b.sequence)
     this.#returned = []
-    this.#sent.clear()
     const resend: Frame[] = []
     for (const frame of frames) {
       if (again && (frame.work === "reads" || !frame.sent)) {
@@ -325,8 +327,7 @@ export class Connection {
   }
 
   #failAll(error: VarveError): void {
-    const frames = [...this.#sent.values(), ...this.#returned, ...this.#unsent.takeAll()]
-    this.#sent.clear()
+    const frames = [...this.#sent.takeAll(), ...this.#returned, ...this.#unsent.takeAll()]
     this.#returned = []
     for (const frame of frames) {
       frame.fail(error)

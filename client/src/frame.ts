@@ -4,17 +4,10 @@
 //                      ▲                  │ the connection broke
 //                      └── reads only ────┘ (writes fail: nobody knows whether they were applied)
 
-import {
-  decodeRecord,
-  decodeValue,
-  type PipelineRequest,
-  RecordCursor,
-  RecordWriter,
-  ValueCursor,
-  VarveError,
-} from "@varve/proto"
+import { decodeRecord, type PipelineRequest, RecordCursor, RecordWriter, VarveError } from "@varve/proto"
 import type { Lane } from "./lane.ts"
-import type { PointCall, ValueSource } from "./point-call.ts"
+import type { PointCall } from "./point-call.ts"
+import { countValues, ValueSource } from "./value-source.ts"
 
 /** A frame of conditional writes is one call's: a condition that does not hold fails the frame. */
 export type Work = "reads" | "writes" | "conditionalWrites"
@@ -23,30 +16,33 @@ export class Frame {
   readonly lane: Lane
   readonly work: Work
   readonly calls: PointCall[] = []
-  readonly records = new RecordWriter()
+  readonly records: RecordWriter
   /** Conditions, of conditional writes. */
   readonly expected = new RecordWriter()
   /** What its keys and values weigh against the limit of bytes in flight. */
   bytes = 0
-  /** Order of sending within the client; also what the wire calls its id, cut to 32 bits. */
+  /** Order of sending on its connection. */
   sequence = 0
   sent = false
+  /** Its calls have the daemon's answer: its message was sent, and nobody reads its records any more. */
+  answered = false
   /** Calls that were given up while their records lie in here. */
   givenUpCount = 0
   /** Called when nothing of it is pending any more. */
   onDone: (() => void)[] = []
-  #payload: Uint8Array | undefined
+  /** In place of `records`, when some of them were taken out. */
+  #kept: Uint8Array | undefined
   #conditions: Uint8Array | undefined
 
-  constructor(lane: Lane, work: Work) {
+  constructor(lane: Lane, work: Work, records = new RecordWriter()) {
     this.lane = lane
     this.work = work
+    this.records = records
   }
 
   /** The records, once no more are added. */
   get payload(): Uint8Array {
-    this.#payload ??= this.records.take()
-    return this.#payload
+    return this.#kept ?? this.records.written
   }
 
   /** What the wire carries. */
@@ -68,19 +64,20 @@ export class Frame {
 
   /** Gives each call its values; when they do not fit the frame, all calls fail and none gets a value. */
   answerValues(values: Uint8Array): void {
-    const list = Buffer.from(values.buffer, values.byteOffset, values.byteLength)
     const keyCount = this.calls.reduce((sum, call) => sum + call.recordCount, 0)
-    if (this.work !== "reads" || countValues(list) !== keyCount) {
+    if (this.work !== "reads" || countValues(values) !== keyCount) {
       this.fail(new VarveError("INTERNAL", "the daemon answered values that do not fit the keys"))
       return
     }
-    const source: ValueSource = { list, at: 0 }
+    this.answered = true
+    const source = new ValueSource(values)
     for (const call of this.calls) call.read(source)
   }
 
   /** Tells each call that its records were applied. */
   answerWritten(): void {
     if (this.work !== "reads") {
+      this.answered = true
       for (const call of this.calls) call.written()
     } else this.fail(new VarveError("INTERNAL", "the daemon answered a read as if it were a write"))
   }
@@ -117,7 +114,7 @@ export class Frame {
     this.#deal((_index, call) => (keep(call) ? kept : undefined))
     for (const call of kept.calls) call.frame = this
     this.calls.splice(0, this.calls.length, ...kept.calls)
-    this.#payload = kept.payload
+    this.#kept = kept.payload
   }
 
   /** Moves each call with its records to the frame that `target` names. */
@@ -141,15 +138,4 @@ export class Frame {
       }
     })
   }
-}
-
-/** How many values the list holds; -1 when it is malformed. */
-function countValues(list: Uint8Array): number {
-  const cursor = new ValueCursor()
-  let count = 0
-  for (let at = 0; at < list.length; at = cursor.end) {
-    if (!decodeValue(list, at, list.length, cursor)) return -1
-    count++
-  }
-  return count
 }

@@ -72,8 +72,12 @@ export type Settings = Required<ConnectOptions>
 export const FRAME_BYTES_MAX = 1024 * 1024
 /** And when it has this many records: an answer of small values stays near 1 MiB. */
 export const FRAME_RECORDS_MAX = 8192
-/** Frames of a partition on their way while which its open frame gathers more calls: one is answered, one arrives. */
-export const LANE_FRAMES_MAX = 2
+/**
+ * Frames on their way over a connection from which on a partition sends its next one only when it has no other there:
+ * one is answered while one arrives. Two a partition instead make frames half as large: 64 callers on four partitions
+ * cost client and daemon 1.6 times the time.
+ */
+export const GATHER_FROM_FRAMES = 2
 /** Message size assumed of a daemon that does not tell its own: gRPC's usual limit. */
 export const MESSAGE_BYTES_DEFAULT = 4 * 1024 * 1024
 /** Room in a message beside the records: id, store, lineage, lengths. */

@@ -1,38 +1,31 @@
 // One caller's share of one frame: whom to tell what came of it. A `get` or a `set` is one share; a `getMany` or a
 // `write` has one for each frame that it is spread over. Each promise settles once; whatever comes later is dropped.
 
-import { decodeValue, ValueCursor, VarveError } from "@varve/proto"
+import { VarveError } from "@varve/proto"
 import { unwatchAbort, watchAbort } from "./abort-watch.ts"
 import type { Frame } from "./frame.ts"
 import type { CallOptions } from "./options.ts"
+import type { ValueSource } from "./value-source.ts"
 
-/** Where a list of values is read. */
-export interface ValueSource {
-  readonly list: Buffer
-  at: number
+interface AbortWatch {
+  readonly signal: AbortSignal
+  readonly listener: () => void
 }
 
-const cursor = new ValueCursor()
-
 export abstract class PointCall {
-  /** Milliseconds of `performance.now()`. */
+  /** Milliseconds of `performance.now()`, whole ones: a number with a fraction is an object of its own. */
   readonly deadlineAt: number
   readonly deadlineMs: number
   /** The frame that it is in; `undefined` while it waits. */
   frame: Frame | undefined = undefined
   #settled = false
-  #signal: AbortSignal | undefined
-  #onAbort: (() => void) | undefined
+  #watch: AbortWatch | undefined
 
+  /** @throws VarveError `CANCELLED` when the signal is aborted already */
   constructor(nowMs: number, deadlineMs: number, options: CallOptions | undefined) {
-    this.deadlineAt = nowMs + deadlineMs
+    this.deadlineAt = Math.ceil(nowMs + deadlineMs)
     this.deadlineMs = deadlineMs
-    const signal = options?.signal
-    if (signal === undefined) return
-    if (signal.aborted) throw cancelled(signal, false)
-    this.#signal = signal
-    this.#onAbort = () => this.giveUp(cancelled(signal, this.frame?.sent === true))
-    watchAbort(signal, this.#onAbort)
+    if (options?.signal !== undefined) this.#watchSignal(options.signal)
   }
 
   /** Records of this share in its frame. */
@@ -53,8 +46,15 @@ export abstract class PointCall {
   protected settle(): boolean {
     if (this.#settled) return false
     this.#settled = true
-    if (this.#signal !== undefined && this.#onAbort !== undefined) unwatchAbort(this.#signal, this.#onAbort)
+    if (this.#watch !== undefined) unwatchAbort(this.#watch.signal, this.#watch.listener)
     return true
+  }
+
+  #watchSignal(signal: AbortSignal): void {
+    if (signal.aborted) throw cancelled(signal, false)
+    const listener = (): void => this.giveUp(cancelled(signal, this.frame?.sent === true))
+    this.#watch = { signal, listener }
+    watchAbort(signal, listener)
   }
 
   fail(error: unknown): void {
@@ -92,8 +92,8 @@ export class GetCall extends PointCall {
   }
 
   override read(source: ValueSource): void {
-    nextValue(source)
-    if (this.settle()) this.#resolve(copyOfValue(source.list))
+    if (this.settle()) this.#resolve(source.next())
+    else source.skip()
   }
 
   override written(): void {
@@ -208,8 +208,8 @@ export class GetManyCall extends PointCall {
   override read(source: ValueSource): void {
     const live = this.settle()
     for (const index of this.#indexes) {
-      nextValue(source)
-      if (live) this.#many.put(index, copyOfValue(source.list))
+      if (live) this.#many.put(index, source.next())
+      else source.skip()
     }
   }
 
@@ -231,23 +231,6 @@ export class GetManyCall extends PointCall {
   protected override reject(error: unknown): void {
     this.#many.reject(error)
   }
-}
-
-/** Leaves the next value in `cursor`. */
-function nextValue(source: ValueSource): void {
-  if (!decodeValue(source.list, source.at, source.list.length, cursor)) {
-    throw new Error("invariant broken: the list of values was checked")
-  }
-  source.at = cursor.end
-}
-
-/** A copy: a view would keep the whole message in memory for as long as the caller keeps one value. */
-function copyOfValue(list: Buffer): Buffer | undefined {
-  const { start, end } = cursor
-  if (start === end) return undefined
-  const value = Buffer.allocUnsafe(end - start)
-  list.copy(value, 0, start, end)
-  return value
 }
 
 function cancelled(signal: AbortSignal, sent: boolean): VarveError {

@@ -1,6 +1,6 @@
 // The way of point calls: wait, if they must; then into the open frame of their partition; at the end of the turn
-// (setImmediate) open frames go to their connections. While a partition has frames on their way, its open frame goes
-// on gathering, so that frames grow with the number of callers; a lone call never waits for that.
+// (setImmediate) open frames go to their connections. While a partition has a frame on its way, and its connection is
+// busy, its open frame goes on gathering, so that frames grow with the number of callers; a lone call never waits.
 //
 //   get, set, … ──► waiting ──► open frame of the lane ──► connection ──► daemon
 //                   in order,   calls of one turn share it   flush
@@ -20,8 +20,9 @@ import { Frame, type Work } from "./frame.ts"
 import type { Lane } from "./lane.ts"
 import { Lineages } from "./lineages.ts"
 import { deadlinePassed, noConnection } from "./no-connection.ts"
-import { FRAME_RECORDS_MAX, LANE_FRAMES_MAX, type Settings } from "./options.ts"
+import { FRAME_RECORDS_MAX, GATHER_FROM_FRAMES, type Settings } from "./options.ts"
 import type { PointCall } from "./point-call.ts"
+import { SpareWriters } from "./spare-writers.ts"
 import { Topology } from "./topology.ts"
 
 interface WaitingCall {
@@ -44,6 +45,7 @@ export class PointPath implements ConnectionOwner {
   readonly #connections = new Map<string, Connection>()
   readonly #lanes: (Lane | undefined)[] = []
   readonly #openFrames: Frame[] = []
+  readonly #spareWriters = new SpareWriters()
   readonly #waiting = new Fifo<WaitingCall | WaitingTurn>()
   readonly #alarm = new DeadlineAlarm((nowMs) => this.#expire(nowMs))
   #topology: Topology | undefined
@@ -106,7 +108,7 @@ export class PointPath implements ConnectionOwner {
         return open
       }
     }
-    const frame = new Frame(lane, work)
+    const frame = new Frame(lane, work, this.#spareWriters.take())
     lane.openFrame = frame
     lane.frameCount++
     this.#frameCount++
@@ -208,6 +210,7 @@ export class PointPath implements ConnectionOwner {
     frame.lane.frameCount--
     this.#frameCount--
     this.#inflightBytes -= frame.bytes
+    if (frame.answered) this.#spareWriters.give(frame.records)
     for (const done of frame.onDone) done()
     // Frames that gather calls wait for this.
     if (this.#openFrames.length > 0) this.#scheduleFlush()
@@ -278,12 +281,14 @@ export class PointPath implements ConnectionOwner {
     const frames = this.#openFrames.splice(0)
     for (const frame of frames) {
       const { lane } = frame
-      if (lane.openFrame !== frame) lane.connection.send(frame)
-      else if (lane.frameCount > LANE_FRAMES_MAX && this.#closed === undefined) this.#openFrames.push(frame)
-      else {
+      if (lane.openFrame === frame) {
+        if (this.#closed === undefined && isBusy(lane)) {
+          this.#openFrames.push(frame)
+          continue
+        }
         lane.openFrame = undefined
-        lane.connection.send(frame)
       }
+      lane.connection.send(frame)
     }
   }
 
@@ -346,6 +351,11 @@ export class PointPath implements ConnectionOwner {
     })
     for (const connection of this.#connections.values()) connection.dropGivenUp()
   }
+}
+
+/** Whether the lane's open frame may gather more calls: another is on its way, and so is enough for the daemon. */
+function isBusy(lane: Lane): boolean {
+  return lane.frameCount > 1 && lane.connection.frameCount >= GATHER_FROM_FRAMES
 }
 
 function isOver(entry: WaitingCall | WaitingTurn): boolean {

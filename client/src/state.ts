@@ -9,18 +9,16 @@
 // Order: calls about one partition take effect in the order in which they are made, awaited or not. `snapshot`,
 // `restore` and `scan` begin when every point call that was made before them has its answer.
 
-import { recordBytes, VarveError } from "@varve/proto"
+import { VarveError } from "@varve/proto"
 import { parseAddress } from "./address.ts"
 import { type Bytes, EMPTY, toBytes } from "./bytes.ts"
-import { owned, toKey, toLimit, toPartition, toPartitions, toVersion } from "./call-arguments.ts"
-import { checkArray, checkCallOptions, checkNeededOptions, toFlag, toText } from "./check-options.ts"
+import { toLimit, toPartition, toPartitions, toVersion } from "./call-arguments.ts"
+import { checkCallOptions, checkNeededOptions, toFlag, toText } from "./check-options.ts"
 import { type CallEnd, ControlCalls } from "./control-calls.ts"
-import type { Frame } from "./frame.ts"
 import {
   type CallOptions,
   type ConnectOptions,
   type DeleteOptions,
-  deadlineOf,
   type PointOptions,
   parseOptions,
   type SetOptions,
@@ -28,9 +26,8 @@ import {
   type WriteOptions,
 } from "./options.ts"
 import { plain } from "./plain.ts"
-import { GetCall, GetManyCall, ManyValues, WriteCall } from "./point-call.ts"
+import { PointOperations } from "./point-operations.ts"
 import { PointPath } from "./point-path.ts"
-import { isConditional, PreparedWrite } from "./prepared-write.ts"
 import type {
   Description,
   PinOptions,
@@ -44,8 +41,6 @@ import type {
   VersionOptions,
   WriteRecord,
 } from "./state-types.ts"
-import type { Topology } from "./topology.ts"
-import { splitWrite, WriteGroup, type WritePart } from "./write-parts.ts"
 
 /**
  * A store of the daemon at `address`: HOST, HOST:PORT or unix:PATH. Returns at once and connects in the background;
@@ -60,6 +55,7 @@ export function connect(address: string, options: ConnectOptions = {}): State {
 export class State {
   readonly #settings: Settings
   readonly #points: PointPath
+  readonly #operations: PointOperations
   readonly #control: ControlCalls
   #closed: Promise<void> | undefined
 
@@ -67,27 +63,13 @@ export class State {
   constructor(address: string, settings: Settings) {
     this.#settings = settings
     this.#points = new PointPath(address, settings)
+    this.#operations = new PointOperations(this.#points, settings)
     this.#control = new ControlCalls(this.#points.seed, settings)
   }
 
   /** The value of the key; `undefined` when there is none. */
   get(key: Bytes, options?: PointOptions): Promise<Buffer | undefined> {
-    return new Promise((resolve, reject) => {
-      checkCallOptions("get", options)
-      const keyBytes = toKey(key)
-      const call = new GetCall(this.#points.now(), this.#deadlineMs(options), options, resolve, reject)
-      const bytes = recordBytes(keyBytes.length, 0)
-      const given = options?.partition
-      try {
-        const topology = this.#points.admit(call, bytes)
-        if (topology === undefined) {
-          const copy = owned(key, keyBytes)
-          this.#points.wait(call, bytes, (then) => this.#addRead(then, call, copy, bytes, given))
-        } else this.#addRead(topology, call, keyBytes, bytes, given)
-      } catch (error) {
-        call.fail(error)
-      }
-    })
+    return this.#operations.get(key, options)
   }
 
   /**
@@ -95,35 +77,17 @@ export class State {
    * expected, otherwise it fails with CONDITION_FAILED.
    */
   set(key: Bytes, value: Bytes, options?: SetOptions): Promise<void> {
-    return this.#set("set", key, value, options)
+    return this.#operations.set("set", key, value, options)
   }
 
   /** Deletes one key; one that is not there is no error. With `ifValue` only if its present value is that. */
   delete(key: Bytes, options?: DeleteOptions): Promise<void> {
-    return this.#set("delete", key, EMPTY, options)
+    return this.#operations.set("delete", key, EMPTY, options)
   }
 
   /** The values in the order of the keys, which may be of any partitions. */
   getMany(keys: readonly Bytes[], options?: PointOptions): Promise<(Buffer | undefined)[]> {
-    return new Promise((resolve, reject) => {
-      checkCallOptions("getMany", options)
-      checkArray(keys, "the argument of getMany", "keys")
-      const keyList = keys.map(toKey)
-      const many = new ManyValues(keyList.length, resolve, reject)
-      if (keyList.length === 0) return
-      const call = new GetManyCall(this.#points.now(), this.#deadlineMs(options), options, many)
-      const bytes = keyList.reduce((sum, key) => sum + recordBytes(key.length, 0), 0)
-      const given = options?.partition
-      try {
-        const topology = this.#points.admit(call, bytes)
-        if (topology === undefined) {
-          const copies = keyList.map((key, index) => owned(keys[index]!, key))
-          this.#points.wait(call, bytes, (then) => this.#addReads(then, call, copies, given))
-        } else this.#addReads(topology, call, keyList, given)
-      } catch (error) {
-        call.fail(error)
-      }
-    })
+    return this.#operations.getMany(keys, options)
   }
 
   /**
@@ -136,11 +100,7 @@ export class State {
    * again: when its answer is lost, CONNECTION_LOST says that nobody knows whether it was applied.
    */
   write(records: readonly WriteRecord[], options?: WriteOptions): Promise<void> {
-    return new Promise((resolve, reject) => {
-      checkCallOptions("write", options)
-      toFlag(options?.atomic, "atomic")
-      this.#write(PreparedWrite.of(records, options?.expected), options, resolve, reject)
-    })
+    return this.#operations.write(records, options)
   }
 
   /**
@@ -256,10 +216,6 @@ export class State {
     this.#points.close(error)
   }
 
-  #deadlineMs(options: CallOptions | undefined): number {
-    return deadlineOf(options, this.#settings.deadlineMs)
-  }
-
   #settled(end: CallEnd): Promise<void> {
     return this.#points.settled(end)
   }
@@ -270,131 +226,5 @@ export class State {
       version: toVersion(version),
       timeline: toText(timeline, "timeline"),
     }
-  }
-
-  #addRead(
-    topology: Topology,
-    call: GetCall,
-    key: Uint8Array,
-    bytes: number,
-    given: number | undefined,
-  ): void {
-    const frame = this.#points.frameFor(topology, topology.partitionOf(key, given), "reads", bytes, 1)
-    frame.records.addKey(key)
-    this.#points.added(frame, call, bytes)
-  }
-
-  #addReads(
-    topology: Topology,
-    first: GetManyCall,
-    keys: readonly Uint8Array[],
-    given: number | undefined,
-  ): void {
-    const partitions = keys.map((key) => topology.partitionOf(key, given))
-    const shares = new Map<Frame, GetManyCall>()
-    keys.forEach((key, index) => {
-      const bytes = recordBytes(key.length, 0)
-      const frame = this.#points.frameFor(topology, partitions[index]!, "reads", bytes, 1)
-      let share = shares.get(frame)
-      if (share === undefined) {
-        share = shares.size === 0 ? first : first.sibling()
-        shares.set(frame, share)
-        this.#points.added(frame, share, 0)
-      }
-      share.addIndex(index)
-      frame.records.addKey(key)
-      this.#points.weigh(frame, bytes)
-    })
-  }
-
-  #addWrite(
-    topology: Topology,
-    call: WriteCall,
-    key: Uint8Array,
-    value: Uint8Array,
-    bytes: number,
-    given: number | undefined,
-  ): void {
-    topology.checkValueBytes(value.length)
-    const frame = this.#points.frameFor(topology, topology.partitionOf(key, given), "writes", bytes, 1)
-    frame.records.add(key, value)
-    this.#points.added(frame, call, bytes)
-  }
-
-  #set(name: "set" | "delete", key: Bytes, value: Bytes, options: SetOptions | undefined): Promise<void> {
-    if (isConditional(options)) {
-      return new Promise((resolve, reject) => {
-        checkCallOptions(name, options)
-        const { ifAbsent, ifValue } = options ?? {}
-        this.#write(PreparedWrite.of([{ key, value, ifAbsent, ifValue }]), options, resolve, reject)
-      })
-    }
-    return new Promise((resolve, reject) => {
-      checkCallOptions(name, options)
-      const keyBytes = toKey(key)
-      const valueBytes = toBytes(value, "value")
-      const call = new WriteCall(this.#points.now(), this.#deadlineMs(options), options, resolve, reject)
-      const bytes = recordBytes(keyBytes.length, valueBytes.length)
-      const given = options?.partition
-      try {
-        const topology = this.#points.admit(call, bytes)
-        if (topology === undefined) {
-          const keyCopy = owned(key, keyBytes)
-          const valueCopy = owned(value, valueBytes)
-          this.#points.wait(call, bytes, (then) =>
-            this.#addWrite(then, call, keyCopy, valueCopy, bytes, given),
-          )
-        } else this.#addWrite(topology, call, keyBytes, valueBytes, bytes, given)
-      } catch (error) {
-        call.fail(error)
-      }
-    })
-  }
-
-  #write(
-    write: PreparedWrite,
-    options: WriteOptions | undefined,
-    resolve: () => void,
-    reject: (error: unknown) => void,
-  ): void {
-    if (write.isEmpty) {
-      resolve()
-      return
-    }
-    const group = new WriteGroup(resolve, reject)
-    const nowMs = this.#points.now()
-    const deadlineMs = this.#deadlineMs(options)
-    const newCall = (): WriteCall => new WriteCall(nowMs, deadlineMs, options, group.done, group.failed)
-    const call = newCall()
-    const start = (topology: Topology, prepared: PreparedWrite): void => {
-      const parts = splitWrite(topology, prepared, options)
-      group.pending = parts.length
-      for (const [index, part] of parts.entries()) {
-        this.#addPart(topology, index === 0 ? call : newCall(), part, prepared)
-      }
-    }
-    try {
-      const topology = this.#points.admit(call, write.bytes)
-      if (topology === undefined) {
-        const copy = write.owned()
-        this.#points.wait(call, write.bytes, (then) => start(then, copy))
-      } else start(topology, write)
-    } catch (error) {
-      call.fail(error)
-    }
-  }
-
-  #addPart(
-    topology: Topology,
-    call: WriteCall,
-    { partition, indexes, bytes }: WritePart,
-    { keys, values, expected }: PreparedWrite,
-  ): void {
-    call.recordCount = indexes.length
-    const work = expected.length === 0 ? "writes" : "conditionalWrites"
-    const frame = this.#points.frameFor(topology, partition, work, bytes, indexes.length)
-    for (const index of indexes) frame.records.add(keys[index]!, values[index]!)
-    for (const { key, value } of expected) frame.expected.add(key, value)
-    this.#points.added(frame, call, bytes)
   }
 }

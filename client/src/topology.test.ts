@@ -34,6 +34,7 @@ function response(partitionCount: number, addresses: string[], messageBytesMax =
         repository: "",
         valueBytesMax: 100n,
         partitioning: "hash",
+        lastDrill: undefined,
       },
     ],
   }
@@ -50,6 +51,18 @@ test("topology: a partition is reached where the daemon says; a wildcard or noth
     "unix:/run/varve",
     undefined,
   ])
+})
+
+test("topology: behind a wildcard each shard's port is one of the host that was asked, unless ports are mapped", () => {
+  const addresses = ["0.0.0.0:7400", "0.0.0.0:7401"]
+  const at = (seed: string): unknown[] => {
+    const topology = new Topology(response(2, addresses), "s", seed)
+    return [topology.addressOf(0), topology.addressOf(1)]
+  }
+  expect(at("host:7400")).toEqual(["host:7400", "host:7401"])
+  expect(at("[fe80::1]:7401")).toEqual(["[fe80::1]:7400", "[fe80::1]:7401"])
+  expect(at("host:17400")).toEqual(["host:17400", "host:17400"])
+  expect(at("unix:/run/varve")).toEqual(["unix:/run/varve", "unix:/run/varve"])
 })
 
 test("topology: frames keep below the daemon's message limit, or below gRPC's own when it tells none", () => {

@@ -3,8 +3,9 @@
 import { type DescribeResponse, PARTITION_COUNT_MAX, partitionOfKey, VarveError } from "@varve/proto"
 import { FRAME_BYTES_MAX, MESSAGE_BYTES_DEFAULT, MESSAGE_OVERHEAD_BYTES } from "./options.ts"
 
-/** Addresses that mean "wherever you reached me": a daemon that listens on all interfaces cannot know better. */
-const WILDCARD_HOST = /^(0\.0\.0\.0|\[::\]|\*)?:\d+$/
+/** Addresses that mean "at the host where you reached me": a daemon that listens on all interfaces cannot know better. */
+const WILDCARD_HOST = /^(?:0\.0\.0\.0|\[::\]|\*)?:(\d+)$/
+const HOST_AND_PORT = /^(.+):(\d+)$/
 
 export class Topology {
   readonly partitionCount: number
@@ -42,8 +43,9 @@ export class Topology {
     const messageBytesMax = Number(response.node?.messageBytesMax ?? 0n) || MESSAGE_BYTES_DEFAULT
     this.batchBytesMax = messageBytesMax - MESSAGE_OVERHEAD_BYTES
     this.frameBytesMax = Math.min(FRAME_BYTES_MAX, this.batchBytesMax)
+    const described = new Set(partitions.map(({ address }) => address))
     for (const { partition, address, lineage } of partitions) {
-      this.#addresses.set(partition, address === "" || WILDCARD_HOST.test(address) ? seedAddress : address)
+      this.#addresses.set(partition, reachableAddress(address, seedAddress, described))
       this.#lineages.set(partition, lineage)
     }
   }
@@ -105,4 +107,18 @@ export class Topology {
       `the records of one partition have ${batchBytes} bytes; at most ${this.batchBytesMax} are applied all or none`,
     )
   }
+}
+
+/**
+ * Where a partition is reached whose daemon says `address`. Each shard of a daemon has its port; behind a wildcard it is
+ * one of the host that was asked, unless the asked port is none of the daemon's: then somebody maps ports on the way, and
+ * the asked one serves everything.
+ */
+function reachableAddress(address: string, seedAddress: string, described: ReadonlySet<string>): string {
+  if (address === "") return seedAddress
+  const port = WILDCARD_HOST.exec(address)?.[1]
+  if (port === undefined) return address
+  const seed = seedAddress.startsWith("unix:") ? null : HOST_AND_PORT.exec(seedAddress)
+  const isMapped = ![...described].some((each) => WILDCARD_HOST.exec(each)?.[1] === seed?.[2])
+  return seed === null || isMapped ? seedAddress : `${seed[1]}:${port}`
 }

@@ -87,6 +87,12 @@ export interface SkippedVersion extends VersionName {
   readonly why: string
 }
 
+/** What wrote a version. */
+export interface ConvertedFrom {
+  readonly engine: string
+  readonly partitionCount: number
+}
+
 /**
  * Which state to put back: a version, the newest one, a replaced state, or none at all. With `fallback` a version that
  * is found damaged is passed over for the newest older one that is not, and the result says so.
@@ -122,6 +128,8 @@ export interface RestoreResult {
   readonly totalMs: number
   /** With `fallback`: the damaged versions that came before this one, newest first. */
   readonly skipped: readonly SkippedVersion[]
+  /** Set when another engine wrote the version, or another number of partitions: its records were written anew. */
+  readonly converted?: ConvertedFrom
 }
 
 /**
@@ -153,6 +161,10 @@ export interface EngineStatistics {
   /** Bytes written by flushes and merges since the engine was opened. */
   readonly bytesFlushed: number
   readonly bytesMerged: number
+  /** Bytes of merged runs that wait for their upload, in whose place versions list what they were made of. */
+  readonly bytesMergedWaiting: number
+  /** Bytes that were uploaded of merged runs since the engine was opened, those of uploads given up included. */
+  readonly bytesMergedStored: number
   /** Reads that asked the disk. */
   readonly diskReadCount: number
   /** Writes that had to wait. */
@@ -235,9 +247,11 @@ export interface Engine {
   snapshot(options: SnapshotOptions): Promise<SnapshotResult>
   /**
    * Replaces the state. When it fails, the state is what it was. Writes made while it runs belong to the state
-   * that is replaced.
+   * that is replaced. Any engine's version will do, and, with `OpenEngineOptions.partitioning`, one of any number of
+   * partitions: its records are then written anew before this resolves, whatever the mode.
    * @throws (rejects) EngineError `SNAPSHOT_NOT_FOUND`, `VERSION_AMBIGUOUS`, `REPLACED_STATE_NOT_FOUND`,
-   * `RESTORE_IN_PROGRESS`, `ENGINE_MISMATCH`, `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`
+   * `RESTORE_IN_PROGRESS`, `ENGINE_MISMATCH`, `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`; converting also
+   * `VALUE_TOO_LARGE`, and `ENGINE_CLOSED` or `OWNER_FENCED` when that happens meanwhile
    */
   restore(target: RestoreOptions): Promise<RestoreResult>
   /** Committed versions of this partition, on all timelines, oldest first. */

@@ -9,10 +9,17 @@ export {
   isEngineError,
 } from "./base/error.ts"
 export * from "./engine.ts"
+export type { ImageKind, ImageMap, ImageSummary, MappedRegion } from "./images/image-format.ts"
+export type { ImagePiece, StoredImage } from "./images/image-reader.ts"
+export { type ImageListing, ImageStore, type ImageStoreOptions } from "./images/image-store.ts"
+export type { ImageStored } from "./images/image-writer.ts"
+export type { FileRange, RegionSource } from "./images/region-source.ts"
 export { type OpenEngineOptions, openEngine } from "./open-engine.ts"
+export { type OpenImageStoreOptions, openImageStore } from "./open-image-store.ts"
 export { type Durability, type DurableLogSettings, durabilities } from "./partition/durable-log.ts"
 export { type RestoreMode, restoreModes } from "./partition/open-runs.ts"
 export type { OwnerSettings } from "./partition/partition-owner.ts"
+export type { Partitioning } from "./partition/partitioning.ts"
 export type { ReplacedStateRetention } from "./partition/replaced-states.ts"
 export {
   BLOCK_CACHE_BYTES_DEFAULT,

@@ -16,10 +16,11 @@ import {
   OWNER_CHECK_INTERVAL_MS_MAX,
   type OwnerSettings,
 } from "./partition/partition-owner.ts"
+import type { Partitioning } from "./partition/partitioning.ts"
 import type { ReplacedStateRetention } from "./partition/replaced-states.ts"
 import { BLOCK_CACHE_BYTES_DEFAULT, BlockCache } from "./runs/block-cache.ts"
 import { RunDirectory } from "./runs/run-directory.ts"
-import { Repository } from "./snapshots/repository.ts"
+import { Repository, type RepositoryOptions } from "./snapshots/repository.ts"
 
 export interface OpenEngineOptions {
   readonly engine: EngineName
@@ -27,12 +28,16 @@ export interface OpenEngineOptions {
   readonly directory: string
   /** `file:/absolute/directory`, `s3://bucket/prefix`, or an open repository that several partitions share and the caller closes. */
   readonly repository: string | Repository
+  /** How the repository of a URL is used. */
+  readonly repositoryOptions?: RepositoryOptions
   /** The engine's own parameters, with defaults for those left out. */
   readonly settings?: unknown
   /** Name of the store and the partition's place in it, as versions are filed. Default: `default`, 0 of 1. */
   readonly store?: string
   readonly partition?: number
   readonly partitionCount?: number
+  /** Which partition has a key: needed to put versions back that were written with another number of partitions. */
+  readonly partitioning?: Partitioning
   /** Longest value, in bytes; 4 MiB by default, at most 256 MiB. */
   readonly valueBytesMax?: number
   /**
@@ -91,7 +96,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
     await seams.fileSystem.makeDirectory(directory)
     const lock = await seams.fileSystem.lock(directory)
     closing.push(() => lock.release())
-    const repository = await openRepository(options.repository, seams, closing)
+    const repository = await openRepository(options, seams, closing)
     const warn = options.onWarning ?? (() => undefined)
     const runDirectory = await RunDirectory.open(
       seams.fileSystem,
@@ -106,6 +111,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
       durability: durabilityOf(options.durability),
       log: options.log ?? {},
       restoreMode: restoreModeOf(options.restoreMode),
+      partitioning: options.partitioning,
       replacedStateRetention: options.replacedStateRetention ?? {},
       owner: ownerOf(options.owner),
       onFenced: options.onFenced ?? ((error) => warn("the partition was taken over", error)),
@@ -181,14 +187,14 @@ function ownSeams(closing: (() => Promise<void>)[]): Seams {
 }
 
 async function openRepository(
-  repository: string | Repository,
+  { repository, repositoryOptions }: Pick<OpenEngineOptions, "repository" | "repositoryOptions">,
   seams: Seams,
   closing: (() => Promise<void>)[],
 ): Promise<Repository> {
   if (typeof repository !== "string") return repository
   const objectStore = await openProvenObjectStore(repository, seams)
   closing.push(() => objectStore.close())
-  const opened = await Repository.open(objectStore, seams)
+  const opened = await Repository.open(objectStore, seams, repositoryOptions)
   closing.push(() => opened.close())
   return opened
 }

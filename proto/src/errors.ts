@@ -40,7 +40,9 @@ export const errorTable = {
   VERSION_NOT_ASCENDING: conflict("The version is not above the last one on the current line."),
   VERSION_EXISTS: conflict("The version is there already.", status.ALREADY_EXISTS),
   VERSION_AMBIGUOUS: conflict("The number stands on several timelines: name one."),
-  ENGINE_MISMATCH: conflict("The version was written by another engine or partition count."),
+  ENGINE_MISMATCH: conflict(
+    "A directory, or a version that cannot be converted, is of another engine or partition count.",
+  ),
   RESTORE_IN_PROGRESS: {
     code: status.ABORTED,
     httpStatus: 409,

@@ -104,6 +104,22 @@ class BatchWriter {
     return this.#count
   }
 
+  /** Bytes that it can hold without growing. */
+  get capacity(): number {
+    return this.#buffer.length
+  }
+
+  /** The bytes so far, until something is added or the writer is cleared. */
+  get written(): Uint8Array {
+    return this.#buffer.subarray(0, this.#bytes)
+  }
+
+  /** The writer is empty again and keeps its buffer. */
+  clear(): void {
+    this.#bytes = 0
+    this.#count = 0
+  }
+
   /** The bytes so far, now owned by the caller; the writer is empty again. */
   take(): Uint8Array {
     const taken = this.#buffer.subarray(0, this.#bytes)
@@ -138,8 +154,8 @@ export class RecordWriter extends BatchWriter {
     let at = encodeUvarint(buffer, start, key.length)
     at = encodeUvarint(buffer, at, value.length)
     buffer[at++] = 0
-    buffer.set(key, at)
-    buffer.set(value, at + key.length)
+    copyInto(buffer, at, key)
+    copyInto(buffer, at + key.length, value)
   }
 
   /** A key to read, or to delete. @throws VarveError `KEY_EMPTY`, `KEY_TOO_LARGE` */
@@ -232,6 +248,14 @@ export function checkKeyBytes(keyBytes: number): void {
 }
 
 const EMPTY = new Uint8Array(0)
+
+/** Shorter ones are copied byte by byte: calling `set` takes longer than that. */
+const SET_FROM_BYTES = 24
+
+function copyInto(target: Uint8Array, offset: number, source: Uint8Array): void {
+  if (source.length >= SET_FROM_BYTES) target.set(source, offset)
+  else for (let at = 0; at < source.length; at++) target[offset + at] = source[at]!
+}
 
 function checkValueBytes(valueBytes: number): void {
   if (valueBytes > VALUE_BYTES_MAX) {

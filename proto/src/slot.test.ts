@@ -1,5 +1,13 @@
 import { expect, test } from "vitest"
-import { crc16, partitionOfKey, partitionOfSlot, SLOT_COUNT, slotOfKey, slotRange } from "./slot.ts"
+import {
+  crc16,
+  overlappingPartitions,
+  partitionOfKey,
+  partitionOfSlot,
+  SLOT_COUNT,
+  slotOfKey,
+  slotRange,
+} from "./slot.ts"
 
 const slotOf = (key: string): number => slotOfKey(Buffer.from(key))
 
@@ -50,5 +58,35 @@ test("partition: every slot lies in the range of its partition, and ranges follo
       next = last + 1
     }
     expect(next).toBe(SLOT_COUNT)
+  }
+})
+
+test("crc16: whatever the length, the same as bit by bit", () => {
+  const bytes = Uint8Array.from({ length: 67 }, (_, at) => (at * 151 + 7) & 0xff)
+  for (let start = 0; start < 5; start++) {
+    for (let end = start; end <= bytes.length; end++) {
+      let crc = 0
+      for (const byte of bytes.subarray(start, end)) {
+        crc ^= byte << 8
+        for (let bit = 0; bit < 8; bit++) crc = ((crc << 1) ^ ((crc & 0x8000) === 0 ? 0 : 0x1021)) & 0xffff
+      }
+      expect(crc16(bytes, start, end)).toBe(crc)
+    }
+  }
+})
+
+test("partition: those of another count overlap exactly when a slot is in both", () => {
+  const counts = [1, 2, 3, 4, 5, 7, 16, 100, SLOT_COUNT]
+  const seen = counts.map(() => new Set<string>())
+  for (let slot = 0; slot < SLOT_COUNT; slot++) {
+    const five = partitionOfSlot(slot, 5)
+    for (const [at, count] of counts.entries()) seen[at]!.add(`${five} ${partitionOfSlot(slot, count)}`)
+  }
+  for (const [at, count] of counts.entries()) {
+    const found = [0, 1, 2, 3, 4].flatMap((five) =>
+      overlappingPartitions(five, 5, count).map((other) => `${five} ${other}`),
+    )
+    expect(new Set(found)).toEqual(seen[at])
+    expect(found.length).toBe(seen[at]!.size)
   }
 })

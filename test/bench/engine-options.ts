@@ -39,9 +39,7 @@ export class OptionError extends Error {}
 export function parseEngineOptions(texts: EngineOptionTexts): EngineOptions {
   const full = texts.full === true
   return {
-    keyCounts: listOf(texts.keys ?? (full ? "1e5,1e6,1e7" : "1e5,1e6")).map((text) =>
-      numberOf("keys", text, KEYS_MIN, KEYS_MAX, true),
-    ),
+    keyCounts: countsOf(texts.keys ?? (full ? "1e5,1e6,1e7" : "1e5,1e6")),
     workloads: namesOf(
       "workloads",
       texts.workloads,
@@ -54,11 +52,17 @@ export function parseEngineOptions(texts: EngineOptionTexts): EngineOptions {
   }
 }
 
+/** Numbers of keys. @throws OptionError */
+export function countsOf(text: string | boolean): number[] {
+  return listOf(text).map((each) => numberOf("keys", each, KEYS_MIN, KEYS_MAX, true))
+}
+
 function listOf(text: string | boolean): string[] {
   return String(text).split(",")
 }
 
-function numberOf(
+/** One number. @throws OptionError */
+export function numberOf(
   option: string,
   text: string | boolean,
   min: number,
@@ -72,7 +76,12 @@ function numberOf(
   return number
 }
 
-function namesOf(option: string, text: string | boolean | undefined, known: readonly string[]): string[] {
+/** Names of `known`, all of them by default. @throws OptionError */
+export function namesOf(
+  option: string,
+  text: string | boolean | undefined,
+  known: readonly string[],
+): string[] {
   if (text === undefined) return [...known]
   const names = listOf(text)
   const unknown = names.find((name) => !known.includes(name))

@@ -1,43 +1,83 @@
-// `npm run bench [-- engines|wire|durability|kills|snapshots …] [--json FILE] [options of engines]`: Varve against its
+// `npm run bench [-- engines|wire|durability|kills|snapshots|images …] [--json FILE] [options of engines, snapshots, wire]`: Varve against its
 // peers, side by side in one run. Every figure that the documents give comes from here.
 
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { endOnSignals, interrupted } from "./endings.ts"
 import { type EngineOptions, engineOptionTable, OptionError, parseEngineOptions } from "./engine-options.ts"
+import { type ImageOptions, imageOptionTable, parseImageOptions } from "./image-options.ts"
 import { describeMachine } from "./machine.ts"
 import { removeScratchRoot } from "./scratch.ts"
+import { parseSnapshotOptions, type SnapshotOptions, snapshotOptionTable } from "./snapshot-options.ts"
 import type { SuiteResult } from "./suite.ts"
+import { parseWireOptions, type WireOptions, wireOptionTable } from "./wire-options.ts"
 
 interface Command {
   readonly suites: readonly string[]
   readonly json: string | undefined
-  readonly engineOptions: EngineOptions
+  readonly options: Options
+}
+
+interface Options {
+  readonly images: ImageOptions
+  readonly engines: EngineOptions
+  readonly snapshots: SnapshotOptions
+  readonly wire: WireOptions
 }
 
 // A suite is loaded when it is asked for: each needs other peers and packages.
-const suites: Readonly<Record<string, (options: EngineOptions) => Promise<SuiteResult>>> = {
-  engines: async (options) => (await import("./engines.ts")).benchEngines(options),
-  wire: async () => (await import("./wire.ts")).benchWire(),
+const suites: Readonly<Record<string, (options: Options) => Promise<SuiteResult>>> = {
+  engines: async (options) => (await import("./engines.ts")).benchEngines(options.engines),
+  wire: async (options) => (await import("./wire.ts")).benchWire(options.wire),
   durability: async () => (await import("./durability.ts")).benchDurability(),
   kills: async () => (await import("./durability.ts")).benchKills(),
-  snapshots: async () => (await import("./snapshots.ts")).benchSnapshots(),
+  snapshots: async (options) => (await import("./snapshots.ts")).benchSnapshots(options.snapshots),
+  images: async (options) => (await import("./images.ts")).benchImages(options.images),
 }
 
 /** @throws OptionError */
 function parseCommand(words: readonly string[]): Command {
-  const options = { json: { type: "string" }, ...engineOptionTable } as const
+  const options = {
+    json: { type: "string" },
+    ...engineOptionTable,
+    ...imageOptionTable,
+    ...snapshotOptionTable,
+    ...wireOptionTable,
+  } as const
   const { values, positionals } = parsed(() =>
     parseArgs({ args: [...words], options, allowPositionals: true }),
   )
   const known = Object.keys(suites)
   const unknown = positionals.find((name) => !known.includes(name))
   if (unknown !== undefined) throw new OptionError(`no suite ${unknown}; there are ${known.join(", ")}`)
-  const { json, ...engineTexts } = values
+  const { json, ...texts } = values
   const asked = positionals.length > 0 ? positionals : known
-  const [stray] = asked.includes("engines") ? [] : Object.keys(engineTexts)
-  if (stray !== undefined) throw new OptionError(`--${stray} is an option of the suite engines`)
-  return { suites: asked, json, engineOptions: parseEngineOptions(engineTexts) }
+  checkOptions(Object.keys(texts), asked)
+  return {
+    suites: asked,
+    json,
+    options: {
+      engines: parseEngineOptions(texts),
+      images: parseImageOptions(texts),
+      snapshots: parseSnapshotOptions(texts),
+      wire: parseWireOptions(texts),
+    },
+  }
+}
+
+/** @throws OptionError when an option belongs to no suite that is asked for */
+function checkOptions(given: readonly string[], asked: readonly string[]): void {
+  const owners: Readonly<Record<string, object>> = {
+    engines: engineOptionTable,
+    images: imageOptionTable,
+    snapshots: snapshotOptionTable,
+    wire: wireOptionTable,
+  }
+  for (const option of given) {
+    const suitesOf = Object.keys(owners).filter((suite) => option in owners[suite]!)
+    if (suitesOf.some((suite) => asked.includes(suite))) continue
+    throw new OptionError(`--${option} is an option of the suite ${suitesOf.join(" and of the suite ")}`)
+  }
 }
 
 function parsed<T>(parse: () => T): T {
@@ -48,7 +88,7 @@ function parsed<T>(parse: () => T): T {
   }
 }
 
-async function run({ suites: names, json, engineOptions }: Command): Promise<void> {
+async function run({ suites: names, json, options }: Command): Promise<void> {
   const machine = describeMachine()
   console.log(
     `${machine.processor}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}, Node ${machine.node}`,
@@ -56,7 +96,7 @@ async function run({ suites: names, json, engineOptions }: Command): Promise<voi
   const results: SuiteResult[] = []
   for (const name of names) {
     console.log(`\n== ${name}`)
-    const result = await suites[name]!(engineOptions)
+    const result = await suites[name]!(options)
     for (const [parameter, value] of Object.entries(result.parameters))
       console.log(`   ${parameter}: ${value}`)
     for (const line of result.lines) console.log(line)

@@ -3,7 +3,11 @@
 
 import { execFileSync, spawnSync } from "node:child_process"
 
-const packageOfProgram = { "redis-server": "redis-server", db_bench: "rocksdb-tools" } as const
+const packageOfProgram = {
+  "redis-server": "redis-server",
+  db_bench: "rocksdb-tools",
+  etcd: "etcd-server",
+} as const
 
 export type PeerProgram = keyof typeof packageOfProgram
 

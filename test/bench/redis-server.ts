@@ -1,16 +1,16 @@
 // A Redis of our own on a free port, in memory only.
 
-import { spawn } from "node:child_process"
-import { once } from "node:events"
-import { createServer } from "node:net"
-import { ending } from "./endings.ts"
+import { join } from "node:path"
+import { freePort } from "./free-port.ts"
 import { needProgram } from "./peers.ts"
-import { killWithBenchmark, makeScratch } from "./scratch.ts"
+import { makeScratch } from "./scratch.ts"
+import { type ServerProcess, startServer } from "./server-process.ts"
 
-export interface RedisServer {
+export interface RedisServer extends ServerProcess {
   /** HOST:PORT */
   readonly address: string
-  close(): Promise<void>
+  /** Path of its Unix socket. */
+  readonly socket: string
 }
 
 /**
@@ -21,11 +21,14 @@ export async function startRedis(options: { readonly sync?: "always" } = {}): Pr
   needProgram("redis-server")
   const scratch = makeScratch("redis")
   const port = await freePort()
+  const socket = join(scratch.path, "redis.sock")
   const flags = [
     "--port",
     String(port),
     "--bind",
     "127.0.0.1",
+    "--unixsocket",
+    socket,
     "--save",
     "",
     "--appendonly",
@@ -35,47 +38,12 @@ export async function startRedis(options: { readonly sync?: "always" } = {}): Pr
     "--dir",
     scratch.path,
   ]
-  const server = spawn("redis-server", flags, { stdio: ["ignore", "pipe", "inherit"] })
-  const exited = once(server, "exit")
-  const ended = server.pid === undefined ? () => undefined : killWithBenchmark(server.pid)
-  const close = ending(async () => {
-    server.kill("SIGTERM")
-    await exited
-    ended()
-    await scratch.remove()
+  const server = await startServer({
+    program: "redis-server",
+    words: flags,
+    tellsOn: "stdout",
+    ready: /Ready to accept connections/i,
+    scratch,
   })
-  try {
-    await listening(server.stdout, exited)
-  } catch (error) {
-    await close()
-    throw error
-  }
-  server.stdout.resume()
-  return { address: `127.0.0.1:${port}`, close }
-}
-
-async function listening(stdout: NodeJS.ReadableStream, exited: Promise<unknown>): Promise<void> {
-  let log = ""
-  const ready = new Promise<void>((resolve) => {
-    stdout.on("data", (part: Buffer) => {
-      log += part.toString()
-      if (/Ready to accept connections/i.test(log)) resolve()
-    })
-  })
-  await Promise.race([
-    ready,
-    exited.then(() => {
-      throw new Error(`redis-server ended at once:\n${log}`)
-    }),
-  ])
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1")
-  await once(probe, "listening")
-  const address = probe.address()
-  probe.close()
-  await once(probe, "close")
-  if (address === null || typeof address === "string") throw new Error("the system gave no port")
-  return address.port
+  return { address: `127.0.0.1:${port}`, socket, ...server }
 }

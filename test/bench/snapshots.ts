@@ -1,90 +1,106 @@
-// What snapshots cost: bytes stored and time, for a full version and for versions after a hundredth of the keys
-// changed; how long the caller's thread is held; the naive engine beside it.
+// What versions cost, for every engine beside two baselines: a store that dumps everything for each version, and a
+// repository that stores all runs anew. And how soon a state answers whose process was killed.
 
-import { join } from "node:path"
-import { type EngineName, openEngine, type SnapshotResult } from "@varve/engines"
-import { seededRandom } from "./random.ts"
-import { median } from "./rounds.ts"
+import { type Child, startChild } from "./child-contender.ts"
+import { targetLines } from "./engine-tables.ts"
 import { makeScratch } from "./scratch.ts"
+import type { SnapshotWords } from "./snapshot-contender.ts"
+import type { FullFigures, SnapshotCaseFigures, Subject } from "./snapshot-figures.ts"
+import type { SnapshotOptions, SnapshotPart } from "./snapshot-options.ts"
+import { measureRestores } from "./snapshot-restores.ts"
+import { snapshotLines } from "./snapshot-tables.ts"
+import { snapshotTargets } from "./snapshot-targets.ts"
 import type { SuiteResult } from "./suite.ts"
-import { KEY_BYTES, newKey, roundValue, setKey, VALUE_BYTES } from "./workload.ts"
+import { KEY_BYTES, VALUE_BYTES } from "./workload.ts"
 
-const KEYS = 200_000
-const CHANGED_KEYS = KEYS / 100
-const ROUNDS = 7
-const RECORD_BYTES = KEY_BYTES + VALUE_BYTES
-const engines = ["hybrid-log", "memory"] as const satisfies readonly EngineName[]
+const contender = new URL("./snapshot-contender.ts", import.meta.url)
 
-interface SnapshotFigures {
-  readonly engine: EngineName
-  readonly full: SnapshotResult
-  readonly incremental: readonly SnapshotResult[]
-}
+/** Small versions and operations under versions are measured at this size, or at the largest that is asked for. */
+const USUAL_KEYS = 1_000_000
+
+/** How often things are repeated. A baseline stores the whole state each time. */
+const usual = { seals: 200, increments: 200, baselineIncrements: 5, latencySeconds: 4, restores: 5 } as const
+const trial = { seals: 4, increments: 3, baselineIncrements: 1, latencySeconds: 0.2, restores: 1 } as const
+type Repeats = { readonly [thing in keyof typeof usual]: number }
 
 /** Runs the suite. */
-export async function benchSnapshots(): Promise<SuiteResult> {
-  const figures: SnapshotFigures[] = []
-  for (const engine of engines) {
-    process.stderr.write(`  ${engine}\n`)
-    figures.push(await measure(engine))
+export async function benchSnapshots(options: SnapshotOptions): Promise<SuiteResult> {
+  const { keyCounts, engines, parts, isTrial } = options
+  const repeats = isTrial ? trial : usual
+  const usualKeys = keyCounts.includes(USUAL_KEYS) ? USUAL_KEYS : Math.max(...keyCounts)
+  const cases: SnapshotCaseFigures[] = []
+  for (const keys of keyCounts) {
+    for (const subject of subjectsOf(engines, keys === usualKeys)) {
+      const wanted = parts.filter((part) => isMeasured(part as SnapshotPart, subject, keys === usualKeys))
+      if (wanted.length > 0) cases.push(await runCase(subject, keys, wanted, repeats))
+    }
   }
+  const targets = snapshotTargets(cases, usualKeys)
   return {
     suite: "snapshots",
-    parameters: {
-      keys: KEYS,
-      keyBytes: KEY_BYTES,
-      valueBytes: VALUE_BYTES,
-      changedKeysPerVersion: CHANGED_KEYS,
-      changedBytesPerVersion: CHANGED_KEYS * RECORD_BYTES,
-      incrementalVersions: ROUNDS,
-    },
-    lines: figures.flatMap(linesOf),
-    figures,
+    parameters: { keyBytes: KEY_BYTES, valueBytes: VALUE_BYTES, ...repeats },
+    lines: [...snapshotLines(cases), "", ...targetLines(targets)],
+    figures: { cases, targets },
   }
 }
 
-async function measure(name: EngineName): Promise<SnapshotFigures> {
+function subjectsOf(engines: readonly string[], isUsual: boolean): Subject[] {
+  const subjects = engines.map((engine) => ({
+    name: engine,
+    engine,
+    deduplication: true,
+    isBaseline: engine === "memory",
+  }))
+  if (!isUsual || !engines.includes("hybrid-log")) return subjects
+  const baseline = { engine: "hybrid-log", deduplication: false, isBaseline: true }
+  return [...subjects, { name: "hybrid-log, no deduplication", ...baseline }]
+}
+
+function isMeasured(part: SnapshotPart, { deduplication }: Subject, isUsual: boolean): boolean {
+  if (part === "increments") return isUsual
+  if (!deduplication) return false
+  return part !== "latency" || isUsual
+}
+
+async function runCase(
+  subject: Subject,
+  keys: number,
+  parts: readonly string[],
+  repeats: Repeats,
+): Promise<SnapshotCaseFigures> {
+  const { name, engine, deduplication, isBaseline } = subject
+  const say = (text: string): boolean => process.stderr.write(`  ${keys} keys, ${name}: ${text}\n`)
   const scratch = makeScratch("snapshots")
-  const engine = await openEngine({
-    engine: name,
-    directory: join(scratch.path, "state"),
-    repository: `file:${join(scratch.path, "repository")}`,
-  })
+  const words: SnapshotWords = {
+    engine,
+    directory: scratch.path,
+    deduplication,
+    keys,
+    sealCount: isBaseline ? repeats.baselineIncrements : repeats.seals,
+    incrementCount: isBaseline ? repeats.baselineIncrements : repeats.increments,
+    latencySeconds: repeats.latencySeconds,
+  }
+  let child: Child | undefined
   try {
-    const key = newKey()
-    const write = async (record: number, value: Buffer): Promise<void> => {
-      setKey(key, record)
-      const pending = engine.set(key, value)
-      if (pending !== undefined) await pending
+    say("fill")
+    child = await startChild(name, contender, [JSON.stringify(words)])
+    const full = child.prepared as FullFigures
+    const measured: Record<string, unknown> = {}
+    for (const part of parts.filter((each) => each !== "restores")) {
+      say(part)
+      measured[part] = await child.measure(part, 1)
     }
-    for (let i = 0; i < KEYS; i++) await write(i, roundValue(0))
-    const full = await engine.snapshot({ version: 1 })
-    const incremental: SnapshotResult[] = []
-    for (let round = 1; round <= ROUNDS; round++) {
-      const random = seededRandom(round)
-      const chosen = new Set<number>()
-      while (chosen.size < CHANGED_KEYS) chosen.add(random(KEYS))
-      for (const record of chosen) await write(record, roundValue(round))
-      incremental.push(await engine.snapshot({ version: round + 1 }))
+    if (parts.includes("restores")) {
+      say("restores")
+      // It ends in the middle of the question.
+      await child.measure("crash", 1).catch(() => undefined)
+      await child.close()
+      child = undefined
+      measured["restores"] = await measureRestores(subject, scratch.path, keys, repeats.restores)
     }
-    return { engine: name, full, incremental }
+    return { subject, keys, full, ...measured }
   } finally {
-    await engine.close()
+    await child?.close()
     await scratch.remove()
   }
-}
-
-function linesOf({ engine, full, incremental }: SnapshotFigures): string[] {
-  const of = (figure: (result: SnapshotResult) => number): number => median(incremental.map(figure))
-  const changedBytes = CHANGED_KEYS * RECORD_BYTES
-  const bytes = of(({ bytesNew }) => bytesNew)
-  const ms = of(({ totalMs }) => totalMs)
-  const seals = [full, ...incremental].map(({ sealMs }) => sealMs)
-  return [
-    `${engine}: full version        ${full.bytesNew} bytes stored in ${full.totalMs.toFixed(0)} ms`,
-    `${engine}: 1 % of keys changed ${Math.round(bytes)} bytes stored in ${ms.toFixed(0)} ms (medians of ${incremental.length}): ` +
-      `${(bytes / changedBytes).toFixed(2)}× the bytes of the changed records, ` +
-      `${((bytes / full.bytesNew) * 100).toFixed(1)} % of the full version`,
-    `${engine}: seal                ${median(seals).toFixed(3)} ms median, ${Math.max(...seals).toFixed(3)} ms at most`,
-  ]
 }

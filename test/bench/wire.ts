@@ -1,67 +1,145 @@
-// Operations through the daemon, one promise a call: @varve/client against ioredis with auto-pipelining and
-// Redis. The daemon and Redis keep everything in memory; neither syncs.
+// Calls through the daemon: @varve/client beside ioredis, redis-benchmark and etcd, each client in a process of its own,
+// in rounds by turns. README.md says how to read the figures.
 
-import { startDaemon } from "../server/daemon.ts"
-import { startChild } from "./child-contender.ts"
-import { ending } from "./endings.ts"
 import { packageVersion } from "./machine.ts"
 import { programVersion } from "./peers.ts"
-import { startRedis } from "./redis-server.ts"
-import { type Contender, comparisonLines, interleave } from "./rounds.ts"
-import { killWithBenchmark, makeScratch } from "./scratch.ts"
+import { redisBenchmarkFlags, runRedisBenchmark } from "./redis-benchmark.ts"
 import type { SuiteResult } from "./suite.ts"
+import type { BatchPeerRow, WireFigures, WireRow } from "./wire-figures.ts"
+import { startServers, startWireContender, type WireContender, type WireServers } from "./wire-group.ts"
+import type { WireRound } from "./wire-load.ts"
+import type { WireOptions } from "./wire-options.ts"
+import { wireLines } from "./wire-tables.ts"
+import { bestRate, wireTargets } from "./wire-targets.ts"
 import { KEY_BYTES, VALUE_BYTES } from "./workload.ts"
 
-const KEYS = 200_000
-const OPERATIONS = 200_000
-const CALLERS = 512
-const ROUNDS = 3
-const module = new URL("./wire-contenders.ts", import.meta.url)
+/** Keys times bytes of a value: small enough that everybody keeps all of it in memory. */
+const VALUES_BYTES = 100_000 * VALUE_BYTES
+/** etcd answers a few thousand calls a second, and more of its keys would tell nothing more. */
+const ETCD_KEYS_MAX = 10_000
+const BATCH_CALLERS = 8
+
+type Row = WireRow & { readonly rounds: WireRow["rounds"][number][] }
 
 /** Runs the suite. */
-export async function benchWire(): Promise<SuiteResult> {
-  const redis = await startRedis()
-  const scratch = makeScratch("daemon")
-  const daemon = await startDaemon({ directory: scratch.path })
-  const ended = killWithBenchmark(daemon.pid)
-  const stopDaemon = ending(async () => {
-    await daemon.stop()
-    ended()
-    await scratch.remove()
-  })
-  const contenders: (Contender & { close(): Promise<void> })[] = []
+export async function benchWire(options: WireOptions): Promise<SuiteResult> {
+  const { servers, stop } = await startServers(options.peers)
+  const rows: Row[] = []
+  const redisBenchmark: BatchPeerRow[] = []
   try {
-    const sizes = [KEYS, OPERATIONS, CALLERS].map(String)
-    for (const [name, address] of [
-      ["varve", daemon.grpc],
-      ["redis", redis.address],
-    ] as const) {
-      process.stderr.write(`  fill ${name}\n`)
-      const child = await startChild(name, module, [name, address, ...sizes])
-      contenders.push({
-        name,
-        measure: async (measurement, round) => (await child.measure(measurement, round)) as number,
-        close: () => child.close(),
-      })
-    }
-    const rows = await interleave(contenders, ["set", "get"], ROUNDS)
-    return {
-      suite: "wire",
-      parameters: {
-        keys: KEYS,
-        keyBytes: KEY_BYTES,
-        valueBytes: VALUE_BYTES,
-        operationsPerRound: OPERATIONS,
-        callers: CALLERS,
-        varve: "@varve/client, one process; daemon with its default settings",
-        redis: `${programVersion("redis-server")}, no persistence; ioredis ${packageVersion("ioredis")}, enableAutoPipelining`,
-      },
-      lines: comparisonLines(rows, "ops/s"),
-      figures: rows,
+    for (const valueBytes of options.valueBytes) {
+      rows.push(...(await measureCalls(servers, options, valueBytes, redisBenchmark)))
     }
   } finally {
+    await stop()
+  }
+  const figures: WireFigures = { rows, redisBenchmark, targets: wireTargets(rows, redisBenchmark) }
+  return {
+    suite: "wire",
+    parameters: parametersOf(options),
+    lines: wireLines(figures),
+    figures,
+  }
+}
+
+async function measureCalls(
+  servers: WireServers,
+  options: WireOptions,
+  valueBytes: number,
+  redisBenchmark: BatchPeerRow[],
+): Promise<Row[]> {
+  const { rounds, seconds } = options
+  const keys = Math.max(1, Math.floor(VALUES_BYTES / valueBytes))
+  const rows: Row[] = []
+  const contenders: WireContender[] = []
+  const say = (text: string): boolean => process.stderr.write(`  ${valueBytes} bytes: ${text}\n`)
+  const measure = async (contender: WireContender, asked: WireRound, round: number): Promise<void> => {
+    const { workload, callers } = asked
+    let row = rows.find(
+      (each) => each.workload === workload && each.contender === contender.name && each.callers === callers,
+    )
+    if (row === undefined) {
+      row = { workload, contender: contender.name, valueBytes, callers, rounds: [] }
+      rows.push(row)
+    }
+    const figure = await contender.round(asked, round)
+    row.rounds.push(figure)
+    const rate = Math.round(figure.operations / figure.seconds)
+    say(`round ${round}, ${workload} ${callers} ${contender.name} ${rate}`)
+  }
+  const batchPeers = (["set", "get"] as const).map((command) => ({
+    command,
+    row: { workload: command, valueBytes, rates: [] as number[] },
+  }))
+  const redis = servers.get("ioredis")?.address
+  if (redis !== undefined) redisBenchmark.push(...batchPeers.map(({ row }) => row))
+  try {
+    for (const [name, server] of servers) {
+      say(`fill ${name}`)
+      const own = name === "etcd" ? Math.min(keys, ETCD_KEYS_MAX) : keys
+      contenders.push(await startWireContender(name, server, own, valueBytes))
+    }
+    for (let round = 1; round <= rounds; round++) {
+      for (const callers of options.callers) {
+        for (const workload of ["set", "get", "mixed"]) {
+          for (const contender of contenders) {
+            if (!takesPart(contender.name, callers)) continue
+            await measure(contender, { workload, callers, seconds, rate: 0 }, round)
+          }
+        }
+      }
+      for (const contender of contenders.filter(({ name }) => isOurs(name))) {
+        for (const workload of ["write", "getMany"]) {
+          await measure(contender, { workload, callers: BATCH_CALLERS, seconds, rate: 0 }, round)
+        }
+      }
+      if (redis === undefined) continue
+      for (const { command, row } of batchPeers) {
+        const operations = Math.max(10_000, Math.round(REDIS_BATCH_RATE * seconds))
+        row.rates.push(await runRedisBenchmark(redis, command, keys, valueBytes, operations))
+        say(`round ${round}, ${command} redis-benchmark ${Math.round(row.rates.at(-1)!)}`)
+      }
+    }
+    for (let round = 1; round <= rounds; round++) {
+      for (const contender of contenders.filter(({ name }) => isOurs(name))) {
+        for (const workload of ["set", "get"]) {
+          const rate = bestRate(rows, contender.name, workload, valueBytes) / 2
+          await measure(contender, { workload: `paced-${workload}`, callers: 0, seconds, rate }, round)
+        }
+      }
+    }
+    return rows
+  } finally {
     for (const contender of contenders) await contender.close()
-    await stopDaemon()
-    await redis.close()
+  }
+}
+
+/** What redis-benchmark does in a second, about: how many operations make a round of `--seconds`. */
+const REDIS_BATCH_RATE = 700_000
+
+function isOurs(name: string): boolean {
+  return name.startsWith("varve")
+}
+
+/** ioredis makes a lone call without auto-pipelining, many with it; its Unix socket is for the latency of a lone call. */
+function takesPart(name: string, callers: number): boolean {
+  if (name === "ioredis") return callers > 1
+  if (name === "ioredis-single" || name === "ioredis-unix") return callers === 1
+  return true
+}
+
+function parametersOf({ peers, rounds, seconds }: WireOptions): Record<string, string | number> {
+  return {
+    keyBytes: KEY_BYTES,
+    rounds,
+    secondsPerRound: seconds,
+    varve:
+      "@varve/client, one process; daemons with their default settings, one on TCP, one on a Unix socket",
+    ...(peers.includes("redis") && {
+      redis: `${programVersion("redis-server")}, no persistence; ioredis ${packageVersion("ioredis")}; redis-benchmark ${redisBenchmarkFlags.join(" ")}`,
+    }),
+    ...(peers.includes("etcd") && {
+      etcd: `${programVersion("etcd")}, one node, which syncs its log; a client of Put and Range over @grpc/grpc-js`,
+    }),
   }
 }

@@ -127,6 +127,34 @@ test("client: while two frames of a partition are on their way, calls gather int
   expect(daemon.frames.length).toBe(3)
 })
 
+test("client: a partition with a frame on its way gathers while another is busy; one without sends at once", async () => {
+  const { state, daemon } = await pair({ partitionCount: 4 })
+  await state.get("warm")
+  daemon.frames.length = 0
+  daemon.onFrame = () => "hold"
+  const arrivals = async (count: number): Promise<void> => {
+    while (daemon.frames.length < count) await new Promise((resolve) => setTimeout(resolve, 2))
+    await turns()
+    expect(daemon.frames.length).toBe(count)
+  }
+  const [first, second, third] = [0, 1, 2].map((partition) => keysOf(partition, 12))
+  const calls = [reasonOf(state.get(first![0]!)), reasonOf(state.get(second![0]!))]
+  await arrivals(2)
+  for (const key of first!.slice(1)) {
+    calls.push(reasonOf(state.get(key)))
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  await arrivals(2)
+  calls.push(reasonOf(state.get(third![0]!)))
+  await arrivals(3)
+  expect(daemon.frames.map(({ partition }) => partition)).toEqual([0, 1, 2])
+  daemon.onFrame = () => "answer"
+  await daemon.restart()
+  expect(await Promise.all(calls)).toEqual(calls.map(() => "none"))
+  // What was on its way again, and the eleven calls in one frame.
+  expect(daemon.frames.slice(3).map(({ partition }) => partition)).toEqual([0, 1, 2, 0])
+})
+
 test("client: getMany answers in the order of the keys, over partitions and frames", async () => {
   const { state, daemon } = await pair()
   const keys = Array.from({ length: 20_000 }, (_, n) => `key-${n}`)

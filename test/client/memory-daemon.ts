@@ -184,6 +184,7 @@ export class MemoryDaemon {
       pruneSnapshots: this.#unary("pruneSnapshots", () => notHere()),
       collectGarbage: this.#unary("collectGarbage", () => notHere()),
       whyKept: this.#unary("whyKept", () => notHere()),
+      drillStore: this.#unary("drillStore", () => notHere()),
     }
   }
 
@@ -281,6 +282,7 @@ export class MemoryDaemon {
           repository: "memory:",
           valueBytesMax: BigInt(valueBytesMax),
           partitioning,
+          lastDrill: undefined,
         },
       ],
     }

@@ -332,6 +332,7 @@ describe("garbage collection", () => {
     expect(await executor.run(whyKept, { url: URL, name: "0".repeat(64) })).toEqual({
       chunks: [],
       keepers: [],
+      images: [],
     })
   })
 })

@@ -5,7 +5,7 @@ import { once } from "node:events"
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { createInterface } from "node:readline"
 import type { Readable, Writable } from "node:stream"
-import { NodeFileSystem } from "@varve/engines/internal"
+import { NodeFileSystem, releaseLockOfDeadThread } from "@varve/engines/internal"
 import { afterEach, expect, test } from "vitest"
 import { expectReason } from "./expect-error.ts"
 import { temporaryDirectory } from "./temporary-directory.ts"
@@ -140,4 +140,17 @@ test("what starters left that died on the way is removed by the next holder", as
   writeStaleLock(directory, "LOCK.dead-draft.0")
   await new NodeFileSystem().lock(directory)
   expect(readdirSync(directory)).toEqual(["LOCK"])
+})
+
+test("the lock of a dead thread of this process can be taken off, that of another process cannot", async () => {
+  const own = newDirectory()
+  await new NodeFileSystem().lock(own)
+  await expectReason(new NodeFileSystem().lock(own), "DIRECTORY_LOCKED")
+  await releaseLockOfDeadThread(own)
+  await (await new NodeFileSystem().lock(own)).release()
+  await releaseLockOfDeadThread(own)
+  const foreign = newDirectory()
+  await start(foreign)
+  await releaseLockOfDeadThread(foreign)
+  await expectReason(new NodeFileSystem().lock(foreign), "DIRECTORY_LOCKED")
 })

@@ -2,7 +2,7 @@
 //
 //   server ─► engines    server ─► proto    client ─► proto    test ─► everything
 //
-//   engines/src:   root files ─► engines/*, partition, garbage, versions ─► snapshots, hashed ─► runs, log ─► io ─► base
+//   engines/src:   root files ─► engines/*, partition, garbage ─► versions, images ─► snapshots, hashed ─► runs, log ─► io ─► base
 //
 // Root files of engines/src are the doors of the package; its folders do not import them, but for the two that are
 // contracts without code of their own: `engine.ts`, which `partition` implements, and `core.ts` between `partition`
@@ -34,9 +34,10 @@ const folderArrows: Readonly<Record<string, readonly string[]>> = {
   log: ["base", "io"],
   hashed: ["base", "io", "runs"],
   snapshots: ["base", "io", "runs", "log"],
-  garbage: ["base", "io", "snapshots"],
+  images: ["base", "io", "snapshots"],
+  garbage: ["base", "io", "snapshots", "images"],
   versions: ["base", "io", "runs", "snapshots"],
-  partition: ["base", "io", "runs", "log", "snapshots"],
+  partition: ["base", "io", "runs", "log", "snapshots", "versions"],
   engines: ["base", "io", "runs", "log", "hashed", "snapshots"],
 }
 const contracts = ["engine.ts", "core.ts"]

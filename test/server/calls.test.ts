@@ -1,4 +1,5 @@
-// Every call of the contract, through a real daemon.
+// Every call of the contract, through a real daemon of three shards, at the second one: partition 1 is its own, all other
+// partitions belong to others.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert"
 import { status } from "@grpc/grpc-js"
@@ -11,14 +12,25 @@ let daemon: TestDaemon
 let client: RawClient
 
 beforeAll(async () => {
-  daemon = await startDaemon()
-  client = new RawClient(daemon.grpc)
+  daemon = await startDaemon({ flags: ["--shards", "3"] })
+  client = new RawClient(await shardAddress(1))
 })
 
 afterAll(async () => {
   client.close()
   await daemon.stop()
 })
+
+/** Where shard `index` listens. */
+async function shardAddress(index: number): Promise<string> {
+  const first = new RawClient(daemon.grpc)
+  try {
+    const { stores } = await first.describe()
+    return stores[0]!.partitions[index]!.address
+  } finally {
+    first.close()
+  }
+}
 
 const owner = (key: string): number => partitionOfKey(bytes(key), 4)
 
@@ -235,7 +247,8 @@ test("describe tells stores, slots, addresses and figures; lineages change with 
       [12_288, 16_383],
     ],
   )
-  ok(store.partitions.every(({ address }) => address === daemon.grpc))
+  const addresses = store.partitions.map(({ address }) => address)
+  deepStrictEqual([addresses[0], addresses[3], new Set(addresses).size], [daemon.grpc, daemon.grpc, 3])
   ok(store.partitions.some(({ statistics }) => (statistics?.records ?? 0n) > 0n))
   await client.snapshot(60)
   const restored = await client.restore({ version: 60n })

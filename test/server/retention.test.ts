@@ -129,7 +129,11 @@ test("the same over HTTP, and what is not allowed is refused", async () => {
   expect((await ask("DELETE", "/v1/stores/default/snapshots/5/pin?name=kept"))[0]).toBe(200)
   const [collected, figures] = await ask("POST", "/v1/gc", { dryRun: true })
   expect([collected, (figures as Figures).removed]).toEqual([200, 0])
-  expect((await ask("GET", `/v1/gc/why/${"0".repeat(64)}`))[1]).toEqual({ chunks: [], keepers: [] })
+  expect((await ask("GET", `/v1/gc/why/${"0".repeat(64)}`))[1]).toEqual({
+    chunks: [],
+    keepers: [],
+    images: [],
+  })
   for (const [method, path, body] of [
     ["POST", prune, { keepFor: "soon" }],
     ["POST", prune, { keepLast: -1 }],

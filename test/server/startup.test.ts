@@ -57,7 +57,7 @@ test("an unknown engine, a number out of range, an unknown durability", async ()
   )
   await refusesSettings({ partitions: "0" }, "partitions", "1 to")
   await refusesSettings({ durability: "never" }, "durability", "snapshot, log")
-  await refusesSettings({ shards: "2" }, "shards", "1")
+  await refusesSettings({ shards: "0" }, "shards", "1 to 64, or auto")
   await refusesSettings({ repository: "ftp://host/prefix" }, "repository", "file:DIR")
 })
 

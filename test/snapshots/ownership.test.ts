@@ -288,6 +288,7 @@ describe("ownership", () => {
     const listing = stepped(walk, repository.listVersions("default", 0))
     await expect(listing).rejects.toMatchObject({ reason: "DATA_LOSS" })
     await expect(listing).rejects.toThrow(key)
+    await expect(listing).rejects.toThrow("until this object is removed from the repository")
   })
 })
 

@@ -11,7 +11,7 @@ import { defineBackgroundJob, type JobContext } from "../io/executor.ts"
 import type { ObjectStore } from "../io/object-store.ts"
 import { TRUST_MS } from "../snapshots/condemned-packs.ts"
 import { ElapsedTime } from "../snapshots/elapsed-time.ts"
-import { condemnedKey, condemnedNoteKey, movedKey, packKey } from "../snapshots/repository-keys.ts"
+import { condemnedKey, condemnedNoteKey, movedKey } from "../snapshots/repository-keys.ts"
 import { type CollectionPlan, type CollectionRules, planCollection } from "./collection-plan.ts"
 import { type Marks, markLive } from "./mark.ts"
 import { groupsOf, rewriteGroup } from "./rewrite-packs.ts"
@@ -42,6 +42,7 @@ export interface CollectionOptions {
 export interface CollectionResult extends CollectionPlan {
   readonly packCount: number
   readonly manifestCount: number
+  readonly imageCount: number
   /** Keys of manifests that are removed: their writers had lost the partition, so they are no versions. */
   readonly superseded: readonly string[]
   /** Bytes of packs that were written by rewriting others. */
@@ -63,8 +64,8 @@ export const collectGarbage = defineBackgroundJob(
     const plan = planCollection(marks, rules)
     const bytesRewritten =
       options.dryRun === true ? 0 : await carryOut(objectStore, { plan, marks, rules, elapsed, context })
-    const { packs, manifestCount, superseded } = marks
-    return { ...plan, packCount: packs.size, manifestCount, superseded, bytesRewritten }
+    const { packs, manifestCount, imageCount, superseded } = marks
+    return { ...plan, packCount: packs.size, manifestCount, imageCount, superseded, bytesRewritten }
   },
 )
 
@@ -97,13 +98,13 @@ async function carryOut(
   objectStore: ObjectStore,
   { plan, marks, rules, elapsed, context }: Plan,
 ): Promise<number> {
-  for (const key of marks.superseded) await objectStore.remove(key)
+  for (const key of [...marks.superseded, ...plan.probes]) await objectStore.remove(key)
   for (const id of plan.remove) {
     // The mark is asked for once more: another collection may have pardoned the pack, and condemned it anew.
     const mark = await objectStore.get(condemnedKey(id), { offset: 0, bytes: MARK_BYTES_MAX })
     if (mark === undefined || isYoung(mark, rules)) continue
     checkNotHeldUp(elapsed)
-    await objectStore.remove(packKey(id))
+    await objectStore.remove(marks.packs.get(id)!.object.key)
     await objectStore.remove(condemnedKey(id))
   }
   for (const id of plan.forget) {

@@ -8,6 +8,8 @@
 //   condemned, with something alive that is not taken pardoned: the mark goes, next time the note
 //   gone, and nobody asks for its note                the note is condemned, by a mark of its own, and goes after the grace
 //
+// Probes live for a moment: those that are older than the grace go at once.
+//
 // Everything here may be stopped between any two steps and begun again, by several at a time.
 
 import type { ObjectSummary } from "../io/object-store.ts"
@@ -37,6 +39,8 @@ export interface CollectionPlan {
   readonly pardonNotes: readonly string[]
   /** Notes that nobody will ask for again. */
   readonly forget: readonly string[]
+  /** Keys of probes that a crash has left. */
+  readonly probes: readonly string[]
   /** Bytes of objects, and of those that `remove` removes. */
   readonly bytes: number
   readonly bytesRemoved: number
@@ -69,7 +73,8 @@ export function planCollection(marks: Marks, rules: CollectionRules): Collection
   for (const id of marks.condemned.keys()) if (!marks.packs.has(id)) steps.pardon.push(id)
   for (const id of marks.condemnedNotes.keys()) if (!marks.moved.has(id)) steps.pardonNotes.push(id)
   const bytesRemoved = steps.remove.reduce((sum, id) => sum + marks.packs.get(id)!.object.bytes, 0)
-  return { ...steps, bytes, bytesLive, bytesRemoved }
+  const probes = marks.probes.filter(isOld).map(({ key }) => key)
+  return { ...steps, probes, bytes, bytesLive, bytesRemoved }
 }
 
 type Steps = Record<

@@ -3,14 +3,17 @@
 //
 //   packs, notes, marks   listed first: what is stored later is not judged
 //   manifests             those that count, then the recipe of each run that they list, once
+//   images                each names its chunks itself
 //
-// A manifest or recipe that cannot be read ends it: what it needs is not known, so nothing may go. Manifests of owners
+// A manifest, recipe or image that cannot be read ends it: what it needs is not known, so nothing may go. Manifests of owners
 // that had lost their partition do not count (snapshots/ownership.ts) and keep nothing. But while a takeover is under way
 // the next owner may still name some of them: these keep what they can, and what they lack is no damage.
 
 import { eachAtOnce } from "../base/each-at-once.ts"
 import { EngineError, isEngineError } from "../base/error.ts"
+import { decodeImage, IMAGE_BYTES_MAX, type ImageMap } from "../images/image-format.ts"
 import type { ObjectStore, ObjectSummary } from "../io/object-store.ts"
+import { PROBES_PREFIX } from "../io/prove-object-store.ts"
 import { decodeManifest, MANIFEST_BYTES_MAX, type Manifest, type StoredRun } from "../snapshots/manifest.ts"
 import {
   type MovedPack,
@@ -22,12 +25,15 @@ import {
 import { PartitionListings } from "../snapshots/partition-listing.ts"
 import { readRecipe } from "../snapshots/read-recipe.ts"
 import type { Recipe } from "../snapshots/recipe.ts"
+import { packFolderOf } from "../snapshots/region-kind.ts"
 import {
   CONDEMNED_PREFIX,
+  IMAGES_PREFIX,
   MOVED_PREFIX,
   PACKS_PREFIX,
   parseCondemnedKey,
   parseCondemnedNoteKey,
+  parseImageKey,
   parseMovedKey,
   parsePackKey,
   parseVersionKey,
@@ -38,6 +44,8 @@ import { LiveChunks } from "./live-chunks.ts"
 
 /** Objects that are read at the same time. */
 const READS_AT_ONCE = 16
+/** Images that are read at the same time: their objects are larger. */
+const IMAGES_AT_ONCE = 2
 
 export interface MarkedPack {
   readonly object: ObjectSummary
@@ -57,20 +65,24 @@ export interface Marks {
   /** Marks by the id of the pack whose note they condemn. */
   readonly condemnedNotes: ReadonlyMap<string, ObjectSummary>
   readonly manifestCount: number
+  readonly imageCount: number
+  /** What trying the store out has left: `io/prove-object-store.ts`. */
+  readonly probes: readonly ObjectSummary[]
   /** Keys of manifests that do not count and never will. */
   readonly superseded: readonly string[]
 }
 
-/** Hears of each manifest and each recipe while marks are made. */
+/** Hears of each manifest, each recipe and each image while marks are made. */
 export interface MarkVisitor {
   manifest?(manifest: Manifest, key: string): void
   /** Once for each run, with the first manifest that lists it. */
   recipe?(run: StoredRun, recipe: Recipe): void
+  image?(image: ImageMap): void
 }
 
 /**
- * @throws (rejects) EngineError `DATA_LOSS` when a manifest, a recipe, a note or a pack that is needed is damaged or
- * missing: the message names it; `FORMAT_NEWER`, `REPOSITORY_FAILED`
+ * @throws (rejects) EngineError `DATA_LOSS` when a manifest, a recipe, an image, a note or a pack that is needed is
+ * damaged or missing: the message names it; `FORMAT_NEWER`, `REPOSITORY_FAILED`
  */
 export async function markLive(objectStore: ObjectStore, visitor: MarkVisitor = {}): Promise<Marks> {
   await checkRepository(objectStore)
@@ -88,7 +100,8 @@ export async function markLive(objectStore: ObjectStore, visitor: MarkVisitor = 
     const note = parseCondemnedNoteKey(object.key)
     if (note !== undefined) condemnedNotes.set(note, object)
   }
-  return await new Marker(objectStore, { packs, moved, condemned, condemnedNotes }, visitor).run()
+  const probes = await objectStore.list(PROBES_PREFIX)
+  return await new Marker(objectStore, { packs, moved, condemned, condemnedNotes, probes }, visitor).run()
 }
 
 /** Of a newer format nobody here knows what its objects mean. */
@@ -106,7 +119,7 @@ async function readNotes(objectStore: ObjectStore): Promise<Map<string, MovedPac
   return moved
 }
 
-type ListedMarks = Omit<Marks, "forwarded" | "manifestCount" | "superseded">
+type ListedMarks = Omit<Marks, "forwarded" | "manifestCount" | "imageCount" | "superseded">
 
 /** Keys of all manifests: of those that count, of those that may yet, and of those that never will. */
 async function listManifests(
@@ -142,8 +155,8 @@ class Marker {
   readonly #visitor: MarkVisitor
   readonly #runs = new Set<string>()
   readonly #forwarded = new Set<string>()
-  /** Packs that were not there when they were listed, and a manifest that needs each. */
-  readonly #unlisted = new Map<string, string>()
+  /** Packs that were not there when they were listed, and what needs each. */
+  readonly #unlisted = new Map<string, { readonly range: PackRange; readonly neededBy: string }>()
 
   constructor(objectStore: ObjectStore, marks: ListedMarks, visitor: MarkVisitor) {
     this.#objectStore = objectStore
@@ -154,7 +167,11 @@ class Marker {
   async run(): Promise<Marks> {
     const { counting, unsure, superseded } = await listManifests(this.#objectStore)
     await eachAtOnce(counting, READS_AT_ONCE, (key) => this.#markManifest(key))
-    await eachAtOnce(this.#unlisted, READS_AT_ONCE, ([pack, key]) => this.#checkIsThere(pack, key))
+    const images = (await this.#objectStore.list(IMAGES_PREFIX)).filter(({ key }) => parseImageKey(key))
+    await eachAtOnce(images, IMAGES_AT_ONCE, ({ key }) => this.#markImage(key))
+    await eachAtOnce(this.#unlisted.values(), READS_AT_ONCE, ({ range, neededBy }) =>
+      this.#checkIsThere(range, neededBy),
+    )
     await eachAtOnce(unsure, READS_AT_ONCE, async (key) => {
       try {
         await this.#markManifest(key)
@@ -163,7 +180,8 @@ class Marker {
       }
     })
     const manifestCount = counting.length + unsure.length
-    return { ...this.#marks, forwarded: this.#forwarded, manifestCount, superseded }
+    const imageCount = images.length
+    return { ...this.#marks, forwarded: this.#forwarded, manifestCount, imageCount, superseded }
   }
 
   async #markManifest(key: string): Promise<void> {
@@ -192,23 +210,35 @@ class Marker {
     }
   }
 
+  async #markImage(key: string): Promise<void> {
+    const source = await this.#objectStore.get(key, { offset: 0, bytes: IMAGE_BYTES_MAX + 1 })
+    if (source === undefined) return
+    const image = decodeImage(source, key)
+    this.#visitor.image?.(image)
+    const { packs, chunks } = image
+    for (let i = 0; i < chunks.count; i++) {
+      const [pack, folder] = [packs[chunks.packs[i]!]!, packFolderOf(chunks.kinds[i]!)]
+      this.#mark({ pack, folder, offset: chunks.offsets[i]!, bytes: chunks.lengths[i]! }, key)
+    }
+  }
+
   /** Marks a chunk where it is and, when its pack was rewritten, where it will be looked for afterwards. */
-  #mark(range: PackRange, manifest: string): void {
+  #mark(range: PackRange, neededBy: string): void {
     const pack = this.#marks.packs.get(range.pack)
     pack?.live.add(range.offset, range.bytes)
     const note = this.#marks.moved.get(range.pack)
     const target = note === undefined ? undefined : movedRange(note, range)
     if (pack === undefined && note !== undefined) this.#forwarded.add(range.pack)
-    if (target !== undefined) this.#mark(target, manifest)
-    else if (pack === undefined) this.#unlisted.set(range.pack, manifest)
+    if (target !== undefined) this.#mark(target, neededBy)
+    else if (pack === undefined) this.#unlisted.set(range.pack, { range, neededBy })
   }
 
   /** A pack that came after the listing is not judged; one that never was is damage. */
-  async #checkIsThere(pack: string, manifest: string): Promise<void> {
-    if ((await readPackRange(this.#objectStore, { pack, offset: 0, bytes: 1 })) !== undefined) return
+  async #checkIsThere(range: PackRange, neededBy: string): Promise<void> {
+    if ((await readPackRange(this.#objectStore, { ...range, bytes: 1 })) !== undefined) return
     throw new EngineError(
       "DATA_LOSS",
-      `pack ${pack} is missing, and ${manifest} needs it: nothing is collected until that version is removed`,
+      `pack ${range.pack} is missing, and ${neededBy} needs it: nothing is collected until that one is removed`,
     )
   }
 }

@@ -5,15 +5,17 @@
 // A crash leaves a new pack that nobody asks for, or notes beside packs that are still there: both are right.
 
 import { createHash } from "node:crypto"
+import { assert } from "../base/assert.ts"
 import type { Clock } from "../io/clock.ts"
 import type { ObjectStore } from "../io/object-store.ts"
 import type { Random } from "../io/random.ts"
 import { ChunkListBuilder, chunkHash } from "../snapshots/chunk-list.ts"
 import { readPackEntries } from "../snapshots/load-chunk-index.ts"
-import { encodeMovedPack, type Stretch } from "../snapshots/moved-pack.ts"
+import { encodeMovedPack, type PackRange, type Stretch } from "../snapshots/moved-pack.ts"
 import { encodePackTail, PACK_BYTES_MAX, type PackEntries } from "../snapshots/pack.ts"
 import { readRange } from "../snapshots/read-recipe.ts"
-import { movedKey, newPackId, packKey } from "../snapshots/repository-keys.ts"
+import type { PackFolder } from "../snapshots/region-kind.ts"
+import { movedKey, newPackId, packKey, parsePackFolder } from "../snapshots/repository-keys.ts"
 import { damaged } from "../snapshots/stored-bytes.ts"
 import type { MarkedPack } from "./mark.ts"
 
@@ -25,21 +27,30 @@ export interface PackToRewrite {
   readonly pack: MarkedPack
 }
 
-/** Groups of packs whose live chunks fill one new pack each. */
+/** Groups of packs whose live chunks fill one new pack each; packs of one folder stay in it. */
 export function groupsOf(packs: readonly PackToRewrite[]): PackToRewrite[][] {
   const groups: PackToRewrite[][] = []
-  let room = 0
+  const open = new Map<PackFolder, { readonly group: PackToRewrite[]; room: number }>()
   for (const each of packs) {
     // Entries included, roughly: a chunk is never shorter than a byte, and hardly ever than its entry.
     const bytes = 2 * each.pack.live.bytes
-    if (bytes > room) {
-      groups.push([])
-      room = PACK_BYTES_MAX
+    const folder = folderOf(each)
+    let last = open.get(folder)
+    if (last === undefined || bytes > last.room) {
+      last = { group: [], room: PACK_BYTES_MAX }
+      open.set(folder, last)
+      groups.push(last.group)
     }
-    groups.at(-1)!.push(each)
-    room -= bytes
+    last.group.push(each)
+    last.room -= bytes
   }
   return groups
+}
+
+function folderOf({ pack }: PackToRewrite): PackFolder {
+  const folder = parsePackFolder(pack.object.key)
+  assert(folder !== undefined, "packs that were marked are in folders")
+  return folder
 }
 
 /**
@@ -52,6 +63,7 @@ export async function rewriteGroup(
   seams: { readonly clock: Clock; readonly random: Random },
 ): Promise<number> {
   const into = newPackId(seams.clock, seams.random)
+  const [folder] = group.map(folderOf)
   const chunks = new ChunkListBuilder()
   const parts: Uint8Array[] = []
   const notes: { readonly pack: string; readonly stretches: Stretch[] }[] = []
@@ -63,7 +75,7 @@ export async function rewriteGroup(
     if (entries === undefined) continue
     const stretches = stretchesOf(pack, to)
     for (const { from, bytes } of stretches) {
-      const read = await readStretch(objectStore, id, { from, bytes })
+      const read = await readStretch(objectStore, { pack: id, folder: folder!, offset: from, bytes })
       addChunks(chunks, entries, { from, read, key })
       parts.push(read)
       to += bytes
@@ -72,7 +84,7 @@ export async function rewriteGroup(
   }
   if (notes.length === 0) return 0
   const tail = encodePackTail(into, chunks.build())
-  await objectStore.create(packKey(into), [...parts, tail])
+  await objectStore.create(packKey(into, folder), [...parts, tail])
   for (const note of notes) {
     await objectStore.create(movedKey(note.pack), [encodeMovedPack({ ...note, into })])
   }
@@ -95,15 +107,11 @@ function stretchesOf({ live }: MarkedPack, to: number): Stretch[] {
   return stretches
 }
 
-async function readStretch(
-  objectStore: ObjectStore,
-  pack: string,
-  { from, bytes }: Pick<Stretch, "from" | "bytes">,
-): Promise<Uint8Array> {
+async function readStretch(objectStore: ObjectStore, { bytes, ...place }: PackRange): Promise<Uint8Array> {
   const read = new Uint8Array(bytes)
   for (let at = 0; at < bytes; at += READ_BYTES) {
     const part = Math.min(READ_BYTES, bytes - at)
-    read.set(await readRange(objectStore, { pack, offset: from + at, bytes: part }), at)
+    read.set(await readRange(objectStore, { ...place, offset: place.offset + at, bytes: part }), at)
   }
   return read
 }

@@ -1,9 +1,11 @@
-// Why is this still here? Which versions keep a chunk, or a pack.
+// Why is this still here? Which versions and images keep a chunk, or a pack.
 
 import { EngineError } from "../base/error.ts"
 import { defineBackgroundJob, type JobContext } from "../io/executor.ts"
 import { chunkHash } from "../snapshots/chunk-list.ts"
 import type { VersionName } from "../snapshots/manifest.ts"
+import type { Recipe } from "../snapshots/recipe.ts"
+import { type ImageName, imageKey } from "../snapshots/repository-keys.ts"
 import { hexOf } from "../snapshots/stored-bytes.ts"
 import { markLive } from "./mark.ts"
 
@@ -26,8 +28,10 @@ export interface Reasons {
     readonly bytes: number
     readonly packs: readonly string[]
   }[]
-  /** Sorted by store, partition, time of the timeline and version. Empty: nothing needs it. */
+  /** Sorted by store, partition, time of the timeline and version. */
   readonly keepers: readonly Keeper[]
+  /** Sorted by name and age. Neither these nor `keepers`: nothing needs it. */
+  readonly images: readonly ImageName[]
 }
 
 /**
@@ -46,6 +50,21 @@ export const whyKept = defineBackgroundJob(
     }
     const chunks = new Map<string, { kind: number; bytes: number; packs: Set<string> }>()
     const needed = new Set<string>()
+    const images: ImageName[] = []
+    /** Whether any of the chunks is named so, or is of the pack that is. */
+    const find = ({ packs: ids, chunks: list }: Pick<Recipe, "packs" | "chunks">): boolean => {
+      let isFound = name.length === PACK_ID_DIGITS && ids.includes(name)
+      for (let i = 0; i < list.count; i++) {
+        const view = chunkHash(list, i)
+        const hash = hexOf(view, 0, view.length)
+        if (!hash.startsWith(name)) continue
+        isFound = true
+        const chunk = chunks.get(hash) ?? { kind: list.kinds[i]!, bytes: list.lengths[i]!, packs: new Set() }
+        chunk.packs.add(ids[list.packs[i]!]!)
+        chunks.set(hash, chunk)
+      }
+      return isFound
+    }
     const versions: (Omit<Keeper, "runs"> & { readonly runs: readonly string[] })[] = []
     await markLive(await context.objectStore(url), {
       manifest({ store, partition, timeline, version, runs }) {
@@ -53,17 +72,10 @@ export const whyKept = defineBackgroundJob(
         versions.push({ store, partition, timeline, version, runs: runs.map(({ id }) => id) })
       },
       recipe({ id }, recipe) {
-        if (name.length === PACK_ID_DIGITS && recipe.packs.includes(name)) needed.add(id)
-        for (let i = 0; i < recipe.chunks.count; i++) {
-          const view = chunkHash(recipe.chunks, i)
-          const hash = hexOf(view, 0, view.length)
-          if (!hash.startsWith(name)) continue
-          needed.add(id)
-          const { kinds, lengths, packs } = recipe.chunks
-          const chunk = chunks.get(hash) ?? { kind: kinds[i]!, bytes: lengths[i]!, packs: new Set() }
-          chunk.packs.add(recipe.packs[packs[i]!]!)
-          chunks.set(hash, chunk)
-        }
+        if (find(recipe)) needed.add(id)
+      },
+      image(image) {
+        if (find(image)) images.push({ name: image.name, id: image.id })
       },
     })
     const keepers = versions.flatMap((version) => {
@@ -83,6 +95,7 @@ export const whyKept = defineBackgroundJob(
       bytes,
       packs: [...packs],
     }))
-    return { chunks: found, keepers }
+    images.sort((a, b) => (imageKey(a) < imageKey(b) ? -1 : 1))
+    return { chunks: found, keepers, images }
   },
 )

@@ -11,6 +11,12 @@ interface OwnParts<Settings>
   open(host: CoreHost<Settings>, loaded: LoadedIndex): HashedLog
 }
 
+/** What a hashed engine may be given besides. */
+interface HashedHost<Settings> extends CoreHost<Settings> {
+  /** See `loadIndex`; so that in tests small states are served while they are loaded. */
+  readonly recordsAtOnceMax?: number
+}
+
 export function defineHashedEngine<Settings extends MergeSettings>(
   own: OwnParts<Settings>,
 ): EngineDefinition<Settings> {
@@ -20,8 +26,9 @@ export function defineHashedEngine<Settings extends MergeSettings>(
     settingsFor: own.settingsFor,
     scansInOrder: false,
     countsExactly: true,
-    async open(host, engineState) {
-      return own.open(host, await loadIndex(host.runs, engineState, host.isListedOtherwise))
+    async open(host: HashedHost<Settings>, engineState) {
+      const { runs, isListedOtherwise, recordsAtOnceMax } = host
+      return own.open(host, await loadIndex(runs, engineState, isListedOtherwise, recordsAtOnceMax))
     },
     merging: ({ compactionEnabled, maxRunsPerLevel }) =>
       compactionEnabled ? { policy: { maxRunsPerLevel }, merge: mergeHashedRuns } : undefined,

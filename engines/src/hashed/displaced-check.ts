@@ -53,6 +53,8 @@ export class DisplacedCheck {
   /** Calls of `settled` that have not resolved. */
   #settling = 0
   #failure: unknown
+  /** Attempts to compare some, so far. */
+  #attempts = 0
   /** Why the last attempt has compared nothing; the next one begins without. */
   #unreached: EngineError | undefined
   readonly #closing = new AbortController()
@@ -77,6 +79,7 @@ export class DisplacedCheck {
   async settled(): Promise<void> {
     const { collisions } = this.#parts
     const last = collisions.lastSequence
+    const attemptsBefore = this.#attempts
     this.#settling++
     try {
       for (;;) {
@@ -88,7 +91,8 @@ export class DisplacedCheck {
         this.#gathering?.abort()
         // Not the end of the loop: while writers go on, it has none.
         await this.#compared.wait()
-        if (this.#unreached !== undefined) throw this.#unreached
+        // What was out of reach before the call says nothing about now.
+        if (this.#unreached !== undefined && this.#attempts > attemptsBefore) throw this.#unreached
       }
     } finally {
       this.#settling--
@@ -136,6 +140,7 @@ export class DisplacedCheck {
   }
 
   async #compare(): Promise<void> {
+    this.#attempts++
     try {
       const { displacedCount } = this.#parts.collisions
       await (displacedCount < JOB_RECORDS_MIN ? this.#compareHere() : this.#compareInJob())

@@ -11,9 +11,10 @@
 //   get   hash of the key -> index -> address; in memory the record is read at once, on disk by a promise
 //   seal  the mutable region becomes read-only: a few assignments
 //   flush the sink makes runs of the read-only region, byte for byte, so a record keeps its address
+//   load  what the index of a large state does not have yet is searched for in the runs (index-loading.ts)
 //
-// Per set: one hash, one bucket of the index (one cache line), one record (two or three lines), no allocation.
-// Per get: the same, and one allocation for the value.
+// Per set: one hash, one bucket of the index (one cache line), one record (two or three lines), no allocation. Per get:
+// the same, and one allocation for the value.
 
 import { EngineError, isEngineError } from "../base/error.ts"
 import { KeyHasher } from "../base/key-hash.ts"
@@ -25,9 +26,10 @@ import type { CollisionTable } from "../runs/collision-table.ts"
 import type { FlushLoop } from "../runs/flush-loop.ts"
 import type { HashIndex } from "../runs/hash-index.ts"
 import type { Relocations } from "../runs/relocations.ts"
-import type { OpenRun } from "../runs/run-set.ts"
+import { type OpenRun, RUN_ADDRESS_BASE } from "../runs/run-set.ts"
 import { ColdReads, type ColdRecord } from "./cold-reads.ts"
 import { DisplacedCheck } from "./displaced-check.ts"
+import { IndexLoading } from "./index-loading.ts"
 import { KeyRound, ROUND_KEYS_MAX } from "./key-round.ts"
 import type { LoadedIndex } from "./load-index.ts"
 import type { MemoryLog } from "./memory-log.ts"
@@ -41,7 +43,7 @@ const NO_PLACES: readonly number[] = []
 
 /** What one hashed engine has of its own. Sizes in bytes. */
 export interface HashedLogParts {
-  /** Index and collisions over the runs of the host. */
+  /** Index and collisions over the runs of the host; what is missing is loaded from now on. */
   readonly loaded: LoadedIndex
   readonly log: MemoryLog
   /** Makes runs of the log in address order, without gaps, each under the addresses that its bytes had in the log. */
@@ -68,6 +70,8 @@ export class HashedLog implements EngineCore {
   readonly #displaced: DisplacedCheck
   readonly #round = new KeyRound()
   readonly #batchCursor = new RecordCursor()
+  /** As long as records of runs are missing in the index. */
+  #loading: IndexLoading | undefined
   #tombstoneCount: number
   #stallCount = 0
 
@@ -92,6 +96,7 @@ export class HashedLog implements EngineCore {
       readKey: (place) => this.#readKey(place),
       fail: host.poison,
     })
+    if (parts.loaded.missing.length > 0) this.#loading = this.#loadMissing(parts.loaded)
   }
 
   get(key: Uint8Array): Value | Promise<Value> {
@@ -169,10 +174,11 @@ export class HashedLog implements EngineCore {
     )
   }
 
-  scan(options: ScanOptions): AsyncIterable<KeyValue[]> {
+  async *scan(options: ScanOptions): AsyncGenerator<KeyValue[]> {
+    await this.#loading?.loaded()
     const settled = (): Promise<void> | undefined =>
       this.#collisions.isEmpty ? undefined : this.#displaced.settled()
-    return scanIndex(
+    yield* scanIndex(
       this.#index,
       this.#collisions,
       { read: (place) => this.#readPlace(place), settled },
@@ -188,6 +194,7 @@ export class HashedLog implements EngineCore {
   async flush(seal: Seal): Promise<readonly OpenRun[]> {
     const runs = await this.#sink.flush(seal)
     try {
+      await this.#loading?.loaded()
       // The state names hashes that several keys share: what was displaced until now is nearly always none of them.
       await this.#displaced.settled()
     } catch (error) {
@@ -208,6 +215,7 @@ export class HashedLog implements EngineCore {
   }
 
   async relocate(inputs: readonly OpenRun[], output: OpenRun, relocations: Relocations): Promise<void> {
+    await this.#loading?.loaded()
     // A tombstone that the merge has dropped is still in the index, for older records of its key to be told by.
     await this.#displaced.settled()
     const parts = {
@@ -226,8 +234,10 @@ export class HashedLog implements EngineCore {
   statistics(): ReturnType<EngineCore["statistics"]> {
     const known = this.#collisions.places()
     const knownTombstones = known.filter(isTombstonePlace).length
+    // Of records that are missing in the index nobody knows yet whether they were overwritten.
+    const indexed = this.#index.count + (this.#loading?.recordsLeft ?? 0) - this.#tombstoneCount
     return {
-      recordCount: this.#index.count - this.#tombstoneCount + known.length - knownTombstones,
+      recordCount: indexed + known.length - knownTombstones,
       memoryBytes: this.#log.tail - this.#log.head,
       indexBytes: this.#index.bytes,
       flushCount: this.#sink.flushCount,
@@ -238,6 +248,7 @@ export class HashedLog implements EngineCore {
   }
 
   async close(): Promise<void> {
+    await this.#loading?.close()
     await this.#displaced.close()
     await this.#sink.close()
   }
@@ -266,7 +277,7 @@ export class HashedLog implements EngineCore {
     const place = this.#index.get(h1, h2)
     if (place < 0) {
       // Nothing to delete.
-      if (isDelete && this.#collisions.isEmpty) return
+      if (isDelete && this.#collisions.isEmpty && this.#loading === undefined) return
     } else {
       const address = addressOf(place)
       if (!records.has(address)) {
@@ -324,6 +335,12 @@ export class HashedLog implements EngineCore {
    * located now; the promise may resolve after later writes.
    */
   #getElsewhere(key: Uint8Array, h1: number, h2: number, place: number): Value | Promise<Value> {
+    // What was loaded is the newest record that runs have of its hash.
+    if (this.#loading !== undefined && place < RUN_ADDRESS_BASE) {
+      const newer = this.#collisions.candidates(h1, h2)
+      const read = (place < 0 ? newer : [place, ...newer]).map((each) => this.#readPlace(each))
+      return this.#loading.value(new Uint8Array(key), h1, h2, read)
+    }
     const displaced = this.#collisions.isEmpty ? NO_PLACES : this.#collisions.candidates(h1, h2)
     if (place < 0) {
       return displaced.length === 0 ? undefined : this.#cold.firstWithKey(displaced, new Uint8Array(key))
@@ -337,6 +354,22 @@ export class HashedLog implements EngineCore {
       return isTombstonePlace(place) ? undefined : this.#cold.valueWithKey(place, key)
     }
     return this.#cold.firstWithKey([place, ...displaced], new Uint8Array(key))
+  }
+
+  #loadMissing(loaded: LoadedIndex): IndexLoading {
+    return new IndexLoading({
+      loaded,
+      clock: this.#host.clock,
+      readKey: (place) => this.#readKey(place),
+      displaced: this.#displaced,
+      tombstonesCame: (count) => {
+        this.#tombstoneCount += count
+      },
+      ended: () => {
+        this.#loading = undefined
+      },
+      fail: this.#host.poison,
+    })
   }
 
   /** Of these places, newest first, the value of the first record that has this key. All are located now. */

@@ -10,7 +10,8 @@
 //
 // Addresses only grow and are never used again. A record lies in one piece: one that does not fit before the
 // end of the ring starts at its beginning, and the gap is filled with zeros, which is padding. The ring is
-// allocated at once, but the system gives pages only as they are written: an empty log costs nothing.
+// allocated as a whole with the first record, and the system gives pages only as they are written: an empty log costs
+// nothing, and whoever opens a state only to read does not wait for it.
 //
 // Regions end where a record ends. So that they can move in steps, the log remembers such places, one for about
 // every `segmentBytes`.
@@ -19,10 +20,12 @@
 
 import { assert } from "../base/assert.ts"
 
+const NO_BYTES = Buffer.alloc(0)
+
 export class MemoryLog {
   readonly capacity: number
-  /** The ring. Valid between `offsetOf(head)` and `offsetOf(tail)`, around its end. */
-  readonly bytes: Buffer
+  /** The ring; another, empty one until the first `reserve`. Valid between `offsetOf(head)` and `offsetOf(tail)`, around its end. */
+  bytes = NO_BYTES
   head: number
   flushed: number
   readOnly: number
@@ -37,7 +40,6 @@ export class MemoryLog {
   /** Both in bytes. Addresses start at 0. */
   constructor(capacity: number, segmentBytes: number) {
     this.capacity = capacity
-    this.bytes = Buffer.from(new ArrayBuffer(capacity))
     this.head = 0
     this.flushed = 0
     this.readOnly = 0
@@ -62,6 +64,7 @@ export class MemoryLog {
    * checked `hasRoomFor` with the bytes of the record and of a gap as long as the record.
    */
   reserve(bytes: number): number {
+    if (this.bytes === NO_BYTES) this.bytes = Buffer.from(new ArrayBuffer(this.capacity))
     const used = this.tail - this.#lap
     if (bytes > this.capacity - used) {
       this.#makeRoom(this.capacity - used)

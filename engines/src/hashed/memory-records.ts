@@ -12,7 +12,7 @@ export class MemoryRecords {
   /** The record that was looked at last. */
   readonly cursor = new RecordCursor()
   readonly #lagBytes: number
-  readonly #values: ValueSlab
+  #values: ValueSlab
 
   /** @param lagBytes how far behind the tail records may be changed in place; 0: no record ever is */
   constructor(log: MemoryLog, lagBytes: number) {
@@ -39,6 +39,8 @@ export class MemoryRecords {
 
   /** A copy of the value under the cursor, the caller's own. */
   value(): Uint8Array {
+    const { bytes } = this.log
+    if (this.#values.source !== bytes) this.#values = new ValueSlab(bytes)
     return this.#values.copy(this.cursor.valueStart, this.cursor.end)
   }
 

@@ -51,6 +51,18 @@ export async function lockDirectory(directory: string): Promise<DirectoryLock> {
   return new HeldLock(directory)
 }
 
+/**
+ * Removes the lock of `directory` that a thread of this process left behind when it died. The caller knows that the
+ * thread is gone: a lock names its process, and that one still runs. A lock of another process stays.
+ */
+export async function releaseLockOfDeadThread(directory: string): Promise<void> {
+  const path = join(directory, LOCK_NAME)
+  const content = parseLock((await readLock(path)) ?? "")
+  const { pid, bootId, startTicks } = await thisProcess()
+  const isOurs = content?.pid === pid && content.bootId === bootId && content.startTicks === startTicks
+  if (isOurs) await unlinkIfThere(path)
+}
+
 class HeldLock implements DirectoryLock {
   readonly #directory: string
   #released = false

@@ -4,24 +4,27 @@ import { EngineError, isEngineError } from "../base/error.ts"
 import type { RestoreOptions, SkippedVersion } from "../engine.ts"
 import type { VersionName, VersionSummary } from "../snapshots/manifest.ts"
 import {
+  isSameVersion,
   newestOnLine,
   newestOnTimeline,
   newTimelineId,
   resolveVersion,
   startsNewTimeline,
 } from "../snapshots/timeline.ts"
+import { type ConvertingPartition, convertedSource, repartitionedSource } from "./converted-source.ts"
 import type { PartitionIdentity, PartitionParts } from "./live-state.ts"
 import { randomSeed } from "./open-partition.ts"
 import type { RestoreMode } from "./open-runs.ts"
 import type { ReplacedStates } from "./replaced-states.ts"
-import { checkManifest, emptySource, type RestoreSource, versionSource } from "./restore-source.ts"
+import { emptySource, type RestoreSource, versionSource } from "./restore-source.ts"
 
-export type ListedVersion = Pick<VersionSummary, "timeline" | "version" | "epoch" | "createdMs">
+export interface ListedVersion extends Pick<VersionSummary, "timeline" | "version" | "epoch" | "createdMs"> {
+  /** Undefined when nobody can read it. */
+  readonly partitionCount: number | undefined
+}
 
 /** The partition as it is when the restore begins. */
-export interface RestoredPartition {
-  readonly identity: PartitionIdentity
-  readonly parts: PartitionParts
+export interface RestoredPartition extends ConvertingPartition {
   /** The line that it stands on, and the states that it has replaced. */
   readonly line: readonly VersionName[]
   readonly replaced: ReplacedStates
@@ -47,12 +50,11 @@ export async function chooseSource(
     // Its own timeline may have gone on without it.
     return { description: { ...state, timeline: newTimeline }, runs }
   }
-  const versions = await versionNames(identity, parts)
-  const open = (name: VersionName): Promise<RestoreSource> => {
+  const versions = await restorableVersions(options, identity, parts)
+  const open = (name: ListedVersion): Promise<RestoreSource> => {
     // Who restores several partitions together decides for all of them.
     const isForked = options.newTimeline !== undefined || startsNewTimeline([versions], name)
-    const timeline = isForked ? newTimeline : name.timeline
-    return openVersion(name, partition, timeline)
+    return openVersion(name, partition, { onward: isForked ? newTimeline : name.timeline, newTimeline })
   }
   if ("version" in options) return open(resolveVersion(versions, options, line))
   return newestSource(versions, partition, open, options.fallback === "previous")
@@ -68,25 +70,57 @@ export async function versionNames(
 ): Promise<ListedVersion[]> {
   const versions = await repository.listVersions(store, partition)
   const damaged = repository.damagedVersions(store, partition)
-  return [...damaged.map((name) => ({ ...name, createdMs: 0 })), ...versions]
+  return [...damaged.map((name) => ({ ...name, createdMs: 0, partitionCount: undefined })), ...versions]
 }
 
+/**
+ * As `versionNames`, with the store's versions of other numbers of partitions. Whatever the number, a complete version
+ * has a partition 0: its listing names them all.
+ */
+async function restorableVersions(
+  options: RestoreOptions,
+  identity: PartitionIdentity,
+  parts: PartitionParts,
+): Promise<readonly ListedVersion[]> {
+  const { partition, partitionCount } = identity
+  const own = await versionNames(identity, parts)
+  if (partition === 0 || own.some((each) => isNamedBy(options, each, partitionCount))) return own
+  const first = await versionNames({ ...identity, partition: 0 }, parts)
+  const isOther = (each: ListedVersion): boolean =>
+    each.partitionCount === undefined ? own.length === 0 : each.partitionCount !== partitionCount
+  const others = first.filter(isOther)
+  const ours = own.filter((each) => !isOther(each) && !others.some((other) => isSameVersion(other, each)))
+  // Epochs of two partitions say nothing of one another.
+  return others.length === 0 ? ours : [...others, ...ours].sort((a, b) => a.createdMs - b.createdMs)
+}
+
+/** Whether the caller has given the whole name of this version, which is of this number of partitions. */
+function isNamedBy(options: RestoreOptions, each: ListedVersion, partitionCount: number): boolean {
+  if (!("version" in options) || each.partitionCount !== partitionCount) return false
+  return each.version === options.version && each.timeline === options.timeline
+}
+
+/** @param timelines where the next version goes: of a version as it is, and of one whose partitions were others */
 async function openVersion(
-  name: VersionName,
-  { identity, parts, mode }: RestoredPartition,
-  timeline: string,
+  name: ListedVersion,
+  restored: RestoredPartition,
+  timelines: { readonly onward: string; readonly newTimeline: string },
 ): Promise<RestoreSource> {
+  const { identity, parts, mode } = restored
   const { store, partition, partitionCount, engine } = identity
-  const manifest = await parts.repository.readManifest(store, partition, name)
-  checkManifest(manifest, engine, partitionCount)
-  return versionSource(parts, manifest, timeline, mode)
+  const isOther = name.partitionCount !== undefined && name.partitionCount !== partitionCount
+  const manifest = await parts.repository.readManifest(store, isOther ? 0 : partition, name)
+  // On a timeline all versions have the same partitions.
+  if (isOther) return repartitionedSource(manifest, timelines.newTimeline, restored)
+  if (manifest.engine !== engine) return convertedSource(manifest, timelines.onward, restored)
+  return versionSource(parts, manifest, timelines.onward, mode)
 }
 
 /** The newest of the versions; those before it that turn out to be damaged are passed over if `fallsBack`. */
 async function newestSource(
   versions: readonly ListedVersion[],
   { identity, parts, line }: RestoredPartition,
-  open: (name: VersionName) => Promise<RestoreSource>,
+  open: (name: ListedVersion) => Promise<RestoreSource>,
   fallsBack: boolean,
 ): Promise<RestoreSource> {
   const skipped: SkippedVersion[] = []

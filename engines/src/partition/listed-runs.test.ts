@@ -5,7 +5,13 @@ import type { OpenRun } from "../runs/run-set.ts"
 import type { Repository } from "../snapshots/repository.ts"
 import { ListedRuns } from "./listed-runs.ts"
 
-function run(id: string, level: number, number: number): { run: OpenRun; holds: () => number } {
+interface TestRun {
+  readonly run: OpenRun
+  readonly holds: () => number
+  readonly bytes: (bytes: number) => void
+}
+
+function run(id: string, level: number, number: number): TestRun {
   let holds = 1
   const figures = {
     id,
@@ -23,19 +29,32 @@ function run(id: string, level: number, number: number): { run: OpenRun; holds: 
     retain: () => void holds++,
     release: () => void holds--,
   }
-  return { run: open as unknown as OpenRun, holds: () => holds }
+  const bytes = (length: number): void => {
+    figures.bytes = length
+  }
+  return { run: open as unknown as OpenRun, holds: () => holds, bytes }
+}
+
+const noBudget = {
+  stop: new AbortController().signal,
+  hurry: new AbortController().signal,
+  onStored: () => undefined,
 }
 
 /** A repository whose uploads end when the test says so. */
 function slowRepository(): { repository: Repository; uploads: { ids: string[]; end: () => void }[] } {
   const uploads: { ids: string[]; end: () => void }[] = []
-  const storeRuns = (runs: readonly { figures: { id: string } }[]): Promise<unknown> =>
+  const upload = (runs: readonly { figures: { id: string } }[]): Promise<unknown> =>
     new Promise((resolve) => {
       const stored = runs.map(({ figures }) => ({ ...figures, recipe: {} }))
       uploads.push({ ids: runs.map(({ figures }) => figures.id), end: () => resolve({ runs: stored }) })
     })
+  const storeRuns = upload
+  const storeMergedRun = async (run: { figures: { id: string } }): Promise<unknown> =>
+    ((await upload([run])) as { runs: unknown[] }).runs[0]
   const endangered = async (): Promise<Set<string>> => new Set()
-  return { repository: { storeRuns, endangered } as unknown as Repository, uploads }
+  const repository = { storeRuns, storeMergedRun, endangered, deduplication: true }
+  return { repository: repository as unknown as Repository, uploads }
 }
 
 test("files that a snapshot uploads stay, though the run that replaces them is stored first", async () => {
@@ -43,12 +62,12 @@ test("files that a snapshot uploads stay, though the run that replaces them is s
   const listed = new ListedRuns(repository, {})
   const [a, b, m] = [run("a", 0, 1), run("b", 0, 2), run("m", 1, 3)]
   listed.draftCount = 1
-  listed.merged([b.run, a.run], m.run, true)
+  listed.merged([b.run, a.run], m.run, [m.run])
   // A snapshot that was made before the merge ends.
   listed.keepOnly([m.run])
   a.run.release()
   b.run.release()
-  const upload = listed.storeMerged(m.run)
+  const upload = listed.storeMerged(m.run, noBudget)
   const snapshot = listed.store([m.run])
   await vi.waitFor(() => expect(uploads).toHaveLength(2))
   expect(uploads.map(({ ids }) => ids)).toEqual([["m"], ["b", "a"]])
@@ -78,26 +97,61 @@ test("a merge of a run that is listed itself and of one known by its inputs list
   const listed = new ListedRuns(repository, { older: [figures("b", 0, 2), figures("a", 0, 1)] })
   const [newer, older, output] = [run("newer", 1, 9), run("older", 1, 3), run("output", 2, 10)]
   listed.draftCount = 1
-  expect(listed.merged([newer.run, older.run], output.run, true)).toBe(true)
+  expect(listed.merged([newer.run, older.run], output.run, [output.run])).toBe(true)
   const snapshot = listed.store([output.run])
   await vi.waitFor(() => expect(uploads).toHaveLength(1))
   uploads[0]!.end()
   expect((await snapshot).runs.map(({ id }) => id)).toEqual(["newer", "older"])
 })
 
-test("a merged run of which the repository holds nothing is listed itself, and its inputs are let go", async () => {
+/** A state whose runs `a` and `b`, of a byte each, a version has listed. */
+async function withTwoStored(): Promise<{
+  listed: ListedRuns
+  stored: [OpenRun, OpenRun]
+  uploads: ReturnType<typeof slowRepository>["uploads"]
+}> {
   const { repository, uploads } = slowRepository()
   const listed = new ListedRuns(repository, {})
-  const [a, b, m] = [run("a", 0, 1), run("b", 0, 2), run("m", 1, 3)]
-  // A version has listed them.
-  const version = listed.store([b.run, a.run])
+  const stored: [OpenRun, OpenRun] = [run("a", 0, 1).run, run("b", 0, 2).run]
+  const version = listed.store([stored[1], stored[0]])
   await vi.waitFor(() => expect(uploads).toHaveLength(1))
   uploads[0]!.end()
   await version
+  return { listed, stored, uploads }
+}
+
+test("a merged run of which the repository holds nothing is listed itself, and its inputs are let go", async () => {
+  const { listed, stored } = await withTwoStored()
   const [c, d, n] = [run("c", 0, 4), run("d", 0, 5), run("n", 1, 6)]
-  expect(listed.merged([b.run, a.run], m.run, true)).toBe(true)
-  expect(listed.merged([d.run, c.run], n.run, false)).toBe(true)
+  expect(listed.merged([d.run, c.run], n.run, [n.run, stored[1], stored[0]])).toBe(false)
+  expect([c.holds(), d.holds(), n.holds()]).toEqual([1, 1, 2])
+})
+
+test("not above an older one that is known by its inputs, unless all is shorter than what is held", async () => {
+  const { listed, stored } = await withTwoStored()
+  const [m, c, d, n] = [run("m", 1, 3), run("c", 0, 4), run("d", 0, 5), run("n", 1, 6)]
+  expect(listed.merged([stored[1], stored[0]], m.run, [m.run])).toBe(true)
+  // Themselves: 2 of m and n. By their inputs: 2 of c and d would be as much, but for what m was made of.
+  m.bytes(2)
+  expect(listed.merged([d.run, c.run], n.run, [n.run, m.run])).toBe(true)
+  expect([c.holds(), d.holds(), n.holds(), m.holds()]).toEqual([2, 2, 1, 1])
   const [e, f, o] = [run("e", 0, 7), run("f", 0, 8), run("o", 1, 9)]
-  expect(listed.merged([f.run, e.run], o.run, true)).toBe(false)
-  expect([e.holds(), f.holds(), o.holds()]).toEqual([1, 1, 2])
+  expect(listed.merged([f.run, e.run], o.run, [o.run, n.run, m.run])).toBe(false)
+  expect([c, d, e, f].map((each) => each.holds())).toEqual([1, 1, 1, 1])
+  expect([o, n, m].map((each) => each.holds())).toEqual([2, 2, 2])
+})
+
+test("files of inputs are held no longer than any run of the state needs them, versions or none", async () => {
+  const { listed, stored, uploads } = await withTwoStored()
+  const [c, m] = [run("c", 0, 3), run("m", 1, 4)]
+  m.bytes(9)
+  expect(listed.merged([c.run, stored[1], stored[0]], m.run, [m.run])).toBe(true)
+  expect(c.holds()).toBe(2)
+  const upload = listed.storeMerged(m.run, noBudget)
+  await vi.waitFor(() => expect(uploads).toHaveLength(2))
+  expect(listed.isListedByInputs(m.run)).toBe(true)
+  uploads[1]!.end()
+  expect(await upload).toBe(true)
+  expect(listed.isListedByInputs(m.run)).toBe(false)
+  expect(c.holds()).toBe(1)
 })

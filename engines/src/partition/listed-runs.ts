@@ -6,13 +6,17 @@
 //     merge of a, b -> m        manifests list   a, b
 //     m uploaded                manifests list   m          a and b may go
 //
-// Holds: a leaf that is not stored holds its run, so that its file stays; the hold ends when it is stored.
+// Holds: a leaf that is not stored holds its run, so that its file stays; the hold ends when it is stored. However
+// long merged runs wait for their upload, the held files are bounded: a merge after which the inputs that have to be
+// stored are longer than the merged runs themselves has manifests list those, which is then the shorter upload too.
+//
+// A repository without deduplication is given every run of a version anew: each is listed itself, always.
 
 import { compareNewestFirst, type RunFigures } from "../runs/run.ts"
 import type { OpenRun } from "../runs/run-set.ts"
 import type { StoredRun } from "../snapshots/manifest.ts"
 import type { Repository } from "../snapshots/repository.ts"
-import type { StoreResult } from "../snapshots/run-storage.ts"
+import type { MergeUpload, StoreResult } from "../snapshots/run-storage.ts"
 
 /** One run that manifests list. Either it is stored, or its file is held until it is. */
 interface Leaf {
@@ -42,7 +46,8 @@ export class ListedRuns {
 
   /** Stores what the repository lacks of `runs`. @returns what manifests list for them, and what it cost. */
   async store(runs: readonly OpenRun[]): Promise<Omit<StoreResult, "runs"> & { runs: StoredRun[] }> {
-    await this.#giveUpEndangered(runs)
+    if (this.#repository.deduplication) await this.#giveUpEndangered(runs)
+    else this.#listAllThemselves(runs)
     const leaves = this.#inOrder(runs)
     const missing = leaves.filter((leaf) => leaf.stored === undefined)
     // An upload of a merged run that ends meanwhile lets go of the leaves that it stands for.
@@ -89,30 +94,48 @@ export class ListedRuns {
   }
 
   /**
-   * From now on manifests list the inputs' leaves for `output`. But when the repository holds none of them, and no
-   * draft is about to store them, the output itself is listed: it is never longer than they are together. Called while
-   * all are held by the caller.
-   * @param isFirst no older merged run waits to be stored; manifests would have to list it itself below this one
+   * From now on manifests list the inputs' leaves for `output`; or the output itself, and all runs that are older, when
+   * what has to be stored of their leaves is longer, and no draft is about to store those. A merged run is never longer
+   * than all that it was made of. Called while all inputs are held by the caller.
+   * @param newestFirst the runs of the state, with the output in the place of its inputs
    * @returns whether the output is to be stored by `storeMerged`
    */
-  merged(inputs: readonly OpenRun[], output: OpenRun, isFirst: boolean): boolean {
-    const leaves = this.#inOrder(inputs)
-    if (isFirst && this.draftCount === 0 && leaves.every(({ stored }) => stored === undefined)) {
-      for (const { figures } of inputs) this.#leaves.delete(figures.id)
-      this.#listItself(output)
-      this.#dropHolds()
-      return false
-    }
-    this.#leaves.set(output.figures.id, leaves)
-    return true
+  merged(inputs: readonly OpenRun[], output: OpenRun, newestFirst: readonly OpenRun[]): boolean {
+    this.#leaves.set(output.figures.id, this.#inOrder(inputs))
+    // Drafts may still list the inputs; nobody else does.
+    if (this.draftCount === 0) for (const { figures } of inputs) this.#leaves.delete(figures.id)
+    // One that is listed itself must not have older ones behind it whose inputs, of lower levels, come before it.
+    const older = newestFirst.slice(newestFirst.indexOf(output))
+    const isUpload = this.draftCount > 0 || !this.#areShorterThemselves(older)
+    if (isUpload && this.#repository.deduplication) return true
+    for (const run of older) if (!this.#isListedItself(run)) this.#listItself(run)
+    this.#dropHolds()
+    return false
   }
 
-  /** Uploads a merged run; afterwards manifests list it alone. */
-  async storeMerged(output: OpenRun): Promise<void> {
-    const { runs } = await this.#repository.storeRuns([{ figures: output.figures, path: output.path }])
-    const { id } = output.figures
-    this.#leaves.set(id, [{ figures: output.figures, stored: runs[0]!, held: undefined }])
+  /** Whether manifests list other runs in the place of this one. */
+  isListedByInputs(run: OpenRun): boolean {
+    return !this.#isListedItself(run)
+  }
+
+  /** How many runs a manifest of these would list. */
+  countOf(runs: readonly OpenRun[]): number {
+    return runs.reduce((count, run) => count + (this.#leaves.get(run.figures.id)?.length ?? 1), 0)
+  }
+
+  /**
+   * Uploads a merged run; afterwards manifests list it alone. Rejects when it was told to stop, be it too late.
+   * @returns false when it has to be uploaded again: it took so long that garbage collection is about to remove some of it
+   */
+  async storeMerged(output: OpenRun, upload: MergeUpload): Promise<boolean> {
+    const { figures, path } = output
+    const stored = await this.#repository.storeMergedRun({ figures, path }, upload)
+    // An older one waits: listed itself, this one would stand above that one's inputs.
+    upload.stop.throwIfAborted()
+    if ((await this.#repository.endangered([stored])).size > 0) return false
+    this.#leaves.set(figures.id, [{ figures, stored, held: undefined }])
     this.#dropHolds()
+    return true
   }
 
   /** Forgets everything about runs other than these. */
@@ -137,6 +160,31 @@ export class ListedRuns {
   close(): void {
     this.#leaves.clear()
     this.#dropHolds()
+  }
+
+  /** Those that are here whole; the others are listed as they are stored, which they were by themselves. */
+  #listAllThemselves(runs: readonly OpenRun[]): void {
+    for (const run of runs) if (run.isLocal) this.#listItself(run)
+    this.#dropHolds()
+  }
+
+  #isListedItself({ figures }: OpenRun): boolean {
+    const [leaf, second] = this.#leaves.get(figures.id) ?? []
+    return leaf === undefined || (second === undefined && leaf.figures.id === figures.id)
+  }
+
+  /** Whether listing each of these runs itself means storing no more than listing their leaves does. */
+  #areShorterThemselves(runs: readonly OpenRun[]): boolean {
+    const unstored = new Set<Leaf>()
+    let bytesThemselves = 0
+    for (const run of runs) {
+      const leaves = this.#leavesOf(run)
+      for (const leaf of leaves) if (leaf.stored === undefined) unstored.add(leaf)
+      if (!this.#isListedItself(run) || leaves[0]!.stored === undefined) bytesThemselves += run.figures.bytes
+    }
+    let bytesOfLeaves = 0
+    for (const { figures } of unstored) bytesOfLeaves += figures.bytes
+    return bytesThemselves <= bytesOfLeaves
   }
 
   #leavesOf(run: OpenRun): readonly Leaf[] {

@@ -1,7 +1,6 @@
 // A state that is served: an engine's core over its runs, the merges among them, and where it stands among the
 // versions. A partition has one; during a restore a second one is built beside it, and then they change places.
 
-import { assert } from "../base/assert.ts"
 import type { EngineError } from "../base/error.ts"
 import type { CoreHost, EngineCore, EngineDefinition } from "../core.ts"
 import type { EngineName, EngineStatistics } from "../engine.ts"
@@ -12,6 +11,7 @@ import { type OpenRun, RunSet } from "../runs/run-set.ts"
 import type { VersionName } from "../snapshots/manifest.ts"
 import type { Repository } from "../snapshots/repository.ts"
 import { ListedRuns } from "./listed-runs.ts"
+import { MergedUploads } from "./merged-uploads.ts"
 import { arrivingRuns } from "./open-runs.ts"
 import type { StateDescription } from "./state-file.ts"
 
@@ -41,27 +41,23 @@ export class LiveState {
   readonly core: EngineCore
   readonly runs: RunSet
   readonly listed: ListedRuns
+  readonly uploads: MergedUploads
   readonly hashSeed: number
   /** Undefined when the engine's runs never merge. */
   readonly merger: Merger | undefined
   line: readonly VersionName[]
   timeline: string
   metadata: Uint8Array
-  readonly #parts: PartitionParts
-  /** Merged runs that are not stored yet, oldest first, each held. */
-  readonly #unstored: OpenRun[] = []
-  #upload: Promise<void> | undefined
-  #isClosing = false
 
   private constructor(
     parts: PartitionParts,
     description: StateDescription,
     opened: { core: EngineCore; runs: RunSet; listed: ListedRuns; merging: Merging | undefined },
   ) {
-    this.#parts = parts
     this.core = opened.core
     this.runs = opened.runs
     this.listed = opened.listed
+    this.uploads = new MergedUploads({ ...opened, warn: parts.warn })
     this.hashSeed = description.hashSeed
     this.line = description.line
     this.timeline = description.timeline
@@ -78,7 +74,7 @@ export class LiveState {
             hashSeed: this.hashSeed,
             merging: opened.merging,
             keepsAddresses: (run) => this.core.keepsAddresses(run),
-            replaced: (inputs, output) => this.#follow(inputs, output),
+            replaced: (inputs, output) => this.uploads.merged(inputs, output),
             relocate: (inputs, output, relocations) => this.core.relocate(inputs, output, relocations),
             onError: (error) => parts.warn("a merge failed", error),
           })
@@ -131,7 +127,7 @@ export class LiveState {
   }
 
   statistics(): Omit<EngineStatistics, "log"> {
-    const { core, runs, merger } = this
+    const { core, runs, merger, uploads } = this
     const ofCore = core.statistics()
     return {
       ...ofCore,
@@ -143,6 +139,8 @@ export class LiveState {
       runsByLevel: runs.byLevel,
       mergeCount: merger?.mergeCount ?? 0,
       bytesMerged: merger?.bytesMerged ?? 0,
+      bytesMergedWaiting: uploads.bytesWaiting,
+      bytesMergedStored: uploads.bytesStored,
     }
   }
 
@@ -178,41 +176,10 @@ export class LiveState {
 
   /** Stops its work and gives up its runs. Does not flush. */
   async close(): Promise<void> {
-    this.#isClosing = true
     await this.merger?.close()
-    await this.#upload
-    for (const run of this.#unstored.splice(0)) run.release()
+    await this.uploads.close()
     await this.core.close()
     this.listed.close()
     this.runs.close()
-  }
-
-  /** A merge took place: manifests list the inputs until the output, uploaded behind everything else, is stored. */
-  #follow(inputs: readonly OpenRun[], output: OpenRun): void {
-    assert(inputs.length > 0, "a merge has inputs")
-    if (!this.listed.merged(inputs, output, this.#unstored.length === 0)) return
-    output.retain()
-    this.#unstored.push(output)
-    this.#upload ??= this.#storeMerged().finally(() => {
-      this.#upload = undefined
-    })
-  }
-
-  /**
-   * Stores merged runs in the order of the merges: a manifest that listed a newer one by itself and an older one by
-   * its inputs would put the inputs, which are of lower levels, above it. After a failure the next merge goes on.
-   */
-  async #storeMerged(): Promise<void> {
-    for (let run = this.#unstored[0]; run !== undefined && !this.#isClosing; run = this.#unstored[0]) {
-      try {
-        // One that was merged again meanwhile is listed no more.
-        if (this.runs.newestFirst.includes(run)) await this.listed.storeMerged(run)
-      } catch (error) {
-        this.#parts.warn("a merged run could not be uploaded", error)
-        return
-      }
-      this.#unstored.shift()
-      run.release()
-    }
   }
 }

@@ -33,6 +33,7 @@ import {
 import { LiveState, type PartitionIdentity, type PartitionParts } from "./live-state.ts"
 import { openDescribedRuns, type RestoreMode } from "./open-runs.ts"
 import { type OwnerSettings, PartitionOwner } from "./partition-owner.ts"
+import type { Partitioning } from "./partitioning.ts"
 import { type ReplacedStateRetention, ReplacedStates } from "./replaced-states.ts"
 import { describedSource, emptySource, type RestoreSource } from "./restore-source.ts"
 import { type LogMark, readStateFile, type StateDescription, type StateFile } from "./state-file.ts"
@@ -46,6 +47,8 @@ export interface PartitionSetting<Settings> {
   readonly owner: OwnerSettings
   /** How restores that name no mode go about it. */
   readonly restoreMode: RestoreMode
+  /** Undefined: the store's partitions stay as many as they are. */
+  readonly partitioning: Partitioning | undefined
   readonly replacedStateRetention: ReplacedStateRetention
 }
 

@@ -113,7 +113,10 @@ export class PartitionEngine<Settings> implements Engine {
     try {
       await engine.#published.publish(opened.present, opened.lineage, opened.mark)
       await removeOtherLogs(parts, opened.durable?.id)
-      if (opened.recovery !== "crashed") await engine.#published.removeUnusedRuns()
+      if (opened.recovery !== "crashed") {
+        opened.replaced.trim()
+        await engine.#published.removeUnusedRuns()
+      }
     } catch (error) {
       await engine.abandon()
       throw error

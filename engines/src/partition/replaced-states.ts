@@ -49,7 +49,10 @@ export class ReplacedStates {
     return this.#kept().map(({ handle, replacedMs, state }) => ({ handle, replacedMs, state }))
   }
 
-  /** Takes up the states in a state file, by `openRuns`. `onLost` hears of those that are not whole any more. */
+  /**
+   * Takes up the states in a state file, by `openRuns`. `onLost` hears of those that are not whole any more. Those that are
+   * too old are held as well, until `trim`: nobody else holds yet what the present state shares with them.
+   */
   async open(
     states: readonly ReplacedState[],
     openRuns: (state: StateDescription) => Promise<readonly OpenRun[]>,
@@ -62,7 +65,6 @@ export class ReplacedStates {
         onLost(state.handle, error)
       }
     }
-    this.trim()
   }
 
   /** Keeps a state, and for now all others; takes over the caller's holds on its runs. */

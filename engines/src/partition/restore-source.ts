@@ -1,9 +1,10 @@
 // Where a restore gets its state from: a version in the repository, a state that was replaced earlier, or nothing.
+// Versions that another engine or another number of partitions wrote: converted-source.ts.
+//
 // What can be wrong with the source is found here, before anything that is served is touched, as far as open-runs.ts
 // says.
 
-import { EngineError } from "../base/error.ts"
-import type { SkippedVersion } from "../engine.ts"
+import type { ConvertedFrom, SkippedVersion } from "../engine.ts"
 import type { OpenRun } from "../runs/run-set.ts"
 import type { Manifest, VersionName } from "../snapshots/manifest.ts"
 import type { PartitionParts } from "./live-state.ts"
@@ -16,6 +17,8 @@ export interface RestoreSource {
   readonly runs: readonly OpenRun[]
   /** Damaged versions that it was taken instead of. */
   readonly skipped?: readonly SkippedVersion[]
+  /** What wrote the version, when it is not what the partition runs. */
+  readonly converted?: ConvertedFrom
 }
 
 /** A state without records, at the start of a timeline. */
@@ -57,23 +60,7 @@ export async function versionSource(
   return { description, runs }
 }
 
-/** @throws EngineError `ENGINE_MISMATCH` when the version was written by another engine or with other partitions. */
-export function checkManifest(manifest: Manifest, engine: string, partitionCount: number): void {
-  const name = versionText(manifest)
-  if (manifest.engine !== engine) {
-    throw new EngineError(
-      "ENGINE_MISMATCH",
-      `${name} was written by the engine ${manifest.engine}; this partition runs ${engine}`,
-    )
-  }
-  if (manifest.partitionCount !== partitionCount) {
-    throw new EngineError(
-      "ENGINE_MISMATCH",
-      `${name} was written with ${manifest.partitionCount} partitions; this store has ${partitionCount}`,
-    )
-  }
-}
-
-function versionText({ timeline, version }: VersionName): string {
+/** A version in messages. */
+export function versionText({ timeline, version }: VersionName): string {
   return `version ${version} of timeline ${timeline}`
 }

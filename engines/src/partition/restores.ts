@@ -1,6 +1,7 @@
 // Restores of one partition, one at a time: another state takes the place of the one that is served.
 //
 //   choose      which state; its manifest is read and its missing runs are fetched      whatever is wrong shows here
+//               or, of another engine or other partitions, written anew
 //   build       the next state beside the present one
 //   settle      the present one on disk, nearly all of it while writes go on
 //   hold writes, settle the little that came meanwhile, note the state as replaced
@@ -87,6 +88,10 @@ export class Restores<Settings> {
       parts,
       line,
       replaced,
+      openState: (own, description) => LiveState.open(own, setting, description, []),
+      partitioning: setting.partitioning,
+      ownerName: setting.owner.name,
+      checkGoesOn: () => this.#host.gate.checkWritable(),
       mode: setting.definition.needsLocalRuns === true ? "eager" : (options.mode ?? setting.restoreMode),
     })
     const handle = newIdentity(parts)
@@ -108,6 +113,7 @@ export class Restores<Settings> {
       replaced: handle,
       totalMs,
       skipped: source.skipped ?? [],
+      ...(source.converted === undefined ? {} : { converted: source.converted }),
     }
   }
 

@@ -163,6 +163,8 @@ export class SnapshotQueue {
         const description = state.describe(runs, engineState)
         this.#checkpoints.committed(state, { description, runs: [...runs], from: draft.from })
       }
+      // The repository answers: what could not be uploaded behind the versions is tried again.
+      state.uploads.goOn()
       const { bytesNew, bytesReused, chunksNew, chunksReused } = stored
       return { ...name, bytesNew, bytesReused, chunksNew, chunksReused }
     } finally {

@@ -43,6 +43,12 @@ export class CollisionTable {
     return this.#known.size === 0 && this.#displaced.count === 0
   }
 
+  /** Whether nothing is known or displaced under this hash. */
+  isOrdinary(h1: number, h2: number): boolean {
+    if (this.#shared.size > 0 && this.#shared.has(hashName(h1, h2))) return false
+    return this.#displaced.count === 0 || this.candidates(h1, h2).length === 0
+  }
+
   /** Of the newest entry ever made. */
   get lastSequence(): number {
     return this.#sequence
@@ -139,7 +145,7 @@ export class CollisionTable {
 }
 
 /** The form in which `hashes` names a hash. */
-export function hashName(h1: number, h2: number): string {
+function hashName(h1: number, h2: number): string {
   return h1.toString(16).padStart(8, "0") + h2.toString(16).padStart(4, "0")
 }
 

@@ -169,3 +169,23 @@ test("hash index: a batch finds what single look-ups find, in chains and in the 
     strictEqual(addresses[255], 7)
   }
 })
+
+test("hash index: one that was made for some number of keys takes any number, and a scan meets each once", () => {
+  for (const expected of [1, 64, 65, 1000, 4095, 20_000]) {
+    const index = new HashIndex(expected)
+    const count = 2 * expected + 10
+    const hash = (i: number): [number, number] => [Math.imul(i + 1, 2654435761) >>> 0, i & 0xffff]
+    for (let i = 0; i < count; i++) strictEqual(index.set(...hash(i), i), -1)
+    for (let i = 0; i < count; i++) strictEqual(index.get(...hash(i)), i)
+    const scanned: number[] = []
+    const target = new Float64Array(64)
+    for (let at = 0; at !== -1; ) {
+      at = index.scanBuckets(at, target)
+      scanned.push(...target.subarray(0, index.scanned))
+    }
+    deepStrictEqual(
+      scanned.sort((a, b) => a - b),
+      Array.from({ length: count }, (_, i) => i),
+    )
+  }
+})

@@ -82,6 +82,18 @@ export class HashIndex {
   #segment: Int32Array = this.#primary[0]!
   #at = 0
 
+  /** @param expectedCount entries for which buckets are made at once; the system gives pages only as they fill */
+  constructor(expectedCount = 0) {
+    const wanted = Math.ceil(expectedCount / ENTRIES_PER_BUCKET_TARGET)
+    const buckets = Math.min(2 ** DEPTH_MAX, Math.max(2 ** DEPTH_START, wanted))
+    this.#depth = 31 - Math.clz32(buckets)
+    this.#mask = (1 << this.#depth) - 1
+    this.#maskSplit = this.#mask * 2 + 1
+    this.#split = buckets - this.#mask - 1
+    this.#countMax = ENTRIES_PER_BUCKET_TARGET * buckets
+    while (this.#primary.length * SEGMENT_BUCKETS < buckets) this.#primary.push(new Int32Array(SEGMENT_WORDS))
+  }
+
   /** How many entries there are. */
   get count(): number {
     return this.#count

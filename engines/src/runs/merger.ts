@@ -22,6 +22,9 @@ import type { Relocations } from "./relocations.ts"
 import type { RunDirectory } from "./run-directory.ts"
 import type { RunSet } from "./run-set.ts"
 
+/** What is due when a state is opened waits until it has answered something: a merge takes the disk and a core. */
+const START_MS = 500
+
 /** When runs merge, and the act, which runs off the caller's thread. */
 export interface Merging {
   readonly policy: MergePolicy
@@ -57,6 +60,8 @@ export class Merger {
   #loop: Promise<void> | undefined
   #isClosed = false
   #addedCount = 0
+  /** Never rejects. */
+  readonly #opening: Promise<void>
   /** An input of the next merge that is on its way. */
   #awaited: OpenRun | undefined
   #mergeCount = 0
@@ -73,7 +78,7 @@ export class Merger {
       this.pressure.levels(parts.runs.byLevel)
       this.#start()
     }
-    this.#start()
+    this.#opening = parts.clock.sleep(START_MS, this.#closing.signal).then(() => this.#start())
   }
 
   /** Merges that were completed. */
@@ -88,6 +93,7 @@ export class Merger {
 
   /** Resolves when no merge runs and none is due, or the last one failed. Never rejects. */
   async idle(): Promise<void> {
+    await this.#opening
     while (this.#loop !== undefined) await this.#loop
   }
 

@@ -10,6 +10,7 @@ import { crc32 } from "node:zlib"
 import { assert } from "../base/assert.ts"
 import { EngineError } from "../base/error.ts"
 import type { File, FileSystem } from "../io/file-system.ts"
+import { TEMPORARY_SUFFIX } from "../io/publish-file.ts"
 import type { RunFigures } from "./run.ts"
 import {
   CHECKSUM_BYTES,
@@ -28,9 +29,6 @@ const BUFFER_BYTES = 1024 * 1024
 const PAGE_ENTRIES = 4096
 const TOMBSTONE_BIT = 0x8000
 const U32_SPAN = 2 ** 32
-
-/** Behind the name of a run that is still being written. */
-export const TEMPORARY_SUFFIX = ".tmp"
 
 /** What the writer cannot know by itself. */
 export interface RunOrigin {

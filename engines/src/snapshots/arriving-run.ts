@@ -15,15 +15,13 @@
 import { dirname } from "node:path"
 import { EngineError, isEngineError } from "../base/error.ts"
 import type { File, ReadableFile } from "../io/file-system.ts"
-import type { Seams } from "../io/seams.ts"
 import { ARRIVING_SUFFIX, type Arrival } from "../runs/arrival.ts"
-import type { ReadLane } from "../runs/read-lane.ts"
 import type { RunFigures } from "../runs/run.ts"
-import type { ChunkReader } from "./chunk-reader.ts"
+import type { ArrivalHost } from "./arrival-host.ts"
 import { type ChunkState, ChunkStates, chunkStates } from "./chunk-states.ts"
 import { Completion } from "./completion.ts"
-import { type Filled, fillRun } from "./fill-run.ts"
-import type { RunChunks } from "./run-chunks.ts"
+import { type Filled, fillChunks, fillRun } from "./fill-run.ts"
+import { RunChunks } from "./run-chunks.ts"
 import { copyChunk } from "./stored-run-file.ts"
 
 /** Chunks of one read that are held at a time. */
@@ -36,19 +34,13 @@ const FIND_BYTES_MAX = 1024 * 1024
 const SLICE_MS = 50
 const SLICE_BYTES_MIN = 256 * 1024
 const SLICE_BYTES_MAX = 16 * 1024 * 1024
+/** The first slice waits until the state is open: its thread would take the time from whoever waits for that. */
+const START_MS = 100
+/** Index parts up to this length are brought without a job: that takes less than it takes to start a thread. */
+const START_HERE_BYTES_MAX = 8 * 1024 * 1024
 /** Until a fill that failed is tried again: twice as long each time. */
 const RETRY_MS_MIN = 1000
 const RETRY_MS_MAX = 60_000
-
-/** What arriving runs share. */
-export interface ArrivalHost extends Pick<Seams, "fileSystem" | "executor" | "clock"> {
-  /** Of the object store. */
-  readonly url: string
-  readonly reader: ChunkReader
-  /** How many slices are filled at the same time. */
-  readonly lane: ReadLane
-  readonly warn: (message: string, error: unknown) => void
-}
 
 export class ArrivingRun implements Arrival {
   readonly file: ReadableFile
@@ -69,6 +61,7 @@ export class ArrivingRun implements Arrival {
   /** Chunks that readers have asked for, until they are written; they never reject. */
   readonly #asked = new Set<Promise<void>>()
   #bytesToWrite = 0
+  #starting: Promise<void> | undefined
   #filling: Promise<void> | undefined
   readonly #closing = new AbortController()
   /** Why the last chunk that is damaged counts as that. */
@@ -114,13 +107,15 @@ export class ArrivingRun implements Arrival {
     const arriving = new ArrivingRun(host, { id: figures.id, path, chunks }, part, left !== undefined)
     try {
       await part.truncate(chunks.end)
-      const damage = await arriving.#bring(chunks.at(figures.recordsBytes), chunks.count)
+      const first = chunks.at(figures.recordsBytes)
+      const isShort = chunks.end - chunks.start(first) <= START_HERE_BYTES_MAX
+      const damage = await arriving.#bring(first, chunks.count, isShort ? "here" : "by job")
       if (damage !== undefined) throw damage
     } catch (error) {
       await arriving.#close()
       throw error
     }
-    arriving.#start()
+    arriving.#starting = host.clock.sleep(START_MS, arriving.#closing.signal).then(() => arriving.#start())
     return arriving
   }
 
@@ -252,9 +247,9 @@ export class ArrivingRun implements Arrival {
     }
   }
 
-  /** Brings what is missing of chunks `[from, to)` by a job. @returns what is wrong with those that it cannot bring */
-  async #bring(from: number, to: number): Promise<EngineError | undefined> {
-    const { executor, url } = this.#host
+  /** Brings what is missing of chunks `[from, to)`. @returns what is wrong with those that it cannot bring */
+  async #bring(from: number, to: number, how: "here" | "by job"): Promise<EngineError | undefined> {
+    const { executor, url, objectStore } = this.#host
     const wanted = this.#states.missing(from, to)
     if (wanted.length === 0) return undefined
     const isSkipped = new Uint8Array(to - from).fill(1)
@@ -268,7 +263,10 @@ export class ArrivingRun implements Arrival {
     }
     let filled: Filled
     try {
-      filled = await executor.run(fillRun, input, [], this.#closing.signal)
+      filled =
+        how === "here"
+          ? await fillChunks(objectStore, new RunChunks(input.stretch), this.#part, input)
+          : await executor.run(fillRun, input, [], this.#closing.signal)
     } catch (error) {
       // Some may have come before it failed.
       this.#foundBelow = Math.max(this.#foundBelow, to)
@@ -335,7 +333,7 @@ export class ArrivingRun implements Arrival {
   }
 
   async #fillSlice(from: number, to: number): Promise<void> {
-    const brought = this.#bring(from, to)
+    const brought = this.#bring(from, to, "by job")
     const done = brought.then(
       () => undefined,
       () => undefined,
@@ -392,6 +390,7 @@ export class ArrivingRun implements Arrival {
   async #close(): Promise<void> {
     this.#closing.abort()
     this.#completion.fail(new EngineError("ENGINE_CLOSED", `run ${this.#id} was closed before it was whole`))
+    await this.#starting
     await this.#filling
     await Promise.all(this.#asked)
     const closed = await Promise.allSettled([this.#part, ...this.#given].map((file) => file.close()))

@@ -15,6 +15,9 @@ import { hexOf, idBytes } from "./stored-bytes.ts"
 /** Chunks remembered at most: 13 GiB of state at 18 KiB a chunk. Fills tables of 2048 slots to 3/4. */
 export const CHUNK_COUNT_MAX = 786_432
 
+/** One in each generation of each table. */
+export const CHUNK_COUNT_LEAST = 512
+
 const TABLE_COUNT = 256
 const SLOTS_FIRST = 16
 /** Of a slot: the hash, then the pack's id. */

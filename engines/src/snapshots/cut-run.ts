@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto"
 import { crc32 } from "node:zlib"
 import { EngineError } from "../base/error.ts"
-import { defineJob } from "../io/executor.ts"
+import { defineBackgroundJob, defineJob, type JobContext } from "../io/executor.ts"
 import type { File } from "../io/file-system.ts"
 import type { RunFigures } from "../runs/run.ts"
 import { RunFile } from "../runs/run-file.ts"
@@ -30,7 +30,12 @@ export interface CutRunInput {
  * @throws (rejects) EngineError `DATA_LOSS` when the file is missing, damaged, or another run than `figures` say;
  * `FORMAT_NEWER`, `STORAGE_FAILED`
  */
-export const cutRun = defineJob(import.meta.url, "cutRun", async (context, input: CutRunInput) => {
+export const cutRun = defineJob(import.meta.url, "cutRun", cut)
+
+/** The same for a run that nobody waits for, behind the merges: it may be long. */
+export const cutMergedRun = defineBackgroundJob(import.meta.url, "cutMergedRun", cut)
+
+async function cut(context: JobContext, input: CutRunInput): Promise<ChunkList> {
   const run = await RunFile.open(context.fileSystem, input.path)
   try {
     const { id, bytes } = input.figures
@@ -50,7 +55,7 @@ export const cutRun = defineJob(import.meta.url, "cutRun", async (context, input
   } finally {
     await run.close()
   }
-})
+}
 
 async function cutFile(run: RunFile, file: File, parameters: ChunkingParameters): Promise<ChunkList> {
   const { bytes, recordsBytes } = run.figures

@@ -5,11 +5,9 @@
 //
 // No byte is under the final name before it is proven.
 
-import { dirname } from "node:path"
 import { EngineError } from "../base/error.ts"
-import { defineJob, type JobContext } from "../io/executor.ts"
-import type { File } from "../io/file-system.ts"
-import { TEMPORARY_SUFFIX } from "../runs/run-writer.ts"
+import { defineJob } from "../io/executor.ts"
+import { publishFile } from "../io/publish-file.ts"
 import { fillChunks } from "./fill-run.ts"
 import type { StoredRun } from "./manifest.ts"
 import { readRecipe } from "./read-recipe.ts"
@@ -35,7 +33,7 @@ export const fetchRun = defineJob(
   async (context, { url, run, path }: FetchRunInput) => {
     const objectStore = await context.objectStore(url)
     const { packs, chunks } = await readRecipe(objectStore, run)
-    await writeFile(context, path, async (file) => {
+    await publishFile(context.fileSystem, path, async (file) => {
       const all = new RunChunks({ packs, chunks, start: 0 })
       const isSkipped = new Uint8Array(all.count)
       const { damage } = await fillChunks(objectStore, all, file, { isSkipped, isResumed: false })
@@ -43,36 +41,3 @@ export const fetchRun = defineJob(
     })
   },
 )
-
-/** Publishes what `write` puts into a file: temporary name, sync, rename, sync of the directory. */
-async function writeFile(
-  { fileSystem }: JobContext,
-  path: string,
-  write: (file: File) => Promise<void>,
-): Promise<void> {
-  const temporary = path + TEMPORARY_SUFFIX
-  await fileSystem.remove(temporary)
-  const file = await fileSystem.open(temporary, "create")
-  try {
-    try {
-      await write(file)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await fileSystem.rename(temporary, path)
-  } catch (error) {
-    await removeQuietly(fileSystem, temporary)
-    throw error
-  }
-  await fileSystem.syncDirectory(dirname(path))
-}
-
-/** The file is of no use any more; why it was given up matters more than why it cannot be removed. */
-async function removeQuietly(fileSystem: JobContext["fileSystem"], path: string): Promise<void> {
-  try {
-    await fileSystem.remove(path)
-  } catch (error) {
-    if (!(error instanceof EngineError)) throw error
-  }
-}

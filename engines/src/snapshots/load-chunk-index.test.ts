@@ -88,9 +88,9 @@ describe("loading the chunk index", () => {
     for (let pack = 0; pack < 40; pack++) packs.add([pack * 10, pack * 10 + 1])
     const { index } = await load(packs.store(), 30)
     expect(index.get(regionKinds.records, hash(391), 0)?.pack).toBe(packs.ids[39])
-    expect(index.get(regionKinds.records, hash(240), 0)?.pack).toBe(packs.ids[24])
+    expect(index.get(regionKinds.records, hash(250), 0)?.pack).toBe(packs.ids[25])
     expect(index.get(regionKinds.records, hash(0), 0)).toBeUndefined()
-    expect(index.count).toBe(32)
+    expect(index.count).toBe(30)
   })
 
   test("leaves out packs that are damaged, cut, of a newer format or under another's key, and tells", async () => {
@@ -114,7 +114,7 @@ describe("loading the chunk index", () => {
       },
     })
     const { index, damage } = await load(store)
-    expect([...damage].sort()).toEqual([flipped, short, copied].map(packKey))
+    expect([...damage].sort()).toEqual([flipped, short, copied].map((id) => packKey(id)))
     expect(index.count).toBe(1)
     expect(index.get(regionKinds.records, hash(1), 0)?.pack).toBe(good)
   })

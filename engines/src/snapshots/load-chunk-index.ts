@@ -12,7 +12,8 @@ import {
   PACK_TRAILER_BYTES,
   type PackEntries,
 } from "./pack.ts"
-import { PACKS_PREFIX, parsePackKey } from "./repository-keys.ts"
+import type { PackFolder } from "./region-kind.ts"
+import { PACKS_PREFIX, parsePackFolder, parsePackKey } from "./repository-keys.ts"
 import { damaged } from "./stored-bytes.ts"
 
 /** Packs read at most; older ones only cost deduplication. */
@@ -24,35 +25,46 @@ const TAIL_BYTES = 16 * 1024
 const ENTRIES_A_TURN = 1024
 
 /**
- * Adds the chunks of the newest packs to `index`, `countMax` of them or slightly more. A pack that is damaged or
+ * Adds the chunks of the newest packs to `index`, `countMax` of them. A pack that is damaged or
  * of a newer format is left out and told to `onDamage`; what refers to it finds out by itself.
  * @throws (rejects) EngineError `REPOSITORY_FAILED`
  */
 export async function loadChunkIndex(
   objectStore: ObjectStore,
   index: Pick<ChunkIndex, "add" | "count">,
-  options: { countMax: number; clock: Clock; onDamage: (key: string, error: Error) => void },
+  options: {
+    readonly countMax: number
+    readonly clock: Clock
+    readonly onDamage: (key: string, error: Error) => void
+    /** Where the packs are filed; `records` unless told otherwise. */
+    readonly folders?: readonly PackFolder[]
+  },
 ): Promise<void> {
-  const packs = (await objectStore.list(PACKS_PREFIX)).filter(({ key }) => parsePackKey(key) !== undefined)
+  const { folders = ["records"] } = options
+  const packs = (await objectStore.list(PACKS_PREFIX)).filter(({ key }) =>
+    folders.some((folder) => parsePackFolder(key) === folder),
+  )
   // Identities begin with their time.
-  const newest = packs.reverse().slice(0, PACKS_READ_MAX)
+  packs.sort((a, b) => (parsePackKey(a.key)! < parsePackKey(b.key)! ? 1 : -1))
+  const newest = packs.slice(0, PACKS_READ_MAX)
   for (let first = 0; first < newest.length; first += PACKS_READ_AT_ONCE) {
     if (index.count >= options.countMax) return
     const batch = newest.slice(first, first + PACKS_READ_AT_ONCE)
     const read = await Promise.all(batch.map((pack) => readEntries(objectStore, pack, options.onDamage)))
     for (const [i, entries] of read.entries()) {
-      if (entries !== undefined) await addEntries(index, parsePackKey(batch[i]!.key)!, entries, options.clock)
+      if (entries !== undefined) await addEntries(index, parsePackKey(batch[i]!.key)!, entries, options)
     }
   }
 }
 
 async function addEntries(
-  index: Pick<ChunkIndex, "add">,
+  index: Pick<ChunkIndex, "add" | "count">,
   pack: string,
   entries: PackEntries,
-  clock: Clock,
+  { countMax, clock }: { readonly countMax: number; readonly clock: Clock },
 ): Promise<void> {
-  for (let i = 0; i < entries.count; i++) {
+  // More would push those of newer packs out.
+  for (let i = 0; i < entries.count && index.count < countMax; i++) {
     if (i % ENTRIES_A_TURN === ENTRIES_A_TURN - 1) await clock.nextTurn()
     const place = { pack, offset: entries.offsets[i]!, length: entries.lengths[i]! }
     index.add(entries.kinds[i]!, entries.hashes, i * HASH_BYTES, place)

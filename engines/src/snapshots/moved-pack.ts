@@ -13,6 +13,7 @@
 import { z } from "zod"
 import { decodeSealedJson, encodeSealedJson } from "../base/sealed-json.ts"
 import type { ObjectStore } from "../io/object-store.ts"
+import type { PackFolder } from "./region-kind.ts"
 import { movedKey, packKey } from "./repository-keys.ts"
 
 const MOVED_FORMAT = 1
@@ -40,6 +41,8 @@ export interface MovedPack {
 /** Bytes of a pack. */
 export interface PackRange {
   readonly pack: string
+  /** Where the pack is filed: `records` unless it says otherwise. What is rewritten stays in its folder. */
+  readonly folder?: PackFolder
   readonly offset: number
   readonly bytes: number
 }
@@ -68,10 +71,11 @@ export async function readMovedPack(objectStore: ObjectStore, pack: string): Pro
 }
 
 /** Where the range lies now; undefined when not all of it was taken along. */
-export function movedRange(moved: MovedPack, { offset, bytes }: PackRange): PackRange | undefined {
+export function movedRange(moved: MovedPack, range: PackRange): PackRange | undefined {
+  const { offset, bytes } = range
   const stretch = moved.stretches.find((each) => each.from <= offset && offset < each.from + each.bytes)
   if (stretch === undefined || offset + bytes > stretch.from + stretch.bytes) return undefined
-  return { pack: moved.into, offset: stretch.to + (offset - stretch.from), bytes }
+  return { ...range, pack: moved.into, offset: stretch.to + (offset - stretch.from) }
 }
 
 /**
@@ -85,8 +89,8 @@ export async function readPackRange(
 ): Promise<Uint8Array | undefined> {
   let at: PackRange | undefined = range
   for (let hop = 0; at !== undefined && hop <= HOPS_MAX; hop++) {
-    const { pack, offset, bytes }: PackRange = at
-    const source = await objectStore.get(packKey(pack), { offset, bytes })
+    const { pack, folder, offset, bytes }: PackRange = at
+    const source = await objectStore.get(packKey(pack, folder), { offset, bytes })
     if (source !== undefined) return source
     const moved = await readMovedPack(objectStore, pack)
     at = moved === undefined ? undefined : movedRange(moved, at)

@@ -3,7 +3,7 @@
 // Which manifests count is said by the inheritance of the highest epoch (inheritance.ts), which is read once and
 // remembered: it never changes. A newer owner removes it after its own is there; then the listing is made again.
 
-import { EngineError } from "../base/error.ts"
+import { EngineError, isEngineError } from "../base/error.ts"
 import type { ObjectStore, ObjectSummary } from "../io/object-store.ts"
 import {
   countingVersions,
@@ -100,9 +100,24 @@ export class PartitionListings {
     if (known !== undefined) return known
     const source = await this.#objectStore.get(key, { offset: 0, bytes: INHERITANCE_BYTES_MAX + 1 })
     if (source === undefined) return undefined
-    const inheritance = decodeInheritance(source, key)
+    const inheritance = decode(source, key)
     this.remember(key, inheritance)
     return inheritance
+  }
+}
+
+/** Which versions count is not known without it, so nothing is guessed: the error says what somebody may decide. */
+function decode(source: Uint8Array, key: string): Inheritance {
+  try {
+    return decodeInheritance(source, key)
+  } catch (error) {
+    if (!isEngineError(error, "DATA_LOSS")) throw error
+    throw new EngineError(
+      "DATA_LOSS",
+      `${error.message}; until this object is removed from the repository, versions of its partition can neither be ` +
+        "listed nor restored; then all of them count again, also some that may have come after their owner was replaced",
+      { cause: error },
+    )
   }
 }
 

@@ -29,7 +29,7 @@ export async function readRecipe(objectStore: ObjectStore, run: StoredRun): Prom
 /** Bytes of a pack, all of them. @throws (rejects) EngineError `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED` */
 export async function readRange(objectStore: ObjectStore, range: PackRange): Promise<Uint8Array> {
   const source = await readPackRange(objectStore, range)
-  if (source === undefined) throw damaged(packKey(range.pack), "it is missing")
+  if (source === undefined) throw damaged(packKey(range.pack, range.folder), "it is missing")
   if (source.length === range.bytes) return source
-  throw damaged(packKey(range.pack), `it ends before byte ${range.offset + range.bytes}`)
+  throw damaged(packKey(range.pack, range.folder), `it ends before byte ${range.offset + range.bytes}`)
 }

@@ -5,11 +5,14 @@ import { isEngineError } from "../base/error.ts"
 import {
   checkStoreName,
   checkVersionName,
+  imageKey,
   manifestKey,
   newPackId,
   ownerKey,
   packKey,
+  parseImageKey,
   parseOwnerKey,
+  parsePackFolder,
   parsePackKey,
   parseVersionKey,
   partitionPrefix,
@@ -132,8 +135,31 @@ describe("repository keys", () => {
     const id = "0123456789abcdef0123456789abcdef"
     expect(packKey(id)).toBe(`packs/records/${id}.pack`)
     expect(parsePackKey(packKey(id))).toBe(id)
-    for (const key of [`packs/records/${id}`, `packs/code/${id}.pack`, `packs/records/${id.slice(1)}.pack`]) {
+    expect(packKey(id, "memory")).toBe(`packs/memory/${id}.pack`)
+    expect([parsePackKey(packKey(id, "code")), parsePackFolder(packKey(id, "code"))]).toEqual([id, "code"])
+    for (const key of [
+      `packs/records/${id}`,
+      `packs/index/${id}.pack`,
+      `packs/records/${id.slice(1)}.pack`,
+    ]) {
       expect(parsePackKey(key), key).toBeUndefined()
+    }
+  })
+
+  test("of images come back, and others do not", () => {
+    const image = { name: "resize.v2", id: "0123456789abcdef0123456789abcdef" }
+    const key = imageKey(image)
+    expect(key).toBe(`images/resize.v2/${image.id}.image`)
+    expect(parseImageKey(key)).toEqual(image)
+    for (const other of [`images/-a/${image.id}.image`, `images/a/b/${image.id}.image`, `${key}s`]) {
+      expect(parseImageKey(other), other).toBeUndefined()
+    }
+    for (const bad of [
+      { ...image, name: "../a" },
+      { ...image, name: "" },
+      { ...image, id: "7" },
+    ]) {
+      expect(reasonOf(() => imageKey(bad))).toBe("SETTING_INVALID")
     }
   })
 

@@ -1,7 +1,7 @@
 // Where things lie in a repository.
 //
 //   repository.json                                                   format, chunking parameters, identity
-//   packs/<kind>/<id>.pack                                            id: 32 hex digits, time first
+//   packs/<folder>/<id>.pack                                          id: 32 hex digits, time first
 //   condemned/<id>                                                    the pack is going to be removed
 //   condemned/<id>.moved                                              so is the note of a pack that is gone
 //   moved/<id>                                                        where the chunks of a rewritten pack are
@@ -11,6 +11,7 @@
 //   stores/<store>/<partition>/<timeline>/<version>.<name>.pin        the version is pinned under a name
 //   stores/<store>/<partition>/owner/<epoch>.claim                    who owns the partition
 //   stores/<store>/<partition>/owner/<epoch>.inheritance              what that owner took over
+//   images/<name>/<id>.image                                          a function image; id as of packs
 //
 // A manifest's key names the epoch of its writer, so that two owners never write, or remove, the same object.
 //
@@ -23,12 +24,14 @@ import { EngineError } from "../base/error.ts"
 import type { Clock } from "../io/clock.ts"
 import type { Random } from "../io/random.ts"
 import type { VersionName } from "./manifest.ts"
+import { type PackFolder, packFolders } from "./region-kind.ts"
 
 export const REPOSITORY_KEY = "repository.json"
 export const STORES_PREFIX = "stores/"
 export const PACKS_PREFIX = "packs/"
 export const CONDEMNED_PREFIX = "condemned/"
 export const MOVED_PREFIX = "moved/"
+export const IMAGES_PREFIX = "images/"
 const NOTE_SUFFIX = ".moved"
 /** As many partitions as a store can have: one for each slot. */
 export const PARTITION_COUNT_MAX = 16_384
@@ -45,6 +48,7 @@ const PIN_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/
 const OWNER_KEY = /^stores\/([^/]+)\/(\d{1,5})\/owner\/(\d{16})\.(claim|inheritance)$/
 const PACK_ID = /^[0-9a-f]{32}$/
 const PACK_KEY = /^packs\/([a-z]+)\/([0-9a-f]{32})\.pack$/
+const IMAGE_KEY = /^images\/([^/]+)\/([0-9a-f]{32})\.image$/
 
 /** A version by the object that holds it: `epoch` is its writer's, 0 when it was written without an owner. */
 export interface WrittenVersion extends VersionName {
@@ -62,6 +66,14 @@ export type VersionKey = { readonly store: string; readonly partition: number } 
 export interface OwnerKey {
   readonly epoch: number
   readonly what: "claim" | "inheritance"
+}
+
+/** An image: whose it is, and which one. */
+export interface ImageName {
+  /** 1 to 63 of a-z, 0-9, ".", "_" and "-", a letter or digit first. */
+  readonly name: string
+  /** 32 hex digits. */
+  readonly id: string
 }
 
 /** @throws EngineError `STORE_NAME_INVALID` */
@@ -179,16 +191,46 @@ export function newPackId(clock: Clock, random: Random): string {
 
 /**
  * The key of a pack. Packs of engine runs are filed under `records` as a whole, index and recipes included: one
- * object a snapshot, not three. Each entry of a pack says its own kind.
+ * object a snapshot, not three. Each entry of a pack says its own kind. No two packs have one id, whatever their folders.
  */
-export function packKey(id: string): string {
-  return `${PACKS_PREFIX}records/${id}.pack`
+export function packKey(id: string, folder: PackFolder = "records"): string {
+  return `${PACKS_PREFIX}${folder}/${id}.pack`
 }
 
 /** The id of the pack under `key`; undefined when it is none of `packKey`. */
 export function parsePackKey(key: string): string | undefined {
-  const match = PACK_KEY.exec(key)
-  return match?.[1] === "records" ? match[2] : undefined
+  return parsePackFolder(key) === undefined ? undefined : PACK_KEY.exec(key)?.[2]
+}
+
+/** The folder of the pack under `key`; undefined when it is none of `packKey`. */
+export function parsePackFolder(key: string): PackFolder | undefined {
+  const folder = PACK_KEY.exec(key)?.[1]
+  return packFolders.find((each) => each === folder)
+}
+
+/** The key of an image. @throws EngineError `SETTING_INVALID` */
+export function imageKey({ name, id }: ImageName): string {
+  if (!PACK_ID.test(id)) {
+    throw new EngineError("SETTING_INVALID", `"${id.slice(0, 80)}" is no image: 32 hex digits`)
+  }
+  return `${imagePrefix(name)}${id}.image`
+}
+
+/** What the keys of all images of a name start with. @throws EngineError `SETTING_INVALID` */
+export function imagePrefix(name: string): string {
+  if (!PIN_NAME.test(name)) {
+    throw new EngineError(
+      "SETTING_INVALID",
+      `"${name.slice(0, 80)}" is no name for an image: 1 to 63 of a-z, 0-9, ".", "_" and "-", a letter or digit first`,
+    )
+  }
+  return `${IMAGES_PREFIX}${name}/`
+}
+
+/** The parts of a key that `imageKey` made; undefined for any other. */
+export function parseImageKey(key: string): ImageName | undefined {
+  const [, name, id] = IMAGE_KEY.exec(key) ?? []
+  return name === undefined || id === undefined || !PIN_NAME.test(name) ? undefined : { name, id }
 }
 
 /** The key of the mark that condemns a pack. */

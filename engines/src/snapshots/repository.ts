@@ -14,6 +14,7 @@ import { eachAtOnce } from "../base/each-at-once.ts"
 import { EngineError, isEngineError } from "../base/error.ts"
 import type { ObjectStore } from "../io/object-store.ts"
 import type { Seams } from "../io/seams.ts"
+import { CHUNK_COUNT_LEAST, CHUNK_COUNT_MAX } from "./chunk-index.ts"
 import { fetchRun } from "./fetch-run.ts"
 import {
   encodeManifest,
@@ -35,9 +36,10 @@ import {
   type WrittenVersion,
 } from "./repository-keys.ts"
 import { openRepositoryRoot, type RepositoryRoot } from "./repository-root.ts"
-import { RunStorage, type RunToStore, type StoreResult } from "./run-storage.ts"
+import { type MergeUpload, RunStorage, type RunToStore, type StoreResult } from "./run-storage.ts"
 import { StoredRuns } from "./stored-runs.ts"
 import { isSameVersion } from "./timeline.ts"
+import { UploadBudget } from "./upload-budget.ts"
 
 /** Manifests of one call that are read at the same time. */
 const MANIFESTS_AT_ONCE = 16
@@ -47,11 +49,25 @@ const PIN = Buffer.from("pinned\n")
 export interface RepositoryOptions {
   /** How much of what is read chunk by chunk stays in memory, in bytes; 16 MiB by default. */
   readonly chunkCacheBytes?: number
+  /**
+   * How fast merged runs go up, which no version waits for, all partitions together; 0: no limit. Default 64 MiB.
+   * @see UploadBudget
+   */
+  readonly mergeUploadBytesPerSecond?: number
+  /**
+   * Whether what the repository holds is looked up before runs are stored; default true. Without, every version stores
+   * all runs of its state anew, as the naive baseline does. Versions are the same, and readable by all.
+   */
+  readonly deduplication?: boolean
+  /** How many chunks are remembered to be there: 786,432 by default and at most, 63 MB for 13 GiB of state; at least 512. */
+  readonly chunkCountMax?: number
 }
 
 export class Repository {
   /** Runs to be read where they are. */
   readonly storedRuns: StoredRuns
+  /** False: every version stores all runs of its state anew. */
+  readonly deduplication: boolean
   readonly #objectStore: ObjectStore
   readonly #seams: Seams
   readonly #root: RepositoryRoot
@@ -65,14 +81,20 @@ export class Repository {
     objectStore: ObjectStore,
     seams: Seams,
     root: RepositoryRoot,
-    { chunkCacheBytes }: RepositoryOptions,
+    options: RepositoryOptions,
+    budget: UploadBudget,
   ) {
+    const { chunkCacheBytes, chunkCountMax, deduplication = true } = options
+    this.deduplication = deduplication
     this.storedRuns = new StoredRuns(objectStore, seams.clock, chunkCacheBytes)
     this.#objectStore = objectStore
     this.#seams = seams
     this.#root = root
     this.#storage = new RunStorage(objectStore, seams, {
       chunking: root.chunking,
+      deduplication,
+      budget,
+      ...(chunkCountMax === undefined ? {} : { chunkCountMax }),
       storedRuns: this.storedRuns,
       onDamage: (key, error) => this.#manifests.rememberDamage(key, error),
     })
@@ -90,7 +112,20 @@ export class Repository {
     seams: Seams,
     options: RepositoryOptions = {},
   ): Promise<Repository> {
-    return new Repository(objectStore, seams, await openRepositoryRoot(objectStore, seams.random), options)
+    const { chunkCountMax = CHUNK_COUNT_MAX } = options
+    if (
+      !Number.isInteger(chunkCountMax) ||
+      chunkCountMax < CHUNK_COUNT_LEAST ||
+      chunkCountMax > CHUNK_COUNT_MAX
+    ) {
+      throw new EngineError(
+        "SETTING_INVALID",
+        `chunkCountMax is ${chunkCountMax}; it is ${CHUNK_COUNT_LEAST} to ${CHUNK_COUNT_MAX} chunks`,
+      )
+    }
+    const budget = new UploadBudget(seams.clock, options.mergeUploadBytesPerSecond)
+    const root = await openRepositoryRoot(objectStore, seams.random)
+    return new Repository(objectStore, seams, root, options, budget)
   }
 
   get url(): string {
@@ -115,6 +150,15 @@ export class Repository {
    */
   storeRuns(runs: readonly RunToStore[]): Promise<StoreResult> {
     return this.#run(() => this.#storage.store(runs))
+  }
+
+  /**
+   * The same for one run that a merge has made and that nobody waits for: in small packs, each of which waits for the
+   * budget of this repository.
+   * @throws (rejects) EngineError as `storeRuns`; `ENGINE_CLOSED` also when it was told to stop
+   */
+  storeMergedRun(run: RunToStore, upload: MergeUpload): Promise<StoredRun> {
+    return this.#run(() => this.#storage.storeMerged(run, upload))
   }
 
   /**

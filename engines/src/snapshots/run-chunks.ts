@@ -10,6 +10,7 @@ import { assert } from "../base/assert.ts"
 import { chunkHash, HASH_BYTES } from "./chunk-list.ts"
 import type { PackRange } from "./moved-pack.ts"
 import type { RecipeChunks } from "./recipe.ts"
+import { packFolderOf } from "./region-kind.ts"
 import { packKey } from "./repository-keys.ts"
 import { damaged, hexOf } from "./stored-bytes.ts"
 
@@ -101,7 +102,7 @@ export class RunChunks {
 
   /** Ranges of the chunks `wanted`, which ascend: neighbours joined to `bytesMax`; a longer chunk has its own. */
   ranges(wanted: Iterable<number>, bytesMax: number): ChunkRange[] {
-    const { offsets, packs } = this.#chunks
+    const { kinds, offsets, packs } = this.#chunks
     const ranges: ChunkRange[] = []
     for (const index of wanted) {
       const bytes = this.bytesOf(index)
@@ -115,7 +116,8 @@ export class RunChunks {
       if (isNeighbour) {
         ranges[ranges.length - 1] = { ...last, count: last.count + 1, bytes: last.bytes + bytes }
       } else {
-        ranges.push({ first: index, count: 1, pack: this.#packOf(index), offset: offsets[index]!, bytes })
+        const [pack, folder] = [this.#packOf(index), packFolderOf(kinds[index]!)]
+        ranges.push({ first: index, count: 1, pack, folder, offset: offsets[index]!, bytes })
       }
     }
     return ranges
@@ -142,7 +144,7 @@ export class RunChunks {
   damage(index: number): Error {
     const hash = this.hashOf(index)
     return damaged(
-      packKey(this.#packOf(index)),
+      packKey(this.#packOf(index), packFolderOf(this.#chunks.kinds[index]!)),
       `the chunk at byte ${this.#chunks.offsets[index]} does not have the hash ${hexOf(hash, 0, hash.length)}`,
     )
   }

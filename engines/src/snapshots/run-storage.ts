@@ -2,28 +2,28 @@
 //
 //   cut each run (jobs) ── look chunks up ── write packs (jobs) ── remember their chunks
 //
-// What it has is known from a bounded index of chunks, filled from the newest packs when the first run is stored. No
-// chunk of a pack that garbage collection has condemned counts as known: see condemned-packs.ts.
+// What it has is known from a bounded index of chunks: see known-chunks.ts. Without deduplication nothing is looked up
+// and no index is kept: every run is stored whole, each time.
+//
+// A merged run takes the same way, but in small packs, each of which waits for the budget: see upload-budget.ts.
 
 import { eachAtOnce } from "../base/each-at-once.ts"
+import { EngineError } from "../base/error.ts"
 import type { ObjectStore } from "../io/object-store.ts"
 import type { Seams } from "../io/seams.ts"
 import type { RunFigures } from "../runs/run.ts"
-import { CHUNK_COUNT_MAX, ChunkIndex } from "./chunk-index.ts"
-import { type ChunkList, HASH_BYTES } from "./chunk-list.ts"
+import type { ChunkList } from "./chunk-list.ts"
 import type { ChunkingParameters } from "./chunker.ts"
-import { CondemnedPacks } from "./condemned-packs.ts"
-import { cutRun } from "./cut-run.ts"
-import { loadChunkIndex } from "./load-chunk-index.ts"
+import { cutMergedRun, cutRun } from "./cut-run.ts"
+import { KnownChunks } from "./known-chunks.ts"
 import type { StoredRun } from "./manifest.ts"
 import { type PlannedPack, StorePlan } from "./store-plan.ts"
 import type { StoredRuns } from "./stored-runs.ts"
+import type { UploadBudget } from "./upload-budget.ts"
 import { type WrittenPack, writePack } from "./write-pack.ts"
 
 /** Runs of one call that are cut at the same time. */
 const CUTS_AT_ONCE = 4
-/** Chunks of a written pack that are remembered before other work gets its turn. */
-const CHUNKS_A_TURN = 1024
 
 /** A run of this partition's directory that is to be stored. */
 export interface RunToStore {
@@ -45,8 +45,23 @@ export interface StoreResult {
   readonly chunksReused: number
 }
 
+/** How a merged run goes up, which nobody waits for. */
+export interface MergeUpload {
+  /** Ends it: no further pack is written, and the call rejects with `ENGINE_CLOSED`. */
+  readonly stop: AbortSignal
+  /** Aborted: the budget does not count any more. Aborted with `stop`, too, or that waits for the budget. */
+  readonly hurry: AbortSignal
+  /** Hears of each pack that was written. */
+  readonly onStored: (bytes: number) => void
+}
+
 export interface RunStorageOptions {
   readonly chunking: ChunkingParameters
+  readonly deduplication: boolean
+  /** Of merged runs. */
+  readonly budget: UploadBudget
+  /** Of the chunks that are remembered. */
+  readonly chunkCountMax?: number
   readonly storedRuns: Pick<StoredRuns, "find">
   /** Hears of packs that cannot be believed; they only cost deduplication. */
   readonly onDamage: (key: string, error: Error) => void
@@ -57,29 +72,25 @@ export class RunStorage {
   readonly #objectStore: ObjectStore
   readonly #seams: Seams
   readonly #options: RunStorageOptions
-  readonly #condemned: CondemnedPacks
-  readonly #chunks = new ChunkIndex()
-  /** Packs that the index knows chunks of, or knew. */
-  readonly #packs = new Set<string>()
-  #chunksLoaded: Promise<void> | undefined
+  readonly #known: KnownChunks
 
   constructor(objectStore: ObjectStore, seams: Seams, options: RunStorageOptions) {
     this.#objectStore = objectStore
     this.#seams = seams
     this.#options = options
-    this.#condemned = new CondemnedPacks(objectStore, seams.clock, options.storedRuns)
+    const { storedRuns, chunkCountMax, onDamage } = options
+    this.#known = new KnownChunks(objectStore, {
+      clock: seams.clock,
+      storedRuns,
+      onDamage,
+      ...(chunkCountMax !== undefined && { countMax: chunkCountMax }),
+    })
   }
 
   /** See `Repository.storeRuns`. */
   async store(runs: readonly RunToStore[]): Promise<StoreResult> {
-    const readMs = await this.#condemned.refresh(this.#packs)
-    const known = {
-      get: (...chunk: Parameters<ChunkIndex["get"]>) => {
-        const place = this.#chunks.get(...chunk)
-        return place !== undefined && this.#condemned.isAvoided(place.pack) ? undefined : place
-      },
-    }
-    const plan = new StorePlan(known, this.#seams)
+    const readMs = await this.#known.refresh()
+    const plan = new StorePlan({ known: this.#reusable }, this.#seams)
     const lists = await this.#cut(runs)
     for (const [i, { figures, path }] of runs.entries()) await plan.addRun(figures, path, lists[i]!)
     const recipes: StoredRun["recipe"][] = []
@@ -91,14 +102,41 @@ export class RunStorage {
     }
     const { bytesReused, chunksNew, chunksReused } = plan
     const stored = runs.map(({ figures }, i) => ({ ...figures, recipe: recipes[i]! }))
-    this.#condemned.stored(stored, readMs)
+    this.#known.condemned.stored(stored, readMs)
     return { runs: stored, bytesNew, bytesReused, chunksNew, chunksReused }
+  }
+
+  /** See `Repository.storeMergedRun`. */
+  async storeMerged({ figures, path }: RunToStore, upload: MergeUpload): Promise<StoredRun> {
+    const { budget, chunking: parameters } = this.#options
+    const readMs = await this.#known.refresh()
+    const plan = new StorePlan({ known: this.#reusable, packBytesMax: budget.packBytesMax }, this.#seams)
+    await this.#loadChunks()
+    const input = { path, figures, parameters }
+    await plan.addRun(figures, path, await this.#seams.executor.run(cutMergedRun, input, [], upload.stop))
+    const recipes: StoredRun["recipe"][] = []
+    for (const pack of plan.finish()) {
+      await budget.grant(pack.bytes, upload.hurry)
+      if (upload.stop.aborted)
+        throw new EngineError("ENGINE_CLOSED", `the upload of ${path} was told to stop`)
+      const written = await this.#writePack(pack, upload.stop)
+      upload.onStored(written.bytes)
+      for (const recipe of written.recipes) recipes.push({ pack: pack.id, ...recipe })
+    }
+    const stored = { ...figures, recipe: recipes[0]! }
+    this.#known.condemned.stored([stored], readMs)
+    return stored
   }
 
   /** See `Repository.endangered`. */
   async endangered(runs: readonly StoredRun[]): Promise<ReadonlySet<string>> {
-    await this.#condemned.refresh(this.#packs)
-    return await this.#condemned.endangered(runs)
+    await this.#known.refresh()
+    return await this.#known.condemned.endangered(runs)
+  }
+
+  /** The chunks that a plan may rely on. */
+  get #reusable(): Pick<KnownChunks, "get"> | undefined {
+    return this.#options.deduplication ? this.#known : undefined
   }
 
   /** The chunks of runs, which are cut while the chunk index is loaded, when it is not yet. */
@@ -115,41 +153,14 @@ export class RunStorage {
   }
 
   /** Writes a pack, then remembers its chunks. */
-  async #writePack(pack: PlannedPack): Promise<WrittenPack> {
-    const written = await this.#seams.executor.run(writePack, { ...pack, url: this.#objectStore.url })
-    this.#packs.add(pack.id)
-    const { count, kinds, lengths, hashes } = pack.chunks
-    let offset = 0
-    for (let i = 0; i < count; i++) {
-      if (i % CHUNKS_A_TURN === CHUNKS_A_TURN - 1) await this.#seams.clock.nextTurn()
-      this.#chunks.add(kinds[i]!, hashes, i * HASH_BYTES, { pack: pack.id, offset, length: lengths[i]! })
-      offset += lengths[i]!
-    }
+  async #writePack(pack: PlannedPack, stop?: AbortSignal): Promise<WrittenPack> {
+    const input = { ...pack, url: this.#objectStore.url }
+    const written = await this.#seams.executor.run(writePack, input, [], stop)
+    if (this.#options.deduplication) await this.#known.remember(pack.id, pack.chunks)
     return written
   }
 
-  /** Fills the chunk index once; half of it, so that what comes up from now on pushes nothing out at once. */
-  #loadChunks(): Promise<void> {
-    if (this.#chunksLoaded !== undefined) return this.#chunksLoaded
-    const index = this.#chunks
-    const target = {
-      get count() {
-        return index.count
-      },
-      add: (...chunk: Parameters<ChunkIndex["add"]>) => {
-        this.#packs.add(chunk[3].pack)
-        index.add(...chunk)
-      },
-    }
-    const loaded = loadChunkIndex(this.#objectStore, target, {
-      countMax: CHUNK_COUNT_MAX / 2,
-      clock: this.#seams.clock,
-      onDamage: this.#options.onDamage,
-    })
-    this.#chunksLoaded = loaded.catch((error: unknown) => {
-      this.#chunksLoaded = undefined
-      throw error
-    })
-    return this.#chunksLoaded
+  async #loadChunks(): Promise<void> {
+    if (this.#options.deduplication) await this.#known.load()
   }
 }

@@ -19,11 +19,18 @@ import type { PackToWrite } from "./write-pack.ts"
 /** Chunks looked up before other work gets its turn: about 0.5 ms. */
 const CHUNKS_A_TURN = 256
 
-/** One pack of the plan, but for the URL. */
-export type PlannedPack = Omit<PackToWrite, "url">
+/** One pack of the plan, but for the URL; `bytes` is the size of the object. */
+export type PlannedPack = Omit<PackToWrite, "url"> & { readonly bytes: number }
+
+export interface StorePlanOptions {
+  /** What the repository is known to hold; undefined: every chunk is stored, as often as it comes up. */
+  readonly known: Pick<ChunkIndex, "get"> | undefined
+  /** Up to PACK_BYTES_MAX, its default. A pack of one chunk, or of one recipe, may be larger. */
+  readonly packBytesMax?: number
+}
 
 export class StorePlan {
-  readonly #index: Pick<ChunkIndex, "get">
+  readonly #options: StorePlanOptions
   readonly #seams: { readonly clock: Clock; readonly random: Random }
   /** Chunks that this plan stores. */
   readonly #planned = new ChunkIndex()
@@ -33,8 +40,8 @@ export class StorePlan {
   #chunksNew = 0
   #chunksReused = 0
 
-  constructor(index: Pick<ChunkIndex, "get">, seams: { readonly clock: Clock; readonly random: Random }) {
-    this.#index = index
+  constructor(options: StorePlanOptions, seams: { readonly clock: Clock; readonly random: Random }) {
+    this.#options = options
     this.#seams = seams
   }
 
@@ -92,7 +99,7 @@ export class StorePlan {
     const kind = chunks.kinds[i]!
     const length = chunks.lengths[i]!
     const at = i * HASH_BYTES
-    const known = this.#index.get(kind, chunks.hashes, at) ?? this.#planned.get(kind, chunks.hashes, at)
+    const known = this.#find(kind, chunks.hashes, at)
     if (known?.length === length) {
       this.#chunksReused++
       this.#bytesReused += length
@@ -100,14 +107,20 @@ export class StorePlan {
     }
     const pack = this.#packWithRoom(length)
     const place = { pack: pack.id, offset: pack.addChunk(chunks, i, source), length }
-    this.#planned.add(kind, chunks.hashes, at, place)
+    if (this.#options.known !== undefined) this.#planned.add(kind, chunks.hashes, at, place)
     this.#chunksNew++
     return place
   }
 
+  #find(kind: number, hashes: Uint8Array, at: number): ChunkPlace | undefined {
+    const { known } = this.#options
+    if (known === undefined) return undefined
+    return known.get(kind, hashes, at) ?? this.#planned.get(kind, hashes, at)
+  }
+
   #packWithRoom(bytes: number): PackDraft {
     const last = this.#packs.at(-1)
-    if (last?.hasRoom(bytes) === true) return last
+    if (last?.hasRoom(bytes, this.#options.packBytesMax ?? PACK_BYTES_MAX) === true) return last
     const pack = new PackDraft(newPackId(this.#seams.clock, this.#seams.random))
     this.#packs.push(pack)
     return pack
@@ -128,9 +141,14 @@ class PackDraft {
     this.id = id
   }
 
-  hasRoom(bytes: number): boolean {
+  hasRoom(bytes: number, bytesMax: number): boolean {
     const count = this.#chunks.count + this.#recipes.length
-    return count === 0 || packBytes(count + 1, this.#bytes + bytes) <= PACK_BYTES_MAX
+    return count === 0 || packBytes(count + 1, this.#bytes + bytes) <= bytesMax
+  }
+
+  /** Size of the object. */
+  get bytes(): number {
+    return packBytes(this.#chunks.count + this.#recipes.length, this.#bytes)
   }
 
   /** Returns the chunk's offset in the pack. */
@@ -153,6 +171,7 @@ class PackDraft {
   build(): PlannedPack {
     return {
       id: this.id,
+      bytes: this.bytes,
       paths: this.#paths,
       chunks: this.#chunks.build(),
       sources: Uint32Array.from(this.#sources),

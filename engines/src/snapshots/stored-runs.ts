@@ -80,8 +80,18 @@ export class StoredRuns {
     warn: (message: string, error: unknown) => void,
   ): Promise<Arrival> {
     const { fileSystem, executor, clock } = seams
-    const { url } = this.#objectStore
-    const host = { fileSystem, executor, clock, url, reader: this.#reader, lane: this.#fillLane, warn }
+    const objectStore = this.#objectStore
+    const { url } = objectStore
+    const host = {
+      fileSystem,
+      executor,
+      clock,
+      objectStore,
+      url,
+      reader: this.#reader,
+      lane: this.#fillLane,
+      warn,
+    }
     return ArrivingRun.start(host, run.figures, run.chunks, run.path)
   }
 

@@ -44,7 +44,7 @@ export interface Verification {
  */
 export async function verifyVersions(
   objectStore: ObjectStore,
-  repository: Repository,
+  repository: Pick<Repository, "storedRuns">,
   manifests: readonly Manifest[],
   onProgress: (bytes: number) => void = () => undefined,
 ): Promise<Verification> {
@@ -72,9 +72,9 @@ class Verifier {
   readonly packs = new Set<string>()
   chunkCount = 0
   readonly #objectStore: ObjectStore
-  readonly #repository: Repository
+  readonly #repository: Pick<Repository, "storedRuns">
 
-  constructor(objectStore: ObjectStore, repository: Repository) {
+  constructor(objectStore: ObjectStore, repository: Pick<Repository, "storedRuns">) {
     this.#objectStore = objectStore
     this.#repository = repository
   }

@@ -48,7 +48,7 @@ export function addGcCommand(program: Command, context: CommandContext): void {
 
   daemonCommand(gc, context, {
     name: "why",
-    description: "say which versions keep a chunk or a pack",
+    description: "say which versions and images keep a chunk or a pack",
     timeoutSeconds: TIMEOUT_SECONDS,
   })
     .argument("<hash>", "8 to 64 hex digits from the start of a chunk's SHA-256, or the 32 of a pack's id")
@@ -114,15 +114,17 @@ async function why(name: string, options: RepositoryOptions): Promise<WhyKeptRes
 }
 
 function describe(response: CollectGarbageResponse, dryRun: boolean): string {
-  const { packs, manifests, bytes, bytesLive, condemned, rewritten, bytesRewritten } = response
+  const { packs, manifests, images, probes, bytes, bytesLive, condemned, rewritten, bytesRewritten } =
+    response
   const { removed, bytesRemoved, pardoned, superseded, seconds } = response
   const would = dryRun ? "would be " : ""
   const lines = [
-    `${packs} packs of ${bytesText(bytes)}, of which ${manifests} versions of partitions need ${bytesText(bytesLive)}`,
+    `${packs} packs of ${bytesText(bytes)}, of which ${manifests} versions of partitions${andImages(images)} need ${bytesText(bytesLive)}`,
     `${removed} packs ${would}removed: ${bytesText(bytesRemoved)}`,
     `${condemned} packs ${would}condemned: they go when the grace is over, unless something needs them by then`,
     `${rewritten} packs ${would}rewritten${dryRun ? "" : ` into ${bytesText(bytesRewritten)}`}`,
     ...(pardoned === 0 ? [] : [`${pardoned} packs ${would}pardoned: they are needed again`]),
+    ...(probes === 0 ? [] : [`${probes} leftovers of trying the store out ${would}removed`]),
     ...(superseded === 0 ? [] : [`${superseded} manifests that came too late ${would}removed`]),
     `${dryRun ? "looked through" : "done"} in ${secondsText(seconds)}`,
   ]
@@ -131,10 +133,10 @@ function describe(response: CollectGarbageResponse, dryRun: boolean): string {
 
 async function explain(
   name: string,
-  { chunks, keepers }: WhyKeptResponse,
+  { chunks, keepers, images }: WhyKeptResponse,
   terminal: Terminal,
 ): Promise<void> {
-  if (keepers.length === 0) return await writeLine(terminal, `nothing needs ${name}`)
+  if (keepers.length + images.length === 0) return await writeLine(terminal, `nothing needs ${name}`)
   for (const { hash, bytes, packs } of chunks) {
     await writeLine(terminal, `chunk ${hash}: ${bytes} bytes in pack ${packs.join(", ")}`)
   }
@@ -142,5 +144,11 @@ async function explain(
   const rows = keepers.map(({ store, partition, timeline, version, runs }) => {
     return [store, partition, timeline, version, runs.map((run) => run.slice(0, NAME_CHARACTERS)).join(", ")]
   })
-  await writeLine(terminal, table(head, rows))
+  if (rows.length > 0) await writeLine(terminal, table(head, rows))
+  const imageRows = images.map(({ name: image, id }) => [image, id])
+  if (imageRows.length > 0) await writeLine(terminal, table(["image", "id"], imageRows))
+}
+
+function andImages(count: number): string {
+  return count === 0 ? "" : ` and ${count} images`
 }

@@ -6,6 +6,7 @@ import { Command, CommanderError } from "commander"
 import { addBenchCommand } from "./bench-command.ts"
 import type { CommandContext } from "./command-context.ts"
 import { addDescribeCommand } from "./describe-command.ts"
+import { addDrillCommand } from "./drill-command.ts"
 import { describeExitCodes, exitCodeOf, exitCodes, UsageError } from "./exit-codes.ts"
 import { addGcCommand } from "./gc-command.ts"
 import { hintFor } from "./hints.ts"
@@ -43,6 +44,7 @@ export async function runCommandLine(words: readonly string[], terminal: Termina
   addSnapshotCommands(program, context)
   addSnapshotsCommand(program, context)
   addGcCommand(program, context)
+  addDrillCommand(program, context)
   addDescribeCommand(program, context)
   addBenchCommand(program, context)
   try {

@@ -10,15 +10,27 @@ const remedies: Readonly<Record<string, string>> = {
   EACCES: "may not be listened on by this user: give a port from 1024 on",
 }
 
+const socketRemedies: Readonly<Record<string, string>> = {
+  EADDRINUSE: "is in use: stop the process that listens there, or give another one",
+  ENOTSOCK: "is there and is no socket: give another path",
+  ENOENT: "is in no directory: make it, or give another path",
+  ENOTDIR: "is in no directory: make it, or give another path",
+  EACCES: "may not be made by this user: give another path",
+  EPERM: "may not be made by this user: give another path",
+  EROFS: "is on a file system that cannot be written: give another path",
+}
+
 /** The system's error as a SettingsError that names the setting; another error as it is. */
 export function listenRefusal(setting: "grpc" | "http", address: ListenAddress, error: unknown): unknown {
   if (!(error instanceof Error) || !("code" in error)) return error
-  const remedy = remedies[String(error.code)]
+  const isSocket = "path" in address
+  const remedy = (isSocket ? socketRemedies : remedies)[String(error.code)]
   if (remedy === undefined) return error
-  const { port } = address
   // Port 0 is never in use itself: then the machine has no free port.
-  const shown = port === 0 ? `${formatAddress(address)} (any free port)` : formatAddress(address)
+  const isAny = !isSocket && address.port === 0
+  const shown = isAny ? `${formatAddress(address)} (any free port)` : formatAddress(address)
+  const form = isSocket ? "unix:PATH" : "HOST:PORT"
   return new SettingsError(
-    `${setting}: ${shown} ${remedy} (--${setting} HOST:PORT; the system says ${error.code})`,
+    `${setting}: ${shown} ${remedy} (--${setting} ${form}; the system says ${error.code})`,
   )
 }

@@ -2,7 +2,7 @@
 
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert"
 import { describe, test } from "vitest"
-import { parseListenAddress } from "./address.ts"
+import { parseListenAddress, shardAddress } from "./address.ts"
 import { nearestName } from "./nearest-name.ts"
 import { parseSettings, type SettingInput } from "./parse-settings.ts"
 import { type Settings, SettingsError } from "./settings.ts"
@@ -52,7 +52,10 @@ test("settings: flags beat environment beats file beats default", () => {
   const yaml = { grpc: 1, stores: { default: { partitions: 1 } }, limits: { connectionsMax: 1 } }
   const environment = { VARVE_GRPC: ":2", VARVE_PARTITIONS: "2", VARVE_LIMITS_CONNECTIONS_MAX: "2" }
   const flags = { grpc: "[::1]:3", partitions: "3" }
-  const port = (input: Parameters<typeof parse>[0]): number => parse(input).settings.grpc.port
+  const port = (input: Parameters<typeof parse>[0]): unknown => {
+    const { grpc } = parse(input).settings
+    return "port" in grpc ? grpc.port : undefined
+  }
   const partitions = (input: Parameters<typeof parse>[0]): number =>
     parse(input).settings.stores[0]!.partitions
   deepStrictEqual([port({ yaml }), partitions({ yaml })], [1, 1])
@@ -75,6 +78,26 @@ test("settings: retention of a store and garbage collection, with durations", ()
   const overridden = parse({ flags, environment: { VARVE_RETENTION_KEEP_FOR: "36h" } }).settings
   deepStrictEqual(overridden.stores[0]!.retention, { keepLast: 3, keepForMs: 129_600_000 })
   strictEqual(overridden.garbageCollection.intervalMs, 90_000)
+})
+
+test("settings: a repository is a URL, or in the file a map of a URL and how it is used", () => {
+  const storing = { mergeUploadBytesPerSecond: 64 * 1024 * 1024, deduplication: true }
+  deepStrictEqual(parse({ yaml: { repository: "file:/r" } }).settings.storing, storing)
+  const yaml = { repository: { url: "file:/r", mergeUploadBytesPerSecond: 5000, deduplication: false } }
+  const { repository, storing: fromFile } = parse({ yaml }).settings
+  strictEqual(repository, "file:/r")
+  deepStrictEqual(fromFile, { mergeUploadBytesPerSecond: 5000, deduplication: false })
+  const environment = {
+    VARVE_REPOSITORY_MERGE_UPLOAD_BYTES_PER_SECOND: "0",
+    VARVE_REPOSITORY_DEDUPLICATION: "true",
+  }
+  const overridden = parse({ yaml, environment, flags: { repository: "file:/other" } }).settings
+  strictEqual(overridden.repository, "file:/other")
+  deepStrictEqual(overridden.storing, { mergeUploadBytesPerSecond: 0, deduplication: true })
+  strictEqual(
+    parse({ yaml: { repository: { deduplication: true } } }).settings.repository,
+    "file:/srv/data/repository",
+  )
 })
 
 test("settings: a bucket is a repository, written in one way", () => {
@@ -110,6 +133,21 @@ describe("settings: a wrong one is named with its value, its source and what is 
       /^grpc: "nowhere" \(from flag --grpc\) is not allowed; allowed: HOST:PORT/,
     ],
     [{ flags: { grpc: "127.0.0.1:65536" } }, /^grpc: "127.0.0.1:65536"/],
+    [
+      { flags: { http: `unix:/${"x".repeat(107)}` } },
+      /^http: the path .* has 108 bytes; allowed: 107 or less/,
+    ],
+    [
+      { yaml: { repository: { uri: "file:/r" } } },
+      /^repository\.uri: no such setting .*mean repository\.url\?/,
+    ],
+    [
+      { yaml: { repository: { url: "http://secret@h" } } },
+      /^repository: "http:..…@h" .*neither file: nor s3:/,
+    ],
+    [{ yaml: { repository: 5 } }, /^repository: must be a map/],
+    [{ yaml: { repository: { deduplication: "no" } } }, /^repository\.deduplication: "no" .*true, false/],
+    [{ flags: { socketMode: "888" } }, /^socketMode: "888".*octal/],
     [
       { yaml: { stores: { s: { settings: { flushIntervall: 1 } } } } },
       /^stores\.s\.settings\.flushIntervall: .*did you mean flushInterval\? allowed: memSegmentLength, /,
@@ -160,7 +198,8 @@ describe("settings: a wrong one is named with its value, its source and what is 
       /limits.streamInflightBytesMax: \d+ is more than limits.inflightBytesMax/,
     ],
     [{ flags: { durability: "never" } }, /durability: "never".*allowed: snapshot, log/],
-    [{ flags: { shards: "2" } }, /shards: "2".*one shard/],
+    [{ flags: { shards: "65" } }, /shards: "65".*1 to 64, or auto/],
+    [{ flags: { shards: "2", grpc: ":65535" } }, /^grpc: port 65536 of shard 1/],
     [{ flags: { repository: "./versions" } }, /repository: ".\/versions".*neither file: nor s3:.*file:DIR/],
     [{ flags: { repository: "s3://b/p" } }, /repository: "s3:\/\/b\/p".*3 to 63.*file:DIR/],
     [
@@ -193,7 +232,10 @@ test("settings: a misspelt variable is warned of; other programs' variables are 
 
 test("addresses: what is understood, and what is not", () => {
   deepStrictEqual(
-    ["7400", ":7400", "0.0.0.0:1", "localhost:0", "[::1]:80", "[::]:80"].map(parseListenAddress),
+    [
+      ...["7400", ":7400", "0.0.0.0:1", "localhost:0", "[::1]:80", "[::]:80"],
+      ...["unix:/run/v.sock", "unix:///run/v.sock", "unix:v.sock"],
+    ].map(parseListenAddress),
     [
       { host: "127.0.0.1", port: 7400 },
       { host: "127.0.0.1", port: 7400 },
@@ -201,6 +243,9 @@ test("addresses: what is understood, and what is not", () => {
       { host: "localhost", port: 0 },
       { host: "::1", port: 80 },
       { host: "::", port: 80 },
+      { path: "/run/v.sock" },
+      { path: "/run/v.sock" },
+      { path: "v.sock" },
     ],
   )
   for (const text of [
@@ -212,11 +257,22 @@ test("addresses: what is understood, and what is not", () => {
     "::1:80",
     "[]:1",
     "host:1:2",
-    "unix:/x",
+    "unix:",
+    "unix:/x/",
     "-1",
   ]) {
     strictEqual(parseListenAddress(text), undefined, text)
   }
+})
+
+test("addresses: each shard has its own; the path of a socket becomes absolute", () => {
+  const { settings } = parse({ flags: { grpc: "unix:v.sock" } })
+  deepStrictEqual(settings.grpc, { path: "/srv/v.sock" })
+  strictEqual(settings.socketMode, 0o600)
+  deepStrictEqual(shardAddress(settings.grpc, 0), settings.grpc)
+  deepStrictEqual(shardAddress(settings.grpc, 2), { path: "/srv/v.sock.2" })
+  deepStrictEqual(shardAddress({ host: "h", port: 7400 }, 2), { host: "h", port: 7402 })
+  deepStrictEqual(shardAddress({ host: "h", port: 0 }, 2), { host: "h", port: 0 })
 })
 
 test("names: of variables, of flags, and the nearest one", () => {

@@ -5,6 +5,7 @@
 
 import { resolve } from "node:path"
 import { KEY_BYTES_MAX, RECORD_HEADER_BYTES_MAX } from "@varve/engines/internal"
+import { type ListenAddress, PORT_MAX, SOCKET_PATH_BYTES_MAX, shardAddress } from "./address.ts"
 import { checkEngineSettings } from "./engine-settings.ts"
 import { nearestName } from "./nearest-name.ts"
 import { absoluteRepository } from "./repository-url.ts"
@@ -34,6 +35,9 @@ interface Given {
 }
 
 const DEFAULT_STORE = "default"
+/** In the file a URL, or a map that has it as one of its settings. */
+const REPOSITORY = "repository"
+const REPOSITORY_URL = "repository.url"
 const STORES_MAX = 64
 const STORE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
 /** What a message holds besides one record: the other fields of the largest request. */
@@ -56,14 +60,19 @@ export function parseSettings(input: SettingInput): { settings: Settings; warnin
   const repository = values.get("repository") as string | undefined
   const limits = settingRows.filter(({ key }) => key.startsWith("limits."))
   const settings: Settings = {
-    grpc: get("grpc"),
-    http: get("http"),
+    grpc: absolute(get("grpc"), input.currentDirectory),
+    http: absolute(get("http"), input.currentDirectory),
+    socketMode: get("socketMode"),
     dataDir,
     repository: absoluteRepository(
       repository ?? `file:${resolve(dataDir, "repository")}`,
       input.currentDirectory,
     ),
-    shards: 1,
+    storing: {
+      mergeUploadBytesPerSecond: get("repository.mergeUploadBytesPerSecond"),
+      deduplication: get("repository.deduplication"),
+    },
+    shards: get("shards"),
     ownerCheckSeconds: get("ownerCheckSeconds"),
     blockCacheBytes: get("blockCacheBytes"),
     chunkCacheBytes: get("chunkCacheBytes"),
@@ -74,6 +83,11 @@ export function parseSettings(input: SettingInput): { settings: Settings; warnin
       intervalMs: get("garbageCollection.interval"),
       graceMs: get("garbageCollection.grace"),
       liveMin: get("garbageCollection.liveMin"),
+    },
+    drills: {
+      everyMs: get("drills.every"),
+      bytesPerSecond: get("drills.bytesPerSecond"),
+      failReadiness: get("drills.failReadiness"),
     },
     log: { level: get("log.level") },
     stores: parseStores(input, file.stores),
@@ -139,7 +153,7 @@ function check(row: SettingRow, key: string, { value, source }: Given): unknown 
 function defaultOf(rows: readonly SettingRow[], key: string): unknown {
   const row = rows.find((candidate) => candidate.key === key)
   if (row === undefined) throw new Error(`no setting ${key}`)
-  if (key === "repository") return undefined
+  if (key === REPOSITORY) return undefined
   return row.form.parse(key === "settings" ? {} : row.default)
 }
 
@@ -162,10 +176,11 @@ function flattenFile(file: SettingInput["file"]): FileValues {
         checkStoreName(store, source)
         stores.set(store, storeValues(store, content, source))
       }
-    } else if (groups.has(name)) {
+    } else if (groups.has(name) && !(name === REPOSITORY && typeof value === "string")) {
       for (const [inner, innerValue] of entries(value, name, source)) {
-        const key = `${name}.${inner}`
-        if (!known.includes(key)) throw unknownKey(key, source, known)
+        const given = `${name}.${inner}`
+        const key = given === REPOSITORY_URL ? REPOSITORY : given
+        if (!known.includes(key)) throw unknownKey(key, source, [...known, REPOSITORY_URL])
         values.set(key, { value: innerValue, source })
       }
     } else {
@@ -218,7 +233,29 @@ function checkStoreName(name: string, source: string): void {
   )
 }
 
-function checkTogether({ limits, stores }: Settings): void {
+function absolute(address: ListenAddress, currentDirectory: string): ListenAddress {
+  return "path" in address ? { path: resolve(currentDirectory, address.path) } : address
+}
+
+/** Of each listener, the last shard's included. */
+function checkAddress(setting: "grpc" | "http", address: ListenAddress, count: number): void {
+  const last = shardAddress(address, count - 1)
+  if ("path" in last) {
+    const pathBytes = Buffer.byteLength(last.path)
+    if (pathBytes <= SOCKET_PATH_BYTES_MAX) return
+    throw new SettingsError(
+      `${setting}: the path of the socket ${last.path} has ${pathBytes} bytes; allowed: ${SOCKET_PATH_BYTES_MAX} or less`,
+    )
+  }
+  if (last.port <= PORT_MAX) return
+  throw new SettingsError(
+    `${setting}: port ${last.port} of shard ${count - 1} is above ${PORT_MAX}: give a lower one, or fewer shards`,
+  )
+}
+
+function checkTogether({ grpc, http, shards, limits, stores }: Settings): void {
+  checkAddress("grpc", grpc, shards)
+  checkAddress("http", http, 1)
   for (const { name, valueBytesMax } of stores) {
     const needed = valueBytesMax + KEY_BYTES_MAX + RECORD_HEADER_BYTES_MAX + MESSAGE_OVERHEAD_BYTES
     if (limits.messageBytesMax < needed) {

@@ -3,8 +3,16 @@
 //
 // A value comes as YAML gives it, or as text from a flag or the environment; each form takes both.
 
+import { availableParallelism } from "node:os"
 import { BLOCK_CACHE_BYTES_MAX, durabilities, engineNames, restoreModes } from "@varve/engines"
-import { GRACE_MS_DEFAULT, GRACE_MS_MIN, VALUE_BYTES_DEFAULT, VALUE_BYTES_MAX } from "@varve/engines/internal"
+import {
+  GRACE_MS_DEFAULT,
+  GRACE_MS_MIN,
+  MERGE_UPLOAD_BYTES_PER_SECOND_DEFAULT,
+  MERGE_UPLOAD_BYTES_PER_SECOND_MAX,
+  VALUE_BYTES_DEFAULT,
+  VALUE_BYTES_MAX,
+} from "@varve/engines/internal"
 import { z } from "zod"
 import { parseListenAddress } from "./address.ts"
 import { durationWords, formatDuration, parseDuration } from "./duration.ts"
@@ -30,6 +38,7 @@ export interface SettingRow {
 
 const MIB = 1024 * 1024
 const PARTITIONS_MAX = 256
+const SHARDS_MAX = 64
 /** Ten years. */
 const DURATION_MS_MAX = 3650 * 24 * 60 * 60 * 1000
 
@@ -67,6 +76,11 @@ function oneOf<const Names extends readonly string[]>(names: Names): Pick<Settin
   return { allowed: names.join(", "), form: z.enum(names) }
 }
 
+const boolean: Pick<SettingRow, "allowed" | "form"> = {
+  allowed: "true, false",
+  form: z.union([z.boolean(), z.enum(["true", "false"]).transform((value) => value === "true")]),
+}
+
 const part: Pick<SettingRow, "allowed" | "form"> = {
   allowed: "0 to 1",
   form: z
@@ -75,25 +89,45 @@ const part: Pick<SettingRow, "allowed" | "form"> = {
     .pipe(z.number().min(0).max(1)),
 }
 
+const trueOrFalse: Pick<SettingRow, "allowed" | "form"> = {
+  allowed: "true, false",
+  form: z.union([z.boolean(), z.enum(["true", "false"]).transform((text) => text === "true")]),
+}
+
 /** Settings of the daemon. */
 export const settingRows: readonly SettingRow[] = [
   {
     key: "grpc",
     flag: "--grpc",
-    unit: "HOST:PORT",
-    allowed: "HOST:PORT, [IPV6]:PORT, :PORT or PORT (0: any free port); without a host: loopback",
+    unit: "address",
+    allowed:
+      "HOST:PORT, [IPV6]:PORT, :PORT or PORT (0: any free port), without a host: loopback; or unix:PATH of at most 107 bytes",
     default: "127.0.0.1:7400",
-    description: "Where workers reach the daemon.",
+    description:
+      "Where workers reach the daemon. Further shards take the ports after it, or the path with .1, .2 and so on behind it.",
     form: address,
   },
   {
     key: "http",
     flag: "--http",
-    unit: "HOST:PORT",
+    unit: "address",
     allowed: "as grpc",
     default: "127.0.0.1:7480",
     description: "Where metrics, health, the administrative calls as JSON and the status page are.",
     form: address,
+  },
+  {
+    key: "socketMode",
+    flag: "--socket-mode",
+    unit: "mode",
+    allowed: "000 to 777, octal",
+    default: "600",
+    description: "Permissions of the files of Unix sockets. Who may write to the file may connect.",
+    form: z
+      .union([z.string(), z.number()])
+      .transform(String)
+      .pipe(z.string().regex(/^(?:0o?)?[0-7]{3}$/))
+      .transform((digits) => Number.parseInt(digits.slice(-3), 8)),
   },
   {
     key: "dataDir",
@@ -111,18 +145,38 @@ export const settingRows: readonly SettingRow[] = [
     allowed: "file:DIR, or s3://BUCKET/PREFIX (?endpoint=URL&region=NAME&forcePathStyle=true&writers=one)",
     default: "file: and repository in dataDir",
     description:
-      "Where versions live. A relative DIR is taken from the current directory; a bucket's credentials come from the environment.",
+      "Where versions live. A relative DIR is taken from the current directory; a bucket's credentials come from the environment. In the file also a map: `url`, and the next two.",
     form: repositoryForm,
     shown: shownRepository,
+  },
+  {
+    key: "repository.mergeUploadBytesPerSecond",
+    unit: "bytes per second",
+    ...integer(0, MERGE_UPLOAD_BYTES_PER_SECOND_MAX),
+    default: String(MERGE_UPLOAD_BYTES_PER_SECOND_DEFAULT),
+    description:
+      "How fast each shard uploads merged runs, behind its snapshots, which never wait for them; 0: no limit.",
+  },
+  {
+    key: "repository.deduplication",
+    unit: "true or false",
+    ...boolean,
+    default: "true",
+    description:
+      "Whether what the repository holds is looked up before a snapshot uploads. `false`: every snapshot uploads its whole state, for comparisons.",
   },
   {
     key: "shards",
     flag: "--shards",
     unit: "threads",
-    allowed: "1 (this version runs one shard)",
+    allowed: `1 to ${SHARDS_MAX}, or auto: one for each core`,
     default: "1",
-    description: "How many threads own partitions.",
-    form: z.union([z.number(), z.string()]).transform(Number).pipe(z.literal(1)),
+    description:
+      "How many threads own partitions: partition p lives on thread p mod shards, which listens at an address of its own.",
+    form: z
+      .union([z.number(), z.string()])
+      .transform((value) => (value === "auto" ? Math.min(SHARDS_MAX, availableParallelism()) : Number(value)))
+      .pipe(z.number().int().min(1).max(SHARDS_MAX)),
   },
   {
     key: "ownerCheckSeconds",
@@ -140,7 +194,7 @@ export const settingRows: readonly SettingRow[] = [
     ...integer(0, BLOCK_CACHE_BYTES_MAX),
     default: String(64 * MIB),
     description:
-      "Memory of each shard for blocks of runs that were read, shared by all its partitions; 0: every cold read asks the disk.",
+      "Memory for blocks of runs that were read, divided by the shards and shared by the partitions of each; 0: every cold read asks the disk.",
   },
   {
     key: "garbageCollection.interval",
@@ -167,12 +221,36 @@ export const settingRows: readonly SettingRow[] = [
     description: "Packs of which less than this part is needed are rewritten; 0: none.",
   },
   {
+    key: "drills.every",
+    flag: "--drill-every",
+    unit: "duration",
+    ...duration(1000, "off"),
+    default: "0",
+    description:
+      "How often the newest complete version of each store is read from the repository alone and proven: a restore drill.",
+  },
+  {
+    key: "drills.bytesPerSecond",
+    unit: "bytes per second",
+    ...integer(0, 1024 * 1024 * MIB),
+    default: String(16 * MIB),
+    description: "What drills read at most, on average, in bursts of one second's bytes; 0: no limit.",
+  },
+  {
+    key: "drills.failReadiness",
+    unit: "",
+    ...trueOrFalse,
+    default: "false",
+    description:
+      "Whether a drill that fails makes the daemon not ready, until one passes: `/readyz` answers 503, health checks NOT_SERVING. Calls are taken all the same.",
+  },
+  {
     key: "chunkCacheBytes",
     unit: "bytes",
     ...integer(0, 64 * 1024 * MIB),
     default: String(16 * MIB),
     description:
-      "Memory of each shard for chunks of versions that were read from the repository on demand, shared by all its partitions.",
+      "Memory for chunks of versions that were read from the repository on demand, divided by the shards and shared by the partitions of each.",
   },
   {
     key: "limits.messageBytesMax",
@@ -186,7 +264,7 @@ export const settingRows: readonly SettingRow[] = [
     unit: "connections",
     ...integer(1, 65_535),
     default: "1024",
-    description: "Open gRPC connections; further ones are closed at once.",
+    description: "Open gRPC connections of each shard; further ones are closed at once.",
   },
   {
     key: "limits.streamsPerConnectionMax",
@@ -201,7 +279,7 @@ export const settingRows: readonly SettingRow[] = [
     ...integer(MIB, 1024 * 1024 * MIB),
     default: String(256 * MIB),
     description:
-      "Requests being worked on and answers not yet taken, in all; above it: OVERLOADED. Messages that are still arriving have as much of their own.",
+      "Requests being worked on and answers not yet taken, in all, divided by the shards; above it: OVERLOADED. Messages that are still arriving have as much of their own.",
   },
   {
     key: "limits.streamInflightBytesMax",

@@ -44,6 +44,13 @@ export interface Limits {
   readonly keepaliveSeconds: number
 }
 
+/** How versions get into the repository. */
+export interface StoringSettings {
+  /** Of each shard; 0: no limit. */
+  readonly mergeUploadBytesPerSecond: number
+  readonly deduplication: boolean
+}
+
 /** What garbage collection goes by. */
 export interface GarbageSettings {
   /** From one collection, after a pruning, to the next; 0: only on request. */
@@ -54,24 +61,37 @@ export interface GarbageSettings {
   readonly liveMin: number
 }
 
+/** How the daemon proves that its versions can be restored. */
+export interface DrillSettings {
+  /** From one drill of all stores to the next; 0: only on request. */
+  readonly everyMs: number
+  /** Of reading the repository; 0: no limit. */
+  readonly bytesPerSecond: number
+  /** Whether a drill that fails makes the daemon not ready. */
+  readonly failReadiness: boolean
+}
+
 export const logLevels = ["debug", "info", "warn", "error", "silent"] as const
 export type LogLevel = (typeof logLevels)[number]
 
 export interface Settings {
   readonly grpc: ListenAddress
   readonly http: ListenAddress
+  /** Permissions of the files of Unix sockets. */
+  readonly socketMode: number
   /** Absolute. */
   readonly dataDir: string
   /** `file:` and an absolute path, or an s3: URL. */
   readonly repository: string
-  readonly shards: 1
+  readonly storing: StoringSettings
+  readonly shards: number
   /** Between two questions whether a partition is still owned; 0: only snapshots ask. */
   readonly ownerCheckSeconds: number
-  /** Of each shard. */
+  /** Divided by the shards, as are the other limits on memory. */
   readonly blockCacheBytes: number
-  /** Of each shard. */
   readonly chunkCacheBytes: number
   readonly garbageCollection: GarbageSettings
+  readonly drills: DrillSettings
   readonly limits: Limits
   readonly log: { readonly level: LogLevel }
   /** By name. */

@@ -8,8 +8,8 @@
 import { decodeRecord, RecordCursor } from "@varve/engines/internal"
 import { type PipelineRequest, type PipelineResponse, partitionOfKey, VarveError } from "@varve/proto"
 import type { OperationFigures, OperationMetrics, StoreOperations } from "../metrics/operation-metrics.ts"
-import type { Partition } from "../shard/partition.ts"
-import { checkLineage, type Store, wrongPartition } from "../shard/store.ts"
+import { type ShardPartition, type ShardStore, wrongPartition } from "../shard/shard-store.ts"
+import { checkLineage } from "../shard/store.ts"
 import type { Stores } from "../shard/stores.ts"
 import { checkKeyCount, checkReadBytes } from "./read-limits.ts"
 import { encodeValueList } from "./value-list.ts"
@@ -20,17 +20,17 @@ type Result = NonNullable<PipelineResponse["result"]>
 
 /** Where a frame goes. */
 export interface FrameTarget {
-  readonly store: Store
-  readonly partition: Partition
+  readonly store: ShardStore
+  readonly partition: ShardPartition
 }
 
 export class Frames {
-  readonly #stores: Stores
+  readonly #stores: Stores<ShardStore>
   readonly #operations: OperationMetrics
   readonly #answerBytesMax: number
   readonly #cursor = new RecordCursor()
 
-  constructor(stores: Stores, operations: OperationMetrics, answerBytesMax: number) {
+  constructor(stores: Stores<ShardStore>, operations: OperationMetrics, answerBytesMax: number) {
     this.#stores = stores
     this.#operations = operations
     this.#answerBytesMax = answerBytesMax
@@ -64,8 +64,8 @@ export class Frames {
   }
 
   #read(
-    store: Store,
-    { engine, index }: Partition,
+    store: ShardStore,
+    { engine, index }: ShardPartition,
     list: Uint8Array,
     operations: StoreOperations,
   ): Result | Promise<Result> {
@@ -89,8 +89,8 @@ export class Frames {
   }
 
   #write(
-    store: Store,
-    { engine, index }: Partition,
+    store: ShardStore,
+    { engine, index }: ShardPartition,
     batch: Uint8Array,
     expected: Uint8Array,
     figures: OperationFigures,
@@ -115,7 +115,7 @@ export class Frames {
   }
 
   /** The keys of a list, as views of it, all of them the partition's own. */
-  #keys(store: Store, partition: number, list: Uint8Array): Uint8Array[] {
+  #keys(store: ShardStore, partition: number, list: Uint8Array): Uint8Array[] {
     const cursor = this.#cursor
     const partitionCount = store.partitions.length
     const byHash = store.settings.partitioning === "hash" && partitionCount > 1
@@ -139,7 +139,7 @@ export class Frames {
   }
 
   /** Every key of the batch is the partition's own. What is no record is left to the engine, which says so. */
-  #checkOwner(store: Store, partition: number, batch: Uint8Array): void {
+  #checkOwner(store: ShardStore, partition: number, batch: Uint8Array): void {
     const partitionCount = store.partitions.length
     if (store.settings.partitioning !== "hash" || partitionCount === 1) return
     const cursor = this.#cursor

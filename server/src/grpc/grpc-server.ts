@@ -8,7 +8,7 @@ import { type StateBackendServer, StateBackendService } from "@varve/proto"
 import { HealthImplementation, service as healthService } from "grpc-health-check"
 import type { Registry } from "prom-client"
 import type { ListenAddress } from "../config/address.ts"
-import type { Limits } from "../config/settings.ts"
+import type { Settings } from "../config/settings.ts"
 import type { Log } from "../log.ts"
 import { CallMetrics } from "../metrics/call-metrics.ts"
 import type { Admission } from "./admission.ts"
@@ -23,12 +23,16 @@ const SESSION_MEMORY_MIB_LEAST = 64
 const KEEPALIVE_TIMEOUT_MS = 20_000
 const MIB = 1024 * 1024
 
+/** What may speak against SERVING: a partition was taken, the daemon as a whole is not ready, this is the end. */
+type ServingVoice = "owner" | "daemon" | "end"
+
 export class GrpcServer {
   readonly #server: Server
   readonly #listener: Listener
   readonly #injector: ReturnType<Server["createConnectionInjector"]>
   readonly #health: HealthImplementation
   readonly #admission: Admission
+  readonly #against = new Set<ServingVoice>()
 
   constructor(
     server: Server,
@@ -46,8 +50,7 @@ export class GrpcServer {
 
   /** Resolves when calls are taken. @throws (rejects) SettingsError, or the system's error */
   static async open(
-    address: ListenAddress,
-    limits: Limits,
+    { grpc: address, limits, socketMode }: Pick<Settings, "grpc" | "limits" | "socketMode">,
     backend: StateBackendServer,
     registry: Registry,
     inflight: Inflight,
@@ -75,7 +78,12 @@ export class GrpcServer {
     health.addToServer(server)
     addReflection(server, log)
     const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
-    const listener = await Listener.open(address, limits, (socket) => injector.injectConnection(socket), log)
+    const listener = await Listener.open(
+      address,
+      { ...limits, socketMode },
+      (socket) => injector.injectConnection(socket),
+      log,
+    )
     return new GrpcServer(server, listener, injector, health, admission)
   }
 
@@ -88,16 +96,19 @@ export class GrpcServer {
     return this.#listener.connectionCount
   }
 
-  /** What health checks answer from now on; calls are taken all the same. */
-  setNotServing(): void {
-    this.#health.setStatus("", "NOT_SERVING")
-    this.#health.setStatus(SERVICE_NAME, "NOT_SERVING")
+  /** What health checks answer from now on: SERVING as long as nothing speaks against it. Calls are taken all the same. */
+  setServing(who: ServingVoice, isServing: boolean): void {
+    if (isServing) this.#against.delete(who)
+    else this.#against.add(who)
+    const status = this.#against.size === 0 ? "SERVING" : "NOT_SERVING"
+    this.#health.setStatus("", status)
+    this.#health.setStatus(SERVICE_NAME, status)
   }
 
   /** Resolves when no connection is left: within `graceMs`, or at once after it. */
   async close(graceMs: number): Promise<void> {
     this.#admission.close()
-    this.setNotServing()
+    this.setServing("end", false)
     this.#listener.stop()
     this.#injector.drain(graceMs)
     const deadlineMs = performance.now() + graceMs

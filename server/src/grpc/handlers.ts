@@ -13,16 +13,19 @@ import type { Log } from "../log.ts"
 import { CallGuard } from "./call-guard.ts"
 import { failureOf, statusOf } from "./failure.ts"
 
-/** A handler of a unary call. `work` may answer at once: what is in memory needs no promise. */
+/**
+ * A handler of a unary call. `work` may answer at once: what is in memory needs no promise. It is told until when
+ * somebody waits, in milliseconds since 1970; infinite: for ever.
+ */
 export function unary<Request, Response>(
   log: Log,
-  work: (request: Request) => Response | Promise<Response>,
+  work: (request: Request, deadlineMs: number) => Response | Promise<Response>,
 ): handleUnaryCall<Request, Response> {
   return (call, callback) => {
     // Cancelled or past its deadline before its turn came: nothing is done.
     if (call.cancelled) return
     try {
-      const result = work(call.request)
+      const result = work(call.request, Number(call.getDeadline()))
       if (result instanceof Promise) {
         result.then(
           (response) => callback(null, response),

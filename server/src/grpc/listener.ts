@@ -1,14 +1,16 @@
 // The listening socket of a shard. grpc-js neither counts connections nor closes those that say nothing, so the
 // daemon accepts them itself, bounds them, and hands them over.
 
-import { type AddressInfo, createServer, type Server, type Socket } from "node:net"
+import { createServer, type Server, type Socket } from "node:net"
 import type { ListenAddress } from "../config/address.ts"
-import { listenRefusal } from "../config/listen-refusal.ts"
+import { listen } from "../config/listen.ts"
 import type { Log } from "../log.ts"
 
 export interface ListenerLimits {
   readonly connectionsMax: number
   readonly handshakeSeconds: number
+  /** Permissions of the file of a Unix socket. */
+  readonly socketMode: number
 }
 
 export class Listener {
@@ -56,18 +58,10 @@ export class Listener {
       })
       take(socket)
     })
-    await new Promise<void>((resolve, reject) => {
-      const refuse = (error: Error): void => reject(listenRefusal("grpc", address, error))
-      server.once("error", refuse)
-      server.listen({ host: address.host, port: address.port }, () => {
-        server.off("error", refuse)
-        resolve()
-      })
-    })
+    const bound = await listen(server, address, { setting: "grpc", socketMode: limits.socketMode })
     // Running out of descriptors is reported here; accepting goes on when there are some again.
     server.on("error", (error) => log.error("listener-error", error.message))
-    const { port } = server.address() as AddressInfo
-    return new Listener(server, sockets, { host: address.host, port })
+    return new Listener(server, sockets, bound)
   }
 
   get connectionCount(): number {

@@ -5,7 +5,7 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js"
 import type { FrameError, PipelineRequest, PipelineResponse } from "@varve/proto"
 import type { Log } from "../log.ts"
-import type { Partition } from "../shard/partition.ts"
+import type { ShardPartition } from "../shard/shard-store.ts"
 import type { Admission } from "./admission.ts"
 import { AnswerOrder, type AnswerSlot } from "./answer-order.ts"
 import { CallGuard } from "./call-guard.ts"
@@ -20,7 +20,7 @@ type Result = NonNullable<PipelineResponse["result"]>
 const FRAME_OVERHEAD_BYTES = 64
 
 export interface PipelineHost {
-  readonly frames: Frames
+  readonly frames: Pick<Frames, "target" | "apply">
   readonly inflight: Inflight
   readonly admission: Admission
   readonly streamInflightBytesMax: number
@@ -42,7 +42,7 @@ class Pipeline {
   readonly #host: PipelineHost
   readonly #call: PipelineStream
   readonly #guard: CallGuard | undefined
-  readonly #orders = new Map<Partition, AnswerOrder<PipelineResponse>>()
+  readonly #orders = new Map<ShardPartition, AnswerOrder<PipelineResponse>>()
   #inflightBytes = 0
   #unanswered = 0
   #ended = false
@@ -135,7 +135,7 @@ class Pipeline {
     )
   }
 
-  #orderOf(partition: Partition): AnswerOrder<PipelineResponse> {
+  #orderOf(partition: ShardPartition): AnswerOrder<PipelineResponse> {
     let order = this.#orders.get(partition)
     if (order === undefined) {
       order = new AnswerOrder((response) => this.#answer(response))

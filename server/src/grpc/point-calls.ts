@@ -15,19 +15,23 @@ import type {
 } from "@varve/proto"
 import { checkKeyBytes, VarveError } from "@varve/proto"
 import type { OperationFigures, OperationKind, OperationMetrics } from "../metrics/operation-metrics.ts"
-import type { Partition } from "../shard/partition.ts"
-import type { Store } from "../shard/store.ts"
+import type { ShardPartition, ShardStore } from "../shard/shard-store.ts"
 import type { Stores } from "../shard/stores.ts"
 import type { Inflight } from "./inflight.ts"
 import { checkKeyCount, checkReadBytes } from "./read-limits.ts"
 
 export class PointCalls {
-  readonly #stores: Stores
+  readonly #stores: Stores<ShardStore>
   readonly #operations: OperationMetrics
   readonly #inflight: Inflight
   readonly #answerBytesMax: number
 
-  constructor(stores: Stores, operations: OperationMetrics, inflight: Inflight, answerBytesMax: number) {
+  constructor(
+    stores: Stores<ShardStore>,
+    operations: OperationMetrics,
+    inflight: Inflight,
+    answerBytesMax: number,
+  ) {
     this.#stores = stores
     this.#operations = operations
     this.#inflight = inflight
@@ -64,7 +68,7 @@ export class PointCalls {
     return this.#run(request.store, "get_many", keys.length, (store) => {
       checkKeyCount(keys.length)
       // All keys are checked before any is read; the positions of the answers are kept.
-      const positions = new Map<Partition, number[]>()
+      const positions = new Map<ShardPartition, number[]>()
       for (const [at, key] of keys.entries()) {
         const partition = store.partitionOf(checkKey(key), request.partition)
         const list = positions.get(partition)
@@ -104,7 +108,7 @@ export class PointCalls {
         if (request.partition !== undefined) store.partition(request.partition)
         return { records: 0 }
       }
-      let owner: Partition | undefined
+      let owner: ShardPartition | undefined
       for (const { key } of [...records, ...expected]) {
         const partition = store.partitionOf(checkKey(key), request.partition)
         if (owner !== undefined && partition !== owner) {
@@ -124,7 +128,7 @@ export class PointCalls {
     storeName: string,
     kind: OperationKind,
     records: number,
-    work: (store: Store) => Response | Promise<Response>,
+    work: (store: ShardStore) => Response | Promise<Response>,
   ): Response | Promise<Response> {
     const store = this.#stores.get(storeName)
     const figures: OperationFigures = this.#operations.of(store.settings.name)[kind]

@@ -1,45 +1,58 @@
-// The service varve.v1.StateBackend: every call of the contract with its handler, each in the one wrapper.
+// The service varve.v1.StateBackend: every call of the contract with its handler, each in the one wrapper. A call goes
+// to the shard that owns its partition; administrative ones go to main, which sees all shards.
 
 import type { StateBackendServer } from "@varve/proto"
-import type { Limits } from "../config/settings.ts"
+import type { Settings } from "../config/settings.ts"
 import type { Log } from "../log.ts"
 import type { OperationMetrics } from "../metrics/operation-metrics.ts"
-import type { Administration } from "../shard/administration.ts"
+import type { PeerHandlers } from "../shard/peer-service.ts"
+import type { AdministrativeCalls } from "../shard/shard-port.ts"
+import type { ShardStore } from "../shard/shard-store.ts"
 import type { Stores } from "../shard/stores.ts"
 import type { Admission } from "./admission.ts"
+import { ForeignCalls } from "./foreign-calls.ts"
 import { Frames } from "./frame.ts"
 import { duplexStream, serverStream, unary } from "./handlers.ts"
 import type { Inflight } from "./inflight.ts"
 import { pipelineCall } from "./pipeline-call.ts"
 import { PointCalls } from "./point-calls.ts"
+import { RoutedFrames } from "./routed-frames.ts"
 import { scanCall } from "./scan-call.ts"
+import { serveForeign } from "./serve-foreign.ts"
 
 export interface StateBackendParts {
-  readonly stores: Stores
-  readonly administration: Administration
+  readonly settings: Pick<Settings, "limits">
+  readonly stores: Stores<ShardStore>
+  readonly administration: AdministrativeCalls
   readonly operations: OperationMetrics
   readonly inflight: Inflight
   readonly admission: Admission
-  readonly limits: Limits
   readonly log: Log
 }
 
 /** Of an answer besides its values: tags, lengths, ids. */
 const ANSWER_OVERHEAD_BYTES = 1024
 
-/** The handlers of the service. */
-export function stateBackend(parts: StateBackendParts): StateBackendServer {
-  const { stores, administration, operations, inflight, admission, limits, log } = parts
-  const answerBytesMax = limits.messageBytesMax - ANSWER_OVERHEAD_BYTES
+/** The handlers of the service, and of what other shards hand on. */
+export function stateBackend(parts: StateBackendParts): {
+  backend: StateBackendServer
+  foreign: PeerHandlers
+} {
+  const { stores, administration, operations, inflight, admission, log } = parts
+  const { messageBytesMax, streamInflightBytesMax } = parts.settings.limits
+  const answerBytesMax = messageBytesMax - ANSWER_OVERHEAD_BYTES
   const points = new PointCalls(stores, operations, inflight, answerBytesMax)
-  const frames = new Frames(stores, operations, answerBytesMax)
-  const { streamInflightBytesMax } = limits
-  return {
-    get: unary(log, (request) => points.get(request)),
-    set: unary(log, (request) => points.set(request)),
-    delete: unary(log, (request) => points.delete(request)),
-    getMany: unary(log, (request) => points.getMany(request)),
-    write: unary(log, (request) => points.write(request)),
+  const others = new ForeignCalls(stores, inflight, answerBytesMax)
+  const own = new Frames(stores, operations, answerBytesMax)
+  const frames = new RoutedFrames(own)
+  const backend: StateBackendServer = {
+    get: unary(log, (request, until) => others.point("get", request, until) ?? points.get(request)),
+    set: unary(log, (request, until) => others.point("set", request, until) ?? points.set(request)),
+    delete: unary(log, (request, until) => others.point("delete", request, until) ?? points.delete(request)),
+    getMany: unary(log, (request, until) => {
+      return others.getMany(request, (part) => points.getMany(part), until) ?? points.getMany(request)
+    }),
+    write: unary(log, (request, until) => others.write(request, until) ?? points.write(request)),
     scan: serverStream(log, scanCall(stores, operations, inflight)),
     pipeline: duplexStream(log, pipelineCall({ frames, inflight, admission, streamInflightBytesMax, log })),
     snapshot: unary(log, (request) => administration.snapshot(request)),
@@ -50,6 +63,8 @@ export function stateBackend(parts: StateBackendParts): StateBackendServer {
     pruneSnapshots: unary(log, (request) => administration.pruneSnapshots(request)),
     collectGarbage: unary(log, (request) => administration.collectGarbage(request)),
     whyKept: unary(log, (request) => administration.whyKept(request)),
+    drillStore: unary(log, (request) => administration.drillStore(request)),
     describe: unary(log, (request) => administration.describe(request)),
   }
+  return { backend, foreign: serveForeign({ stores, points, frames: own, admission, inflight }) }
 }

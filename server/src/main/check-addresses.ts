@@ -1,30 +1,35 @@
 // Finds out whether the daemon will be able to listen, before it touches anything on disk: it listens on all its
-// addresses at once for a moment, and answers nobody. Who takes an address in between is found by the servers
-// themselves, later and with the same words.
+// ports at once for a moment, answering nobody, and makes way for its sockets. Who takes an address in between is
+// found by the servers themselves, later and with the same words.
 
-import { once } from "node:events"
 import { createServer, type Server } from "node:net"
-import type { ListenAddress } from "../config/address.ts"
+import { type ListenAddress, shardAddress } from "../config/address.ts"
+import { listen, removeStaleSocket } from "../config/listen.ts"
 import { listenRefusal } from "../config/listen-refusal.ts"
+import type { Settings } from "../config/settings.ts"
 
 /** @throws (rejects) SettingsError naming the setting, or the system's error */
-export async function checkAddresses(addresses: {
-  readonly grpc: ListenAddress
-  readonly http: ListenAddress
-}): Promise<void> {
+export async function checkAddresses(
+  settings: Pick<Settings, "grpc" | "http" | "shards" | "socketMode">,
+): Promise<void> {
+  const { grpc, http, shards, socketMode } = settings
   const servers: Server[] = []
-  try {
-    for (const setting of ["grpc", "http"] as const) {
-      const { host, port } = addresses[setting]
-      const server = createServer((socket) => socket.destroy())
+  const check = async (setting: "grpc" | "http", address: ListenAddress): Promise<void> => {
+    if ("path" in address) {
       try {
-        server.listen({ host, port })
-        await once(server, "listening")
+        await removeStaleSocket(address.path)
       } catch (error) {
-        throw listenRefusal(setting, addresses[setting], error)
+        throw listenRefusal(setting, address, error)
       }
-      servers.push(server)
+      return
     }
+    const server = createServer((socket) => socket.destroy())
+    await listen(server, address, { setting, socketMode })
+    servers.push(server)
+  }
+  try {
+    for (let shard = 0; shard < shards; shard++) await check("grpc", shardAddress(grpc, shard))
+    await check("http", http)
   } finally {
     await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
   }

@@ -11,27 +11,31 @@
 //   POST   /v1/stores/:store/prune                    { keepLast?, keepFor?, dryRun? }
 //   POST   /v1/gc                                     { dryRun? }
 //   GET    /v1/gc/why/:name
+//   POST   /v1/stores/:store/drill                    {}
 //   GET    /
 
 import { restoreModes } from "@varve/engines"
-import { errorTable, isReason, isVarveError, VarveError } from "@varve/proto"
+import { errorTable, VarveError } from "@varve/proto"
 import { type FastifyInstance, type FastifyReply, fastify } from "fastify"
 import { z } from "zod"
 import type { ListenAddress } from "../config/address.ts"
 import { durationWords, parseDuration } from "../config/duration.ts"
-import { listenRefusal } from "../config/listen-refusal.ts"
-import type { ShardClient } from "../shard/shard-client.ts"
+import { listen } from "../config/listen.ts"
+import type { Settings } from "../config/settings.ts"
+import { failureOf } from "../grpc/failure.ts"
+import type { Log } from "../log.ts"
+import type { AdministrativeCalls } from "../shard/shard-port.ts"
+import type { ControlPlane } from "./control-plane.ts"
 import { toJson } from "./json-messages.ts"
 import { MetricsPage } from "./metrics-page.ts"
 import { statusPage } from "./status-page.ts"
 
 const BODY_BYTES_MAX = 2 * 1024 * 1024
+/** How long a shard may take to say that it is there. */
+const PING_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
 const CONNECTION_TIMEOUT_MS = 60_000
 const CONNECTIONS_MAX = 256
-const QUICK_CALL_MS = 10_000
-/** Snapshots and restores move data. */
-const LONG_CALL_MS = 10 * 60_000
 
 const partitions = z.array(z.number().int().min(0).max(65_535)).max(65_536).default([])
 const versionError = "a whole number from 1 to 2^53 - 1 is needed"
@@ -71,6 +75,7 @@ const pruneBody = z.strictObject({
   dryRun: z.boolean().default(false),
 })
 const collectBody = z.strictObject({ dryRun: z.boolean().default(false) })
+const drillBody = z.strictObject({})
 const nameParams = z.object({ name: z.string().max(100) })
 const storeParams = z.object({ store: z.string() })
 const versionParams = storeParams.extend({ version })
@@ -96,33 +101,36 @@ export class HttpServer {
   }
 
   /** Resolves when requests are answered. @throws (rejects) SettingsError, or the system's error */
-  static async open(address: ListenAddress, shard: ShardClient): Promise<HttpServer> {
+  static async open(
+    { http: address, socketMode }: Pick<Settings, "http" | "socketMode">,
+    plane: ControlPlane,
+    log: Log,
+  ): Promise<HttpServer> {
     const app = fastify({
       logger: false,
       bodyLimit: BODY_BYTES_MAX,
       requestTimeout: REQUEST_TIMEOUT_MS,
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       forceCloseConnections: true,
-      frameworkErrors: (error, _request, reply) => fail(error, reply),
+      frameworkErrors: (error, _request, reply) => fail(error, reply, log),
     })
     app.server.maxConnections = CONNECTIONS_MAX
     // JSON only, and a body is required: a page in somebody's browser can then change nothing here.
     app.removeContentTypeParser("text/plain")
-    const metrics = new MetricsPage(shard)
+    const metrics = new MetricsPage(plane)
     const readiness = { isReady: true }
-    addFailures(app)
-    addProbes(app, shard, metrics, readiness)
-    addAdministration(app, shard)
+    addFailures(app, log)
+    addProbes(app, plane, metrics, readiness)
+    addAdministration(app, plane.administration)
     try {
-      await app.listen({ host: address.host, port: address.port })
+      const options = { setting: "http", socketMode } as const
+      const bound = await listen(app.server, address, options, (where) => app.listen({ ...where }))
+      return new HttpServer(app, bound, metrics, readiness)
     } catch (error) {
       metrics.close()
       await app.close()
-      throw listenRefusal("http", address, error)
+      throw error
     }
-    const bound = app.server.address()
-    const port = typeof bound === "object" && bound !== null ? bound.port : address.port
-    return new HttpServer(app, { host: address.host, port }, metrics, readiness)
   }
 
   /** Whether `/readyz` answers 200. */
@@ -136,9 +144,9 @@ export class HttpServer {
   }
 }
 
-function addFailures(app: FastifyInstance): void {
+function addFailures(app: FastifyInstance, log: Log): void {
   app.setErrorHandler((error: Error & { statusCode?: number; code?: string }, _request, reply) =>
-    fail(error, reply),
+    fail(error, reply, log),
   )
   app.setNotFoundHandler((_request, reply) =>
     reply.code(404).send({ error: { reason: "UNIMPLEMENTED", message: "there is nothing at this path" } }),
@@ -151,45 +159,43 @@ const remedies: Readonly<Record<string, string>> = {
   FST_ERR_CTP_EMPTY_JSON_BODY: "the body is needed: a JSON object; {} when there is nothing to say",
 }
 
-function fail(error: Error & { statusCode?: number; code?: string }, reply: FastifyReply): void {
-  if (isVarveError(error)) {
-    const httpStatus = isReason(error.reason) ? errorTable[error.reason].httpStatus : 500
-    const { reason, message, metadata } = error
-    reply.code(httpStatus).send({ error: { reason, message, metadata } })
+function fail(error: Error & { statusCode?: number; code?: string }, reply: FastifyReply, log: Log): void {
+  const { statusCode } = error
+  if (statusCode !== undefined && statusCode < 500) {
+    const message = remedies[error.code ?? ""] ?? error.message
+    reply.code(statusCode).send({ error: { reason: "REQUEST_INVALID", message } })
     return
   }
-  const isCallers = error.statusCode !== undefined && error.statusCode < 500
-  const [httpStatus, reason] = isCallers ? [error.statusCode!, "REQUEST_INVALID"] : [500, "INTERNAL"]
-  const message = isCallers ? (remedies[error.code ?? ""] ?? error.message) : "internal error"
-  reply.code(httpStatus).send({ error: { reason, message } })
+  const { reason, message, metadata } = failureOf(error, log)
+  reply.code(errorTable[reason].httpStatus).send({ error: { reason, message, metadata } })
 }
 
 function addProbes(
   app: FastifyInstance,
-  shard: ShardClient,
+  plane: ControlPlane,
   metrics: MetricsPage,
   readiness: { readonly isReady: boolean },
 ): void {
   app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()))
   app.get("/healthz", async (_request, reply) => {
-    // The shard's event loop turns: it answers.
-    await shard.call("describe", { store: "" }, QUICK_CALL_MS)
+    // The event loop of each shard turns: it answers. One that is being started again is no reason to end the rest.
+    await plane.shards.ping(PING_MS)
     return reply.type("text/plain").send("ok\n")
   })
   app.get("/readyz", async (_request, reply) => {
     if (!readiness.isReady) return reply.code(503).type("text/plain").send("going down\n")
-    const { stores } = await shard.call("describe", { store: "" }, QUICK_CALL_MS)
-    const fenced = stores.flatMap(({ name, partitions }) =>
-      partitions.filter((each) => each.fenced).map(({ partition }) => `${name}/${partition}`),
-    )
-    if (fenced.length > 0) {
-      const text = `taken over by another daemon: ${fenced.join(", ")}\n`
-      return reply.code(503).type("text/plain").send(text)
-    }
+    await plane.shards.refresh(PING_MS)
+    const { restarting, fenced, damaged } = plane.troubles
+    const troubles = [
+      ...(restarting.length > 0 ? [`being started again: ${restarting.join(", ")}\n`] : []),
+      ...(fenced.length > 0 ? [`taken over by another daemon: ${fenced.join(", ")}\n`] : []),
+      ...(damaged.length > 0 ? [`cannot be restored, by the last drill: ${damaged.join(", ")}\n`] : []),
+    ]
+    if (troubles.length > 0) return reply.code(503).type("text/plain").send(troubles.join(""))
     return reply.type("text/plain").send("ok\n")
   })
   app.get("/", async (_request, reply) => {
-    const description = await shard.call("describe", { store: "" }, QUICK_CALL_MS)
+    const description = await plane.administration.describe({ store: "" })
     return reply
       .header("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'")
       .type("text/html; charset=utf-8")
@@ -197,32 +203,30 @@ function addProbes(
   })
 }
 
-function addAdministration(app: FastifyInstance, shard: ShardClient): void {
+function addAdministration(app: FastifyInstance, calls: AdministrativeCalls): void {
   const json = (reply: { type(type: string): { send(body: string): unknown } }, message: unknown): unknown =>
     reply.type("application/json; charset=utf-8").send(toJson(message))
 
-  app.get("/v1/describe", async (_request, reply) =>
-    json(reply, await shard.call("describe", { store: "" }, QUICK_CALL_MS)),
-  )
+  app.get("/v1/describe", async (_request, reply) => json(reply, await calls.describe({ store: "" })))
   app.get("/v1/stores/:store/snapshots", async (request, reply) => {
     const { store } = read(storeParams, request.params)
-    return json(reply, await shard.call("listSnapshots", { store, partitions: [] }, LONG_CALL_MS))
+    return json(reply, await calls.listSnapshots({ store, partitions: [] }))
   })
   app.post("/v1/stores/:store/snapshots", async (request, reply) => {
     const { store } = read(storeParams, request.params)
     const body = read(snapshotBody, request.body)
     const message = { ...body, store, metadata: Buffer.from(body.metadata, "base64") }
-    return json(reply, await shard.call("snapshot", message, LONG_CALL_MS))
+    return json(reply, await calls.snapshot(message))
   })
   app.post("/v1/stores/:store/restore", async (request, reply) => {
     const { store } = read(storeParams, request.params)
     const { version: wanted, ...body } = read(restoreBody, request.body)
     const message = { ...body, store, ...(wanted === undefined ? {} : { version: wanted }) }
-    return json(reply, await shard.call("restore", message, LONG_CALL_MS))
+    return json(reply, await calls.restore(message))
   })
   app.delete("/v1/stores/:store/snapshots/:version", async (request, reply) => {
     const message = { ...read(versionParams, request.params), ...read(timelineQuery, request.query) }
-    return json(reply, await shard.call("deleteSnapshot", message, LONG_CALL_MS))
+    return json(reply, await calls.deleteSnapshot(message))
   })
   app.post("/v1/stores/:store/prune", async (request, reply) => {
     const { store } = read(storeParams, request.params)
@@ -232,13 +236,17 @@ function addAdministration(app: FastifyInstance, shard: ShardClient): void {
       ...(keepLast === undefined ? {} : { keepLast }),
       ...(keepFor === undefined ? {} : { keepForMs: BigInt(keepFor) }),
     }
-    return json(reply, await shard.call("pruneSnapshots", message, LONG_CALL_MS))
+    return json(reply, await calls.pruneSnapshots(message))
+  })
+  app.post("/v1/stores/:store/drill", async (request, reply) => {
+    read(drillBody, request.body)
+    return json(reply, await calls.drillStore(read(storeParams, request.params)))
   })
   app.post("/v1/gc", async (request, reply) =>
-    json(reply, await shard.call("collectGarbage", read(collectBody, request.body), LONG_CALL_MS)),
+    json(reply, await calls.collectGarbage(read(collectBody, request.body))),
   )
   app.get("/v1/gc/why/:name", async (request, reply) =>
-    json(reply, await shard.call("whyKept", read(nameParams, request.params), LONG_CALL_MS)),
+    json(reply, await calls.whyKept(read(nameParams, request.params))),
   )
   for (const [method, pinned] of [
     ["PUT", true],
@@ -253,7 +261,7 @@ function addAdministration(app: FastifyInstance, shard: ShardClient): void {
           ...read(pinQuery, request.query),
           pinned,
         }
-        return json(reply, await shard.call("pinSnapshot", message, LONG_CALL_MS))
+        return json(reply, await calls.pinSnapshot(message))
       },
     })
   }

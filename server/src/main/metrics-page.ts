@@ -1,20 +1,21 @@
-// The figures of all threads as one page: main's own registry and the shard's, merged.
+// The figures of all threads as one page: main's own, the control plane's and those of each shard, merged. Figures of
+// several shards under the same labels are summed.
 
 import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from "prom-client"
 import { softwareVersion } from "../cli/software-version.ts"
 import { registerThreadMetrics } from "../metrics/thread-metrics.ts"
-import type { ShardClient } from "../shard/shard-client.ts"
+import type { ControlPlane } from "./control-plane.ts"
 
 const SHARD_TIMEOUT_MS = 10_000
 
 export class MetricsPage {
   readonly contentType = Registry.PROMETHEUS_CONTENT_TYPE
   readonly #registry = new Registry()
-  readonly #shard: ShardClient
+  readonly #plane: ControlPlane
   readonly #stopMeasuring: () => void
 
-  constructor(shard: ShardClient) {
-    this.#shard = shard
+  constructor(plane: ControlPlane) {
+    this.#plane = plane
     collectDefaultMetrics({ register: this.#registry })
     this.#stopMeasuring = registerThreadMetrics(this.#registry, "main")
     const build = new Gauge({
@@ -26,13 +27,14 @@ export class MetricsPage {
     build.set({ version: softwareVersion(), node: process.versions.node }, 1)
   }
 
-  /** The page. @throws (rejects) VarveError when the shard does not answer */
+  /** The page; a shard that does not answer in time is left out. */
   async text(): Promise<string> {
-    const [own, shard] = await Promise.all([
+    const [own, plane, shards] = await Promise.all([
       this.#registry.getMetricsAsJSON(),
-      this.#shard.call("metrics", undefined, SHARD_TIMEOUT_MS),
+      this.#plane.registry.getMetricsAsJSON(),
+      this.#plane.shards.metrics(SHARD_TIMEOUT_MS),
     ])
-    return await AggregatorRegistry.aggregate([own, [...shard]]).metrics()
+    return await AggregatorRegistry.aggregate([own, plane, ...shards.map((each) => [...each])]).metrics()
   }
 
   close(): void {

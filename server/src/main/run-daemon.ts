@@ -1,9 +1,9 @@
 // `varve serve`: the daemon as a process, with its signals and its exit code.
 
+import { EngineError } from "@varve/engines"
 import { loadSettings, type SettingSources } from "../config/load-settings.ts"
 import { SettingsError } from "../config/settings.ts"
 import { errorFields, type Log } from "../log.ts"
-import { ShardRefusedError } from "../shard/shard-client.ts"
 import { jsonLog } from "./json-log.ts"
 import { type Daemon, startDaemon } from "./start-daemon.ts"
 
@@ -29,16 +29,19 @@ export async function runDaemon(sources: SettingSources): Promise<number> {
     for (const warning of warnings) log.warn("setting-unknown", warning)
     return await stopOnSignal(log, () => startDaemon(settings, log))
   } catch (error) {
-    if (error instanceof SettingsError) {
+    if (isSettingError(error)) {
       log.error("setting-refused", error.message)
       return exitCodes.settings
     }
-    const isExplained =
-      error instanceof ShardRefusedError ||
-      (error instanceof Error && ("reason" in error || "syscall" in error))
+    const isExplained = error instanceof Error && ("reason" in error || "syscall" in error)
     log.error("start-failed", (error as Error).message, isExplained ? {} : errorFields(error))
     return exitCodes.failed
   }
+}
+
+function isSettingError(error: unknown): error is Error {
+  if (error instanceof SettingsError) return true
+  return error instanceof EngineError && ["SETTING_INVALID", "REPOSITORY_URL_INVALID"].includes(error.reason)
 }
 
 async function stopOnSignal(log: Log, start: () => Promise<Daemon>): Promise<number> {
@@ -62,11 +65,7 @@ async function stopOnSignal(log: Log, start: () => Promise<Daemon>): Promise<num
   }
   for (const signal of signals) process.on(signal, onSignal)
   const daemon = await start()
-  const end = await Promise.race([stopped, daemon.ended])
-  if (typeof end !== "string") {
-    log.error("shard-died", "the shard ended unexpectedly; the daemon ends", errorFields(end))
-    process.exit(exitCodes.failed)
-  }
+  const end = await stopped
   log.info("stopping", `${end}: the daemon drains and stops`)
   try {
     await daemon.close()

@@ -1,7 +1,8 @@
-// Starts and stops the daemon: the directory's lock, one shard, HTTP. The main thread never touches records.
+// Starts and stops the daemon: the directory's lock, shards, HTTP. The main thread never touches records.
 //
-// Start: see that the addresses are free, lock the data directory, start the shard (it recovers the stores and
-// listens), then HTTP, then the line "ready". Stop: readiness goes, the shard drains and closes its stores, HTTP closes, the lock is given back.
+// Start: see that the addresses are free, lock the data directory, start the control plane (it starts the shards,
+// recovers the stores, and has the shards listen), then HTTP, then the line "ready". Stop: readiness goes, the shards
+// drain and close their stores, HTTP closes, the lock is given back.
 
 import { randomBytes } from "node:crypto"
 import { EngineError, isEngineError } from "@varve/engines"
@@ -10,28 +11,27 @@ import { softwareVersion } from "../cli/software-version.ts"
 import { formatAddress, type ListenAddress } from "../config/address.ts"
 import type { Settings } from "../config/settings.ts"
 import type { Log } from "../log.ts"
-import { ShardClient } from "../shard/shard-client.ts"
 import { checkAddresses } from "./check-addresses.ts"
+import { ControlPlane } from "./control-plane.ts"
 import { HttpServer } from "./http-server.ts"
 import { nodeVersionWarning } from "./node-versions.ts"
 
 export interface Daemon {
+  /** Of the first shard, and of HTTP. */
   readonly addresses: { readonly grpc: ListenAddress; readonly http: ListenAddress }
-  /** Resolves when the shard has ended: undefined after `close`, otherwise what it died of. */
-  readonly ended: Promise<Error | undefined>
   /** Drains, keeps everything and frees what the daemon holds. @throws (rejects) when a store could not be closed */
   close(): Promise<void>
 }
 
-/** How long calls that run at the stop may take, and how long the shard has in all. */
+/** How long calls that run at the stop may take, and how long the shards have in all. */
 const DRAIN_GRACE_MS = 3000
 const CLOSE_TIMEOUT_MS = 9000
 const INSTANCE_BYTES = 8
 
 /**
  * Resolves when the daemon serves.
- * @throws (rejects) SettingsError, ShardRefusedError, EngineError `DIRECTORY_LOCKED` and the system's errors;
- * nothing is then left running
+ * @throws (rejects) SettingsError, EngineError (`DIRECTORY_LOCKED` and others) and the system's errors; nothing is then
+ * left running
  */
 export async function startDaemon(settings: Settings, log: Log): Promise<Daemon> {
   const startedMs = Date.now()
@@ -43,22 +43,23 @@ export async function startDaemon(settings: Settings, log: Log): Promise<Daemon>
   const lock = await lockDirectory(fileSystem, settings.dataDir)
   try {
     const instance = randomBytes(INSTANCE_BYTES).toString("hex")
-    const start = { settings, softwareVersion: softwareVersion(), instance, startedMs }
-    const shard = await ShardClient.start(start, log)
+    const identity = { softwareVersion: softwareVersion(), instance, startedMs }
+    const plane = await ControlPlane.open(settings, identity, log)
     try {
-      const http = await HttpServer.open(settings.http, shard)
-      const daemon = new RunningDaemon(shard, http, lock)
+      const http = await HttpServer.open(settings, plane, log)
+      const daemon = new RunningDaemon(plane, http, lock)
       log.info("ready", "the daemon serves", {
         grpc: formatAddress(daemon.addresses.grpc),
         http: formatAddress(daemon.addresses.http),
+        shards: settings.shards,
         dataDir: settings.dataDir,
         repository: settings.repository,
-        version: start.softwareVersion,
+        version: identity.softwareVersion,
         pid: process.pid,
       })
       return daemon
     } catch (error) {
-      await shard.call("close", { graceMs: 0 }, CLOSE_TIMEOUT_MS)
+      await plane.close(0, CLOSE_TIMEOUT_MS)
       throw error
     }
   } catch (error) {
@@ -78,31 +79,25 @@ async function lockDirectory(fileSystem: NodeFileSystem, directory: string): Pro
 }
 
 class RunningDaemon implements Daemon {
-  readonly #shard: ShardClient
+  readonly #plane: ControlPlane
   readonly #http: HttpServer
   readonly #lock: DirectoryLock
 
-  constructor(shard: ShardClient, http: HttpServer, lock: DirectoryLock) {
-    this.#shard = shard
+  constructor(plane: ControlPlane, http: HttpServer, lock: DirectoryLock) {
+    this.#plane = plane
     this.#http = http
     this.#lock = lock
   }
 
   get addresses(): Daemon["addresses"] {
-    return { grpc: this.#shard.address, http: this.#http.address }
-  }
-
-  get ended(): Promise<Error | undefined> {
-    return this.#shard.ended
+    return { grpc: this.#plane.shards.address, http: this.#http.address }
   }
 
   async close(): Promise<void> {
     this.#http.isReady = false
     try {
-      await this.#shard.call("close", { graceMs: DRAIN_GRACE_MS }, CLOSE_TIMEOUT_MS)
-      await this.#shard.ended
+      await this.#plane.close(DRAIN_GRACE_MS, CLOSE_TIMEOUT_MS)
     } finally {
-      await this.#shard.terminate()
       await this.#http.close()
       await this.#lock.release()
     }

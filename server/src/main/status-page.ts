@@ -1,6 +1,6 @@
 // The page at `/`: what runs here, at a glance. Plain HTML, nothing loaded from elsewhere.
 
-import type { DescribeResponse, PartitionDescription, StoreDescription } from "@varve/proto"
+import type { DescribeResponse, DrillDescription, PartitionDescription, StoreDescription } from "@varve/proto"
 import { bytesText } from "../cli/values.ts"
 
 const style =
@@ -45,8 +45,18 @@ function storeSection(store: StoreDescription): string {
   return (
     `<h2>Store ${escapeHtml(store.name)}</h2><p>Engine ${escapeHtml(store.engine)}, durability ${escapeHtml(store.durability)}, ` +
     `versions in ${escapeHtml(store.repository)} (<a href="${versions}">list</a>).</p>` +
+    drillLine(store.lastDrill) +
     `<table><thead><tr>${head}</tr></thead><tbody>${rows.join("")}</tbody></table>`
   )
+}
+
+function drillLine(drill: DrillDescription | undefined): string {
+  if (drill === undefined) return ""
+  const when = new Date(Number(drill.endedMs)).toISOString()
+  const damage = drill.damage.map((line) => `<li>${escapeHtml(line)}</li>`).join("")
+  return drill.passed
+    ? `<p>Restore drill of ${when}: version ${drill.version} can be restored.</p>`
+    : `<p><strong>Restore drill of ${when}: version ${drill.version} cannot be restored:</strong></p><ul>${damage}</ul>`
 }
 
 const entities: Readonly<Record<string, string>> = {

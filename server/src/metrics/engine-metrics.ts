@@ -47,6 +47,11 @@ const gauges: readonly Figure[] = [
     help: "How many of varve_disk_bytes the repository holds damaged: reads of them fail with DATA_LOSS. Alert above 0.",
     of: ({ bytesDamaged }) => bytesDamaged,
   },
+  {
+    name: "varve_merge_upload_waiting_bytes",
+    help: "Bytes of merged runs that are still to be uploaded. Growing: raise repository.mergeUploadBytesPerSecond.",
+    of: ({ bytesMergedWaiting }) => bytesMergedWaiting,
+  },
 ]
 
 /** Of stores without a log they stay at 0. */
@@ -102,6 +107,11 @@ const counters: readonly Figure[] = [
     name: "varve_merged_bytes_total",
     help: "Bytes written by merges; divided by varve_flushed_bytes_total: write amplification of merging.",
     of: (of) => of.bytesMerged,
+  },
+  {
+    name: "varve_merge_upload_bytes_total",
+    help: "Bytes of merged runs uploaded behind the snapshots; those of runs that were merged again meanwhile count too.",
+    of: (of) => of.bytesMergedStored,
   },
   {
     name: "varve_disk_reads_total",

@@ -9,6 +9,8 @@ import type {
   DeleteSnapshotResponse,
   DescribeRequest,
   DescribeResponse,
+  DrillStoreRequest,
+  DrillStoreResponse,
   ListSnapshotsRequest,
   ListSnapshotsResponse,
   PinSnapshotRequest,
@@ -27,8 +29,10 @@ import { errorFields, type Log, type LogFields } from "../log.ts"
 import type { VersionMetrics } from "../metrics/version-metrics.ts"
 import { describe, type Node } from "./describe.ts"
 import { describeVersion } from "./describe-version.ts"
+import { logConverted } from "./log-converted.ts"
 import { MetadataRoom } from "./metadata-room.ts"
 import { decodeReplacedHandle, encodeReplacedHandle } from "./replaced-handle.ts"
+import type { RestoreDrills } from "./restore-drills.ts"
 import type { SpaceKeeper } from "./space-keeper.ts"
 import type { StoreRestoreTarget } from "./store.ts"
 import type { Stores } from "./stores.ts"
@@ -39,9 +43,18 @@ export class Administration {
   readonly #log: Log
   readonly #metrics: VersionMetrics
   readonly #space: SpaceKeeper
+  readonly #drills: RestoreDrills
 
-  constructor(stores: Stores, node: Node, log: Log, metrics: VersionMetrics, space: SpaceKeeper) {
+  constructor(
+    stores: Stores,
+    node: Node,
+    log: Log,
+    metrics: VersionMetrics,
+    space: SpaceKeeper,
+    drills: RestoreDrills,
+  ) {
     this.#space = space
+    this.#drills = drills
     this.#stores = stores
     this.#node = node
     this.#log = log
@@ -62,7 +75,8 @@ export class Administration {
       const lineages = new Map(
         Object.entries(request.lineages).map(([index, lineage]) => [Number(index), lineage]),
       )
-      const result = await store.snapshot(request.partitions, version, request.metadata, lineages)
+      const { partitions, metadata } = request
+      const result = await this.#drills.giveWay(() => store.snapshot(partitions, version, metadata, lineages))
       this.#metrics.snapshotDone(name, result)
       this.#log.info("snapshot", `store ${name} committed version ${version}`, {
         store: name,
@@ -106,6 +120,8 @@ export class Administration {
     try {
       const result = await store.restore(request.partitions, restoreTargetOf(request), restoreModeOf(request))
       this.#metrics.restoreDone(name, result)
+      const { converted } = result
+      if (converted !== undefined) logConverted(store, { ...result, converted }, this.#log)
       for (const { version, timeline, why } of result.skipped) {
         this.#log.error(
           "restore-skipped",
@@ -197,6 +213,13 @@ export class Administration {
 
   whyKept(request: WhyKeptRequest): Promise<WhyKeptResponse> {
     return this.#space.whyKept(request)
+  }
+
+  /** Resolves when the newest version is proven, or damage is found. */
+  async drillStore({ store }: DrillStoreRequest): Promise<DrillStoreResponse> {
+    const drilled = this.#stores.get(store)
+    await this.#drills.drill(drilled)
+    return { drill: this.#node.drillOf(drilled.settings.name) }
   }
 }
 

@@ -3,6 +3,7 @@
 import type { EngineStatistics as Statistics } from "@varve/engines"
 import {
   type DescribeResponse,
+  type DrillDescription,
   type PartitionDescription,
   type StoreDescription,
   slotRange,
@@ -17,10 +18,12 @@ export interface Node {
   readonly startedMs: number
   /** Different at each start. */
   readonly instance: string
-  /** Where this shard is reached; empty: at the address that the client came by. */
-  readonly address: string
+  /** Where a partition is reached. */
+  addressOf(partition: number): string
   readonly repositoryUrl: string
   readonly messageBytesMax: number
+  /** What the last restore drill of a store has found. */
+  drillOf(store: string): DrillDescription | undefined
 }
 
 /** The answer for `stores`. */
@@ -53,6 +56,7 @@ function describeStore(node: Node, { settings, partitions }: Store, room: Metada
     repository: node.repositoryUrl,
     valueBytesMax: BigInt(settings.valueBytesMax),
     partitioning: settings.partitioning,
+    lastDrill: node.drillOf(settings.name),
   }
 }
 
@@ -68,7 +72,7 @@ function describePartition(
     partition: index,
     slotFirst: first,
     slotLast: last,
-    address: node.address,
+    address: node.addressOf(index),
     recovery,
     ownerEpoch: BigInt(engine.owner.epoch),
     fenced: engine.owner.isFenced,

@@ -2,7 +2,7 @@
 
 import { deepStrictEqual, rejects, strictEqual } from "node:assert"
 import { EngineError } from "@varve/engines"
-import type { ThreadExecutor } from "@varve/engines/internal"
+import { DrillHold, type ThreadExecutor } from "@varve/engines/internal"
 import { Registry } from "prom-client"
 import { test } from "vitest"
 import { type LogLine, logTo } from "../log.ts"
@@ -10,8 +10,24 @@ import { GarbageMetrics } from "../metrics/garbage-metrics.ts"
 import { GarbageCollector } from "./garbage-collector.ts"
 
 const RESULT = {
-  ...{ condemn: ["a"], rewrite: [], remove: ["b", "c"], pardon: [], forget: [], superseded: ["m"] },
-  ...{ packCount: 5, manifestCount: 7, bytes: 100, bytesLive: 60, bytesRemoved: 30, bytesRewritten: 0 },
+  ...{
+    condemn: ["a"],
+    rewrite: [],
+    remove: ["b", "c"],
+    pardon: [],
+    forget: [],
+    superseded: ["m"],
+    probes: [],
+  },
+  ...{
+    packCount: 5,
+    manifestCount: 7,
+    imageCount: 2,
+    bytes: 100,
+    bytesLive: 60,
+    bytesRemoved: 30,
+    bytesRewritten: 0,
+  },
 }
 
 /** A thread whose jobs end when the test says so, or when they are told to stop. */
@@ -46,6 +62,7 @@ function makeCollector(): {
     clock: { monotonicMs: () => 0 },
     log: logTo((line) => lines.push(line)),
     metrics: new GarbageMetrics(registry),
+    hold: new DrillHold(),
     startThread: () => {
       const thread = new HeldThread()
       threads.push(thread)

@@ -5,6 +5,7 @@ import {
   type Clock,
   type CollectionResult,
   collectGarbage,
+  type DrillHold,
   type Reasons,
   type ThreadExecutor,
   whyKept,
@@ -21,6 +22,8 @@ export interface GarbageHost {
   readonly clock: Pick<Clock, "monotonicMs">
   readonly log: Log
   readonly metrics: GarbageMetrics
+  /** Drills wait while the repository is looked through. */
+  readonly hold: DrillHold
   /** A thread, which is given back after each use. */
   startThread(): ThreadExecutor
 }
@@ -94,7 +97,7 @@ export class GarbageCollector {
     }
     const executor = this.#host.startThread()
     this.#executor = executor
-    const result = (async () => {
+    const result = this.#host.hold.during("collection", async () => {
       try {
         return await work(executor, signal)
       } finally {
@@ -102,7 +105,7 @@ export class GarbageCollector {
         this.#executor = undefined
         this.#running = undefined
       }
-    })()
+    })
     // Whoever asked hears of a failure; `close` only waits.
     this.#running = result.catch(() => undefined)
     return await result
@@ -126,6 +129,8 @@ function figuresOf(result: CollectionResult, seconds: number) {
     pardoned: result.pardon.length,
     forgotten: result.forget.length,
     superseded: result.superseded.length,
+    images: result.imageCount,
+    probes: result.probes.length,
     seconds,
   }
 }
@@ -147,11 +152,12 @@ export function collectionAnswer(result: CollectionResult, seconds: number): Col
 }
 
 /** The answer of the contract for what was found out. */
-export function reasonsAnswer({ chunks, keepers }: Reasons): WhyKeptResponse {
+export function reasonsAnswer({ chunks, keepers, images }: Reasons): WhyKeptResponse {
   return {
     chunks: chunks.map(({ hash, bytes, packs }) => ({ hash, bytes, packs: [...packs] })),
     keepers: keepers.map(({ store, partition, version, timeline, runs }) => {
       return { store, partition, version: BigInt(version), timeline, runs: [...runs] }
     }),
+    images: images.map(({ name, id }) => ({ name, id })),
   }
 }

@@ -9,13 +9,18 @@
 //                                                   for all partitions; without one: as they were
 //   anything else (a crash, a missing directory)  → the newest complete version, for all partitions: never a
 //                                                   mixture; without a version: empty, and loudly so
+//
+// A version that another engine wrote, or another number of partitions, is converted, which takes the longer the more it
+// holds: log-converted.ts.
 
 import { join } from "node:path"
-import { type BlockCache, type Engine, type EngineError, isEngineError, openEngine } from "@varve/engines"
+import { isEngineError } from "@varve/engines"
 import type { Repository, Seams } from "@varve/engines/internal"
 import type { StoreSettings } from "../config/settings.ts"
 import { errorFields, type Log } from "../log.ts"
-import { Partition, type PartitionRecovery } from "./partition.ts"
+import { logConverted } from "./log-converted.ts"
+import { Partition, type PartitionRecovery, type VersionedEngine } from "./partition.ts"
+import type { PartitionName } from "./shard-port.ts"
 import { Store, type StoreRestoreTarget } from "./store.ts"
 import { checkStoreFile } from "./store-file.ts"
 
@@ -23,57 +28,32 @@ export interface StoreHost {
   /** Absolute; each store has a directory of its name in it. */
   readonly storesDirectory: string
   readonly repository: Repository
-  readonly seams: Seams
-  readonly blockCache: BlockCache
+  readonly seams: Pick<Seams, "fileSystem" | "clock" | "random">
   readonly log: Log
-  readonly ownerCheckSeconds: number
-  /** Called when another daemon has taken a partition. */
-  readonly onFenced: () => void
+  /** Opens the engine of a partition, on the shard that owns it. */
+  openPartition(name: PartitionName): Promise<VersionedEngine>
 }
 
-/** @throws SettingsError when a fixed setting was changed; EngineError as `openEngine` and `Engine.restore` */
+/**
+ * The engines belong to their shards, which close them, also when this fails.
+ * @throws SettingsError when a fixed setting was changed; EngineError as `openEngine` and `Engine.restore`
+ */
 export async function openStore(settings: StoreSettings, host: StoreHost): Promise<Store> {
   const directory = join(host.storesDirectory, settings.name)
   await checkStoreFile(host.seams.fileSystem, directory, settings)
   const indexes = Array.from({ length: settings.partitions }, (_, index) => index)
+  // All settle before one failure ends the start: engines that are being opened could not be closed.
   const opened = await Promise.allSettled(
-    indexes.map((index) =>
-      openEngine({
-        engine: settings.engine,
-        directory: join(directory, String(index)),
-        repository: host.repository,
-        store: settings.name,
-        partition: index,
-        partitionCount: settings.partitions,
-        settings: settings.settings,
-        durability: settings.durability,
-        valueBytesMax: settings.valueBytesMax,
-        seams: host.seams,
-        blockCache: host.blockCache,
-        restoreAfterCrash: false,
-        restoreMode: settings.restoreMode,
-        replacedStateRetention: {
-          count: settings.replacedStatesMax,
-          ms: settings.replacedStateSeconds * 1000,
-        },
-        owner: { checkIntervalMs: host.ownerCheckSeconds * 1000 },
-        onFenced: (error) => fenced(settings.name, index, error, host),
-        onWarning: (message, error) =>
-          host.log.warn("engine", message, { store: settings.name, partition: index, ...errorFields(error) }),
-      }),
-    ),
+    indexes.map((partition) => host.openPartition({ store: settings.name, partition })),
   )
-  const engines = opened.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []))
-  try {
-    for (const each of opened) if (each.status === "rejected") throw each.reason
-    const partitions = engines.map((engine, index) => new Partition(index, engine))
-    const store = new Store(settings, partitions, host.seams)
-    await recover(store, host.log)
-    return store
-  } catch (error) {
-    await closeAll(engines, host.log)
-    throw error
-  }
+  const engines = opened.map((each) => {
+    if (each.status === "rejected") throw each.reason
+    return each.value
+  })
+  const partitions = engines.map((engine, index) => new Partition(index, engine))
+  const store = new Store(settings, partitions, host.seams, host.repository)
+  await recover(store, host.log)
+  return store
 }
 
 async function recover(store: Store, log: Log): Promise<void> {
@@ -152,8 +132,9 @@ async function recover(store: Store, log: Log): Promise<void> {
 /** Says what was restored; undefined when there was no version: every partition is empty then, unless it may stand. */
 async function restoreNewest(store: Store, log: Log, mayStand: boolean): Promise<string | undefined> {
   const restore = async (target: StoreRestoreTarget): Promise<string> => {
-    const { version, timeline, totalSeconds, skipped } = await store.restore([], target)
+    const { version, timeline, totalSeconds, skipped, converted } = await store.restore([], target)
     const { name } = store.settings
+    if (converted !== undefined) logConverted(store, { version, timeline, totalSeconds, converted }, log)
     log.debug("recovery", `restored in ${totalSeconds} s`, { store: name })
     for (const each of skipped) {
       const what = `version ${each.version} of timeline ${each.timeline}`
@@ -186,18 +167,6 @@ async function restoreNewest(store: Store, log: Log, mayStand: boolean): Promise
   return undefined
 }
 
-function fenced(store: string, partition: number, error: EngineError, { log, onFenced }: StoreHost): void {
-  log.error(
-    "partition-fenced",
-    `${error.message}; every call here is refused until this daemon is started anew`,
-    {
-      store,
-      partition,
-    },
-  )
-  onFenced()
-}
-
 function setRecovery(store: Store, recovery: PartitionRecovery): void {
   for (const partition of store.partitions) partition.recovery = recovery
 }
@@ -205,10 +174,4 @@ function setRecovery(store: Store, recovery: PartitionRecovery): void {
 function position(store: Store): { version: number; timeline: string } {
   const { version, timeline } = store.partitions[0]!.engine.position
   return { version, timeline }
-}
-
-async function closeAll(engines: readonly Engine[], log: Log): Promise<void> {
-  for (const result of await Promise.allSettled(engines.map((engine) => engine.close()))) {
-    if (result.status === "rejected") log.warn("close-failed", String(result.reason))
-  }
 }

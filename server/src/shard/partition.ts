@@ -5,16 +5,33 @@ import type { Engine } from "@varve/engines"
 /** How a partition's state came up when the daemon started. `replayed`: from its log, with every acknowledged write. */
 export type PartitionRecovery = "new" | "continued" | "replayed" | "restored" | "lost"
 
+/** What concerns the versions of a partition, wherever its engine is. */
+export type VersionedEngine = Pick<
+  Engine,
+  | "recovery"
+  | "owner"
+  | "lineage"
+  | "position"
+  | "line"
+  | "snapshot"
+  | "restore"
+  | "listVersions"
+  | "damagedVersions"
+  | "deleteVersion"
+  | "pinVersion"
+  | "statistics"
+>
+
 export class Partition {
   readonly index: number
-  readonly engine: Engine
+  readonly engine: VersionedEngine
   recovery: PartitionRecovery = "new"
   /** A restore of this partition runs: no snapshot and no other restore of it may start. */
   restoring = false
   /** Versions that are sealed and not committed yet. */
   readonly pendingVersions = new Set<number>()
 
-  constructor(index: number, engine: Engine) {
+  constructor(index: number, engine: VersionedEngine) {
     this.index = index
     this.engine = engine
   }

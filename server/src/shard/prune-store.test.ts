@@ -5,12 +5,16 @@ import { type Engine, EngineError, type VersionSummary } from "@varve/engines"
 import { SystemClock, SystemRandom } from "@varve/engines/internal"
 import { test } from "vitest"
 import type { StoreSettings } from "../config/settings.ts"
+import type { FormerPartitionsRepository } from "./former-partitions.ts"
 import { Partition } from "./partition.ts"
 import { pruneStore } from "./prune-store.ts"
 import { Store } from "./store.ts"
 
 const NOW = 1_767_225_600_000
 const RULES = { keepLast: 1, keepForMs: 0 }
+
+/** Never asked: the store had as many partitions always. */
+const noRepository = {} as FormerPartitionsRepository
 
 /** An engine that has versions 1 to 4 and stands on the last one. */
 class ListedEngine {
@@ -43,7 +47,12 @@ function makeStore(): { store: Store; engines: [ListedEngine, ListedEngine] } {
   const engines: [ListedEngine, ListedEngine] = [new ListedEngine(), new ListedEngine()]
   const partitions = engines.map((engine, index) => new Partition(index, engine as unknown as Engine))
   const settings = { name: "default", partitioning: "explicit" } as StoreSettings
-  const store = new Store(settings, partitions, { clock: new SystemClock(), random: new SystemRandom() })
+  const store = new Store(
+    settings,
+    partitions,
+    { clock: new SystemClock(), random: new SystemRandom() },
+    noRepository,
+  )
   return { store, engines }
 }
 

@@ -21,7 +21,7 @@ export async function pruneStore(
 ): Promise<RetentionDecision[]> {
   checkNotRestoring(store)
   const partitions = await store.versions()
-  const damaged = store.partitions.flatMap(({ engine }) => engine.damagedVersions())
+  const damaged = partitions.flatMap(({ partition }) => store.damagedVersions(partition))
   const pending = new Set(store.partitions.flatMap(({ pendingVersions }) => [...pendingVersions]))
   const versions = groupVersions(partitions)
   const standing = store.partitions.map(({ engine }) => engine.position)
@@ -48,7 +48,7 @@ async function remove(store: Store, { version, timeline, parts }: StoreVersion):
   }
   for (const { partition } of parts) {
     try {
-      await store.partition(partition).engine.deleteVersion(version, timeline)
+      await store.deletePart(partition, { version, timeline })
     } catch (error) {
       if (isEngineError(error, "SNAPSHOT_PINNED")) return (error as EngineError).message
       // Somebody else was faster.

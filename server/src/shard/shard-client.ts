@@ -1,109 +1,138 @@
-// Main's side of a shard: starts the thread, calls it with a timeout, and notices when it dies.
+// Main's side of one thread of a shard: starts it, calls it, answers what it asks, and notices when it dies. A dead one
+// is not used again; `main/shards.ts` starts another.
 
-import { Worker } from "node:worker_threads"
+import { type MessagePort, Worker } from "node:worker_threads"
+import { EngineError } from "@varve/engines"
 import { VarveError } from "@varve/proto"
-import type { ListenAddress } from "../config/address.ts"
-import { SettingsError } from "../config/settings.ts"
 import type { Log } from "../log.ts"
-import type { ShardCallMessage, ShardCallName, ShardCalls, ShardMessage, ShardStart } from "./shard-port.ts"
+import { decodeError, encodeError } from "./error-message.ts"
+import type {
+  AdministrativeCalls,
+  EngineCall,
+  EngineCallName,
+  EngineStanding,
+  MainMessage,
+  PartitionName,
+  ShardCallName,
+  ShardCalls,
+  ShardMessage,
+  ShardStart,
+} from "./shard-port.ts"
 
 interface Pending {
   readonly resolve: (value: unknown) => void
   readonly reject: (error: Error) => void
-  readonly timer: NodeJS.Timeout
-}
-
-/** A shard that could not start for a reason that the operator can mend. */
-export class ShardRefusedError extends Error {
-  override readonly name = "ShardRefusedError"
+  readonly learn: ((standing: EngineStanding) => void) | undefined
+  readonly timer: NodeJS.Timeout | undefined
 }
 
 /** Calls of main that may wait at once; more means that the shard hangs. */
-const PENDING_MAX = 1000
+const PENDING_MAX = 10_000
+/** Administrative calls of a shard that are under way at once. */
+const ASKED_MAX = 1000
 
 export class ShardClient {
-  readonly address: ListenAddress
-  /** Resolves when the thread has ended: undefined after `close`, otherwise what it died of. */
+  readonly index: number
+  /** Resolves when the thread has ended: undefined when it ended after `close`, otherwise what it died of. */
   readonly ended: Promise<Error | undefined>
   readonly #worker: Worker
+  readonly #administration: AdministrativeCalls
+  readonly #log: Log
   readonly #pending = new Map<number, Pending>()
-  #nextId = 1
+  #gathered: EngineCall[] = []
+  #lastId = 0
+  #askedCount = 0
   #closing = false
+  #isOver = false
 
-  constructor(worker: Worker, address: ListenAddress, log: Log) {
+  constructor(worker: Worker, index: number, administration: AdministrativeCalls, log: Log) {
     this.#worker = worker
-    this.address = address
-    worker.on("message", (message: ShardMessage) => this.#receive(message, log))
+    this.index = index
+    this.#administration = administration
+    this.#log = log
+    worker.on("message", (message: ShardMessage) => this.#receive(message))
     this.ended = new Promise((resolve) => {
       let death: Error | undefined
-      worker.on("error", (error) => {
-        death = error
+      worker.on("error", (error: unknown) => {
+        death = error instanceof Error ? error : new Error(String(error))
       })
       worker.once("exit", (code) => {
+        this.#isOver = true
         for (const { reject, timer } of this.#pending.values()) {
           clearTimeout(timer)
-          reject(new VarveError("SHUTTING_DOWN", "the shard has ended"))
+          reject(this.#gone())
         }
         this.#pending.clear()
-        if (death === undefined && !this.#closing) death = new Error(`the shard ended with code ${code}`)
+        if (death === undefined && !this.#closing) death = new Error(`the thread ended with code ${code}`)
         resolve(death)
       })
     })
   }
 
   /**
-   * Starts a shard; resolves when it takes calls.
-   * @throws (rejects) SettingsError, ShardRefusedError, or what the thread died of
+   * Starts a thread; resolves when it takes calls of main.
+   * @throws (rejects) what it could not start for: SettingsError, EngineError, the system's error; or what it died of
    */
-  static async start(start: ShardStart, log: Log): Promise<ShardClient> {
-    const worker = new Worker(new URL(shardModule(), import.meta.url), { workerData: start, name: "shard-0" })
-    const address = await new Promise<ListenAddress>((resolve, reject) => {
-      const settle = (then: () => void): void => {
-        worker.off("message", receive)
-        worker.off("error", fail)
-        worker.off("exit", exit)
-        then()
-      }
-      const receive = (message: ShardMessage): void => {
-        if (message.kind === "log") relay(message, log)
-        else if (message.kind === "ready") settle(() => resolve(message.grpc))
-        else if (message.kind === "refused") {
-          settle(() =>
-            reject(
-              message.isSetting ? new SettingsError(message.message) : new ShardRefusedError(message.message),
-            ),
-          )
-        }
-      }
-      const fail = (error: Error): void => settle(() => reject(error))
-      const exit = (code: number): void =>
-        settle(() => reject(new Error(`the shard ended with code ${code}`)))
-      worker.on("message", receive)
-      worker.on("error", fail)
-      worker.on("exit", exit)
+  static async start(start: ShardStart, administration: AdministrativeCalls, log: Log): Promise<ShardClient> {
+    const { index } = start
+    const worker = new Worker(new URL(shardModule(), import.meta.url), {
+      workerData: start,
+      name: `shard-${index}`,
     })
-    return new ShardClient(worker, address, log)
+    const client = new ShardClient(worker, index, administration, log)
+    const opened = new Promise<void>((resolve, reject) => {
+      worker.on("message", (message: ShardMessage) => {
+        if (message.kind === "open") resolve()
+        else if (message.kind === "failed") reject(decodeError(message.error))
+      })
+    })
+    const died = client.ended.then((error) => {
+      throw error ?? new Error("the thread ended")
+    })
+    await Promise.race([opened, died])
+    return client
   }
 
-  /** @throws (rejects) VarveError as the shard answered it, or `DEADLINE_PASSED` after `timeoutMs` */
+  /** Whether the thread has ended. */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /**
+   * @param timeoutMs absent: as long as it takes
+   * @throws (rejects) as the call does in the shard; VarveError `DEADLINE_PASSED`, `OVERLOADED`; EngineError
+   * `ENGINE_CLOSED` when the thread dies
+   */
   call<Name extends ShardCallName>(
     name: Name,
     argument: ShardCalls[Name][0],
-    timeoutMs: number,
+    timeoutMs?: number,
   ): Promise<ShardCalls[Name][1]> {
-    if (this.#pending.size >= PENDING_MAX) {
-      return Promise.reject(new VarveError("OVERLOADED", `${PENDING_MAX} calls to the shard wait already`))
-    }
     if (name === "close") this.#closing = true
-    const id = this.#nextId++
-    return new Promise<unknown>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#pending.delete(id)
-        reject(new VarveError("DEADLINE_PASSED", `the shard did not answer ${name} within ${timeoutMs} ms`))
-      }, timeoutMs)
-      this.#pending.set(id, { resolve, reject, timer })
-      this.#worker.postMessage({ id, name, argument } satisfies ShardCallMessage)
-    }) as Promise<ShardCalls[Name][1]>
+    return this.#wait(undefined, name, timeoutMs, (id) =>
+      this.#post({ kind: "call", id, name, argument }),
+    ) as Promise<ShardCalls[Name][1]>
+  }
+
+  /**
+   * Calls an engine. Calls that are made in one turn reach the shard in one turn.
+   * @param learn is told where the engine stands after the call
+   */
+  callEngine(
+    partition: PartitionName,
+    name: EngineCallName,
+    argumentList: readonly unknown[],
+    learn: (standing: EngineStanding) => void,
+  ): Promise<unknown> {
+    return this.#wait(learn, name, undefined, (id) => {
+      if (this.#gathered.length === 0) queueMicrotask(() => this.#sendGathered())
+      this.#gathered.push({ ...partition, id, name, arguments: argumentList })
+    })
+  }
+
+  /** Gives the shard its way to another one. The ports are gone from here then. */
+  connectPeer(index: number, calls: MessagePort, served: MessagePort): void {
+    this.#post({ kind: "peer", index, calls, served }, [calls, served])
   }
 
   /** Ends the thread at once; what is not on disk is gone, as after a crash. */
@@ -111,23 +140,75 @@ export class ShardClient {
     await this.#worker.terminate()
   }
 
-  #receive(message: ShardMessage, log: Log): void {
-    if (message.kind === "log") relay(message, log)
-    if (message.kind !== "answer" && message.kind !== "failure") return
-    const pending = this.#pending.get(message.id)
-    if (pending === undefined) return // It came after its timeout.
-    this.#pending.delete(message.id)
-    clearTimeout(pending.timer)
-    if (message.kind === "answer") pending.resolve(message.value)
-    else {
-      const { reason, message: text, code, metadata } = message.failure
-      pending.reject(new VarveError(reason, text, { code, metadata }))
+  #sendGathered(): void {
+    const calls = this.#gathered
+    this.#gathered = []
+    this.#post({ kind: "engines", calls })
+  }
+
+  #wait(
+    learn: Pending["learn"],
+    name: string,
+    timeoutMs: number | undefined,
+    send: (id: number) => void,
+  ): Promise<unknown> {
+    if (this.#isOver) return Promise.reject(this.#gone())
+    if (this.#pending.size >= PENDING_MAX) {
+      return Promise.reject(new VarveError("OVERLOADED", `${PENDING_MAX} calls to shard ${this.index} wait`))
+    }
+    const id = ++this.#lastId
+    return new Promise<unknown>((resolve, reject) => {
+      const giveUp = (): void => {
+        this.#pending.delete(id)
+        const message = `shard ${this.index} did not answer ${name} within ${timeoutMs} ms`
+        reject(new VarveError("DEADLINE_PASSED", message))
+      }
+      const timer = timeoutMs === undefined ? undefined : setTimeout(giveUp, timeoutMs)
+      this.#pending.set(id, { resolve, reject, learn, timer })
+      send(id)
+    })
+  }
+
+  #gone(): EngineError {
+    return new EngineError("ENGINE_CLOSED", `shard ${this.index} has ended: call again when it is back`)
+  }
+
+  #post(message: MainMessage, transfer: readonly MessagePort[] = []): void {
+    this.#worker.postMessage(message, transfer)
+  }
+
+  #receive(message: ShardMessage): void {
+    if (message.kind === "log") {
+      const { level, event, message: text, fields } = message.line
+      this.#log[level](event, text, fields)
+    } else if (message.kind === "ask") this.#answer(message)
+    else if (message.kind === "answer" || message.kind === "failure") {
+      const pending = this.#pending.get(message.id)
+      if (pending === undefined) return // It came after its timeout.
+      this.#pending.delete(message.id)
+      clearTimeout(pending.timer)
+      if (message.standing !== undefined) pending.learn?.(message.standing)
+      if (message.kind === "answer") pending.resolve(message.value)
+      else pending.reject(decodeError(message.error))
     }
   }
-}
 
-function relay({ line }: Extract<ShardMessage, { kind: "log" }>, log: Log): void {
-  log[line.level](line.event, line.message, line.fields)
+  /** An administrative call that came to the shard. */
+  #answer({ id, name, request }: Extract<ShardMessage, { kind: "ask" }>): void {
+    const refuse = (error: unknown): void => this.#post({ kind: "refused", id, error: encodeError(error) })
+    if (this.#askedCount >= ASKED_MAX) {
+      refuse(new VarveError("OVERLOADED", `${ASKED_MAX} administrative calls are under way already`))
+      return
+    }
+    this.#askedCount++
+    const done = (): void => {
+      this.#askedCount--
+    }
+    const call = this.#administration[name] as (request: unknown) => Promise<unknown>
+    call(request)
+      .finally(done)
+      .then((value) => this.#post({ kind: "told", id, value }), refuse)
+  }
 }
 
 /** The thread's module beside this one: compiled, or the source when this is run from source. */

@@ -1,69 +1,132 @@
-// What main and a shard say to each other over the message port: calls with ids one way, answers and log lines
-// the other way. All of it survives structured cloning.
+// What main and a shard say to each other over the worker's port. All of it survives structured cloning.
+//
+//   main                                    shard
+//   call(id, name, argument)        ──►             opens partitions, listens, drains, closes, tells figures
+//                                   ◄──     answer(id) or failure(id)
+//   engines([{id, partition, …}])   ──►             snapshots, restores, versions: calls that main makes in one turn
+//                                   ◄──     answer(id), with where the engine stands then  are made in one turn here
+//                                   ◄──     ask(id, name, request)   an administrative call that came to this shard
+//   told(id) or refused(id)         ──►
+//   peer(index, port)               ──►             the way to another shard
+//                                   ◄──     log(line)
 
-import type {
-  CollectGarbageRequest,
-  CollectGarbageResponse,
-  DeleteSnapshotRequest,
-  DeleteSnapshotResponse,
-  DescribeRequest,
-  DescribeResponse,
-  ListSnapshotsRequest,
-  ListSnapshotsResponse,
-  PinSnapshotRequest,
-  PinSnapshotResponse,
-  PruneSnapshotsRequest,
-  PruneSnapshotsResponse,
-  RestoreRequest,
-  RestoreResponse,
-  SnapshotRequest,
-  SnapshotResponse,
-  WhyKeptRequest,
-  WhyKeptResponse,
-} from "@varve/proto"
+import type { MessagePort } from "node:worker_threads"
+import type { Engine, EngineStatistics } from "@varve/engines"
 import type { MetricObjectWithValues, MetricValue } from "prom-client"
 import type { ListenAddress } from "../config/address.ts"
 import type { Settings } from "../config/settings.ts"
-import type { Failure } from "../grpc/failure.ts"
 import type { LogLine } from "../log.ts"
+import type { Administration } from "./administration.ts"
+import type { ErrorMessage } from "./error-message.ts"
+
+/** Names a partition. */
+export interface PartitionName {
+  readonly store: string
+  readonly partition: number
+}
+
+/** Where an engine stands: what changes only by the calls below, and whether it is fenced. */
+export type EngineStanding = Pick<Engine, "recovery" | "owner" | "lineage" | "position" | "line"> & {
+  readonly damaged: ReturnType<Engine["damagedVersions"]>
+  readonly statistics: EngineStatistics
+}
 
 /** What a shard does for main: the argument and the answer of each call. */
 export interface ShardCalls {
-  describe: [DescribeRequest, DescribeResponse]
-  snapshot: [SnapshotRequest, SnapshotResponse]
-  restore: [RestoreRequest, RestoreResponse]
-  listSnapshots: [ListSnapshotsRequest, ListSnapshotsResponse]
-  deleteSnapshot: [DeleteSnapshotRequest, DeleteSnapshotResponse]
-  pinSnapshot: [PinSnapshotRequest, PinSnapshotResponse]
-  pruneSnapshots: [PruneSnapshotsRequest, PruneSnapshotsResponse]
-  collectGarbage: [CollectGarbageRequest, CollectGarbageResponse]
-  whyKept: [WhyKeptRequest, WhyKeptResponse]
+  /** Opens the engine of one of the shard's partitions. */
+  openPartition: [PartitionName, EngineStanding]
+  /** Takes calls of clients from now on. */
+  serve: [ListenAddress, ListenAddress]
+  /** Of all its partitions. */
+  standings: [undefined, readonly (PartitionName & { readonly standing: EngineStanding })[]]
+  /** What health checks answer from now on, as far as the daemon as a whole is concerned; calls are taken all the same. */
+  setServing: [boolean, undefined]
   /** The figures of the thread's registry. */
   metrics: [undefined, readonly MetricObjectWithValues<MetricValue<string>>[]]
-  /** Stops taking calls, gives those that run a grace time, and closes every store, which keeps everything. */
-  close: [{ readonly graceMs: number }, undefined]
+  /** Takes no more calls of clients and gives those that run a grace time. */
+  drain: [{ readonly graceMs: number }, undefined]
+  /** Closes every engine, which keeps everything; the thread ends then. */
+  close: [undefined, undefined]
 }
 
 export type ShardCallName = keyof ShardCalls
 
+/** Calls on one engine that main makes. */
+export const engineCallNames = ["snapshot", "restore", "listVersions", "deleteVersion", "pinVersion"] as const
+export type EngineCallName = (typeof engineCallNames)[number]
+
+export interface EngineCall extends PartitionName {
+  readonly id: number
+  readonly name: EngineCallName
+  readonly arguments: readonly unknown[]
+}
+
+/** The administrative calls, which main does for all shards. */
+export const administrativeCalls = [
+  "describe",
+  "snapshot",
+  "restore",
+  "listSnapshots",
+  "deleteSnapshot",
+  "pinSnapshot",
+  "pruneSnapshots",
+  "collectGarbage",
+  "whyKept",
+  "drillStore",
+] as const
+export type AdministrativeCall = (typeof administrativeCalls)[number]
+export type AdministrativeCalls = {
+  readonly [Name in AdministrativeCall]: (
+    request: Parameters<Administration[Name]>[0],
+  ) => Promise<Awaited<ReturnType<Administration[Name]>>>
+}
+
 /** What a shard is started with. */
 export interface ShardStart {
+  readonly index: number
+  /** With the shard's own part of what is set for the daemon. */
   readonly settings: Settings
-  readonly softwareVersion: string
-  readonly instance: string
-  readonly startedMs: number
 }
 
-export interface ShardCallMessage {
-  readonly id: number
-  readonly name: ShardCallName
-  readonly argument: ShardCalls[ShardCallName][0]
-}
+export type MainMessage =
+  | {
+      readonly kind: "call"
+      readonly id: number
+      readonly name: ShardCallName
+      readonly argument: ShardCalls[ShardCallName][0]
+    }
+  | { readonly kind: "engines"; readonly calls: readonly EngineCall[] }
+  | { readonly kind: "told"; readonly id: number; readonly value: unknown }
+  | { readonly kind: "refused"; readonly id: number; readonly error: ErrorMessage }
+  /** `calls` takes this shard's calls there, `served` brings that shard's calls here. */
+  | {
+      readonly kind: "peer"
+      readonly index: number
+      readonly calls: MessagePort
+      readonly served: MessagePort
+    }
 
 export type ShardMessage =
-  | { readonly kind: "ready"; readonly grpc: ListenAddress }
-  /** It could not start, for a reason that the operator can mend. */
-  | { readonly kind: "refused"; readonly message: string; readonly isSetting: boolean }
+  /** It takes calls of main. */
+  | { readonly kind: "open" }
+  /** It could not start. */
+  | { readonly kind: "failed"; readonly error: ErrorMessage }
   | { readonly kind: "log"; readonly line: LogLine }
-  | { readonly kind: "answer"; readonly id: number; readonly value: unknown }
-  | { readonly kind: "failure"; readonly id: number; readonly failure: Failure }
+  | {
+      readonly kind: "answer"
+      readonly id: number
+      readonly value: unknown
+      readonly standing?: EngineStanding | undefined
+    }
+  | {
+      readonly kind: "failure"
+      readonly id: number
+      readonly error: ErrorMessage
+      readonly standing?: EngineStanding | undefined
+    }
+  | {
+      readonly kind: "ask"
+      readonly id: number
+      readonly name: AdministrativeCall
+      readonly request: unknown
+    }

@@ -1,64 +1,78 @@
-// The thread of a shard: opens it, answers main's calls, hands log lines over. An error that nobody caught ends
-// the thread, and main with it: state that may be wrong is not served.
+// The thread of a shard: opens it, answers main's calls, asks main what is main's business, hands log lines over. An
+// error that nobody caught ends the thread: state that may be wrong is not served. Main starts another then.
 
 import { type MessagePort, parentPort, workerData } from "node:worker_threads"
-import { EngineError } from "@varve/engines"
-import { SettingsError } from "../config/settings.ts"
-import { failureOf } from "../grpc/failure.ts"
 import { type Log, logTo } from "../log.ts"
+import { encodeError } from "./error-message.ts"
+import { MainAdministration } from "./main-administration.ts"
 import { Shard } from "./shard.ts"
-import type { ShardCallMessage, ShardMessage, ShardStart } from "./shard-port.ts"
+import type { MainMessage, PartitionName, ShardCalls, ShardMessage, ShardStart } from "./shard-port.ts"
 
 async function runShard(port: MessagePort, start: ShardStart): Promise<void> {
   const post = (message: ShardMessage): void => port.postMessage(message)
   const log = logTo((line) => post({ kind: "log", line }))
+  const main = new MainAdministration(post)
   let shard: Shard
   try {
-    shard = await Shard.open(start, log)
+    shard = await Shard.open(start, main.calls, log)
   } catch (error) {
-    if (!isOperatorsConcern(error)) throw error
-    post({ kind: "refused", message: (error as Error).message, isSetting: isSettingError(error) })
+    post({ kind: "failed", error: encodeError(error) })
     port.close()
     return
   }
-  port.on("message", (message: ShardCallMessage) => {
-    answer(shard, message, log).then(
-      (value) => {
-        post({ kind: "answer", id: message.id, value })
-        if (message.name === "close") port.close()
-      },
-      (error: unknown) => {
-        post({ kind: "failure", id: message.id, failure: failureOf(error, log) })
-        if (message.name === "close") port.close()
-      },
-    )
+  port.on("message", (message: MainMessage) => {
+    switch (message.kind) {
+      case "call": {
+        const { id, name } = message
+        const end = (answer: ShardMessage): void => {
+          post(answer)
+          if (name === "close") port.close()
+        }
+        doCall(shard, message, log).then(
+          (value) => end({ kind: "answer", id, value }),
+          (error: unknown) => end({ kind: "failure", id, error: encodeError(error) }),
+        )
+        return
+      }
+      case "engines":
+        return shard.callEngines(message.calls, ({ id }, result, standing) =>
+          post(
+            result.status === "fulfilled"
+              ? { kind: "answer", id, value: result.value, standing }
+              : { kind: "failure", id, error: encodeError(result.reason), standing },
+          ),
+        )
+      case "peer":
+        return shard.connectPeer(message.index, message.calls, message.served)
+      default:
+        return main.receive(message)
+    }
   })
-  post({ kind: "ready", grpc: shard.address })
+  post({ kind: "open" })
 }
 
-async function answer(shard: Shard, { name, argument }: ShardCallMessage, log: Log): Promise<unknown> {
-  const { administration } = shard
+async function doCall(
+  shard: Shard,
+  { name, argument }: Extract<MainMessage, { kind: "call" }>,
+  log: Log,
+): Promise<unknown> {
   switch (name) {
+    case "openPartition":
+      return await shard.openPartition(argument as PartitionName)
+    case "serve":
+      return await shard.serve(argument as ShardCalls["serve"][0])
+    case "setServing":
+      return shard.setServing(argument as boolean)
+    case "standings":
+      return shard.standings()
     case "metrics":
       return await shard.registry.getMetricsAsJSON()
+    case "drain":
+      return await shard.drain((argument as ShardCalls["drain"][0]).graceMs)
     case "close":
-      log.debug("shard-closing", "the shard drains and closes its stores")
-      return await shard.close((argument as { graceMs: number }).graceMs)
-    default:
-      return await (administration[name] as (argument: unknown) => unknown).call(administration, argument)
+      log.debug("shard-closing", "the shard closes its stores")
+      return await shard.close()
   }
-}
-
-/** What the world or the settings caused; anything else is a fault in the software. */
-function isOperatorsConcern(error: unknown): boolean {
-  return (
-    isSettingError(error) || error instanceof EngineError || (error instanceof Error && "syscall" in error)
-  )
-}
-
-function isSettingError(error: unknown): boolean {
-  if (error instanceof SettingsError) return true
-  return error instanceof EngineError && ["SETTING_INVALID", "REPOSITORY_URL_INVALID"].includes(error.reason)
 }
 
 if (parentPort === null) throw new Error("shard-thread runs in a worker thread only")

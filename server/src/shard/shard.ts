@@ -1,231 +1,208 @@
-// A shard: the stores, their engines' outside world, the gRPC server and the figures of one thread.
+// A shard: the engines of its partitions, their outside world, the gRPC server and the figures of one thread.
 //
-// Steps at the start: threads for jobs, repository, stores (each recovered to one state), then the server: nobody
-// is answered before the state is right.
+// It begins with the outside: threads for jobs, the repository. Main then has it open its partitions, brings each store
+// to one state over all shards, and has it serve last: nobody is answered before the state is right. What concerns
+// versions is main's business, and comes as calls on engines; what clients ask of other shards' partitions is handed on.
 
-import { join } from "node:path"
-import { BlockCache } from "@varve/engines"
-import {
-  type ObjectStore,
-  openProvenObjectStore,
-  Repository,
-  type SystemSeams,
-  systemSeams,
-  ThreadExecutor,
-} from "@varve/engines/internal"
+import { strict as assert } from "node:assert"
+import type { MessagePort } from "node:worker_threads"
+import { BlockCache, type Engine } from "@varve/engines"
+import { type SystemSeams, systemSeams } from "@varve/engines/internal"
 import { Registry } from "prom-client"
-import { formatAddress, type ListenAddress } from "../config/address.ts"
+import type { ListenAddress } from "../config/address.ts"
 import type { Settings } from "../config/settings.ts"
 import { Admission } from "../grpc/admission.ts"
 import { GrpcServer } from "../grpc/grpc-server.ts"
 import { Inflight } from "../grpc/inflight.ts"
-import { stateBackend } from "../grpc/state-backend.ts"
+import { type StateBackendParts, stateBackend } from "../grpc/state-backend.ts"
 import type { Log } from "../log.ts"
 import { registerBlockCacheMetrics } from "../metrics/block-cache-metrics.ts"
 import { registerEngineMetrics } from "../metrics/engine-metrics.ts"
-import { GarbageMetrics } from "../metrics/garbage-metrics.ts"
+import { registerForwardingMetrics } from "../metrics/forwarding-metrics.ts"
 import { OperationMetrics } from "../metrics/operation-metrics.ts"
 import { registerOwnerMetrics } from "../metrics/owner-metrics.ts"
-import { RetentionMetrics } from "../metrics/retention-metrics.ts"
 import { registerServerMetrics } from "../metrics/server-metrics.ts"
 import { registerThreadMetrics } from "../metrics/thread-metrics.ts"
-import { VersionMetrics } from "../metrics/version-metrics.ts"
-import { Administration } from "./administration.ts"
-import { GarbageCollector } from "./garbage-collector.ts"
-import { openStore } from "./open-store.ts"
-import type { ShardStart } from "./shard-port.ts"
-import { SpaceKeeper } from "./space-keeper.ts"
-import type { Store } from "./store.ts"
-import { storesOnDisk } from "./store-file.ts"
+import { openPartition } from "./open-partition.ts"
+import { type Outside, openOutside } from "./outside.ts"
+import { Peer } from "./peer.ts"
+import { type PeerHandlers, servePeer } from "./peer-service.ts"
+import type {
+  AdministrativeCalls,
+  EngineCall,
+  EngineStanding,
+  PartitionName,
+  ShardCalls,
+  ShardStart,
+} from "./shard-port.ts"
+import { ShardPartition, ShardStore } from "./shard-store.ts"
 import { Stores } from "./stores.ts"
 
 /** Threads for merges, chunking, uploads and loading: one can merge while another uploads. */
 const JOB_THREADS = 2
 /**
- * How long stores that close may wait for the repository. A snapshot that it does not take by then fails, and what it
+ * How long engines that close may wait for the repository. A snapshot that it does not take by then fails, and what it
  * would have held is kept on disk.
  */
 const REPOSITORY_GRACE_MS = 2500
-const WILDCARD_HOSTS: readonly string[] = ["0.0.0.0", "::"]
-
-/** What the stores are opened over. */
-interface Outside {
-  readonly seams: SystemSeams
-  /** The repository is not waited for any more. */
-  giveUpRepository(): void
-  close(): Promise<void>
-}
 
 export class Shard {
-  readonly registry: Registry
-  readonly administration: Administration
-  readonly #stores: Stores
-  readonly #server: GrpcServer
+  readonly registry = new Registry()
+  readonly #parts: StateBackendParts & { readonly settings: Settings }
+  readonly #seams: SystemSeams
   readonly #outside: Outside
-  readonly #space: SpaceKeeper
+  readonly #peers: readonly Peer[]
+  readonly #blockCache: BlockCache
+  readonly #stopMeasuring: () => void
+  #foreign: PeerHandlers | undefined
+  readonly #waitingPorts: MessagePort[] = []
+  #server: GrpcServer | undefined
+  #isFenced = false
 
   constructor(
-    registry: Registry,
-    administration: Administration,
-    stores: Stores,
-    server: GrpcServer,
-    outside: Outside,
-    space: SpaceKeeper,
+    { index, settings }: ShardStart,
+    outside: { seams: SystemSeams; outside: Outside },
+    administration: AdministrativeCalls,
+    log: Log,
   ) {
-    this.#space = space
-    this.registry = registry
-    this.administration = administration
-    this.#stores = stores
-    this.#server = server
-    this.#outside = outside
+    this.#seams = outside.seams
+    this.#outside = outside.outside
+    this.#peers = Array.from({ length: settings.shards }, (_, each) => new Peer(each))
+    this.#blockCache = new BlockCache(settings.blockCacheBytes)
+    const stores = new Stores(settings.stores.map((store) => this.#storeOf(store, index)))
+    const names = settings.stores.map(({ name }) => name)
+    this.#parts = {
+      settings,
+      stores,
+      operations: new OperationMetrics(this.registry, names),
+      inflight: new Inflight(settings.limits.inflightBytesMax),
+      admission: new Admission(),
+      administration,
+      log,
+    }
+    registerForwardingMetrics(this.registry, this.#peers)
+    registerBlockCacheMetrics(this.registry, this.#blockCache)
+    this.#stopMeasuring = registerThreadMetrics(this.registry, `shard-${index}`)
   }
 
-  /** @throws SettingsError, EngineError, the system's error when the address cannot be had */
-  static async open(start: ShardStart, log: Log): Promise<Shard> {
-    const { settings } = start
+  /** @throws (rejects) SettingsError, EngineError, the system's error */
+  static async open(start: ShardStart, administration: AdministrativeCalls, log: Log): Promise<Shard> {
     const seams = systemSeams({ threads: JOB_THREADS, startsThreads: true })
-    let objectStore: ObjectStore | undefined
-    let repository: Repository | undefined
-    const stores: Store[] = []
-    try {
-      objectStore = await openProvenObjectStore(settings.repository, seams)
-      repository = await Repository.open(objectStore, seams, { chunkCacheBytes: settings.chunkCacheBytes })
-      const storesDirectory = join(settings.dataDir, "stores")
-      await warnOfUnusedStores(settings, storesDirectory, seams, log)
-      const blockCache = new BlockCache(settings.blockCacheBytes)
-      const fenced = new AbortController()
-      const { ownerCheckSeconds } = settings
-      const onFenced = (): void => fenced.abort()
-      const host = { storesDirectory, repository, seams, blockCache, log, ownerCheckSeconds, onFenced }
-      for (const store of settings.stores) stores.push(await openStore(store, host))
-      return await serve(
-        start,
-        new Stores(stores),
-        blockCache,
-        outsideOf(repository, objectStore, seams),
-        fenced.signal,
-        log,
+    return new Shard(start, { seams, outside: await openOutside(start.settings, seams) }, administration, log)
+  }
+
+  /** @throws (rejects) as `openEngine` */
+  async openPartition(name: PartitionName): Promise<EngineStanding> {
+    const { settings, stores, log } = this.#parts
+    const store = stores.get(name.store)
+    const { repository } = this.#outside
+    const host = { settings, repository, seams: this.#seams, blockCache: this.#blockCache, log }
+    const engine = await openPartition(store.settings, name.partition, {
+      ...host,
+      onFenced: () => {
+        this.#isFenced = true
+        this.#server?.setServing("owner", false)
+      },
+    })
+    store.partition(name.partition).attach(engine)
+    return standingOf(engine)
+  }
+
+  /** Begins all calls in this turn. */
+  callEngines(
+    calls: readonly EngineCall[],
+    answer: (call: EngineCall, result: PromiseSettledResult<unknown>, standing: EngineStanding) => void,
+  ): void {
+    for (const call of calls) {
+      const { engine } = this.#parts.stores.get(call.store).partition(call.partition)
+      const settle = (result: PromiseSettledResult<unknown>): void => answer(call, result, standingOf(engine))
+      const work = engine[call.name] as (...argumentList: unknown[]) => Promise<unknown>
+      work.apply(engine, [...call.arguments]).then(
+        (value) => settle({ status: "fulfilled", value }),
+        (reason: unknown) => settle({ status: "rejected", reason }),
       )
-    } catch (error) {
-      for (const store of stores) await store.close()
-      await repository?.close()
-      await objectStore?.close()
-      await seams.close()
-      throw error
     }
   }
 
-  /** Where gRPC calls are taken. */
-  get address(): ListenAddress {
-    return this.#server.address
+  standings(): ShardCalls["standings"][1] {
+    return this.#parts.stores.all.flatMap(({ settings, own }) =>
+      own.map(({ index, engine }) => {
+        return { store: settings.name, partition: index, standing: standingOf(engine) }
+      }),
+    )
   }
 
-  /** Takes no more calls, gives those that run `graceMs`, then closes every store: everything is kept. */
-  async close(graceMs: number): Promise<void> {
-    await this.#server.close(graceMs)
-    const giveUp = (): void => {
-      this.#outside.giveUpRepository()
-      this.#space.giveUpRepository()
-    }
+  /** Takes calls of clients. @returns where. @throws (rejects) SettingsError, the system's error */
+  async serve(address: ListenAddress): Promise<ListenAddress> {
+    assert(this.#server === undefined, "a shard serves once")
+    const { settings, stores, inflight, admission, log } = this.#parts
+    const measured = stores.all.map((store) => ({ settings: store.settings, partitions: store.own }))
+    registerEngineMetrics(this.registry, measured)
+    registerOwnerMetrics(this.registry, measured)
+    const { backend, foreign } = stateBackend(this.#parts)
+    const where = { ...settings, grpc: address }
+    const server = await GrpcServer.open(where, backend, this.registry, inflight, admission, log)
+    this.#server = server
+    registerServerMetrics(this.registry, server, inflight)
+    // One partition is enough: the shard does not do any more what it is set to do.
+    if (this.#isFenced) server.setServing("owner", false)
+    this.#foreign = foreign
+    for (const port of this.#waitingPorts.splice(0)) servePeer(port, foreign)
+    return server.address
+  }
+
+  /** What main says of the daemon as a whole. */
+  setServing(isServing: boolean): undefined {
+    this.#server?.setServing("daemon", isServing)
+  }
+
+  /** The way to another shard, and from there. */
+  connectPeer(index: number, calls: MessagePort, served: MessagePort): void {
+    this.#peers[index]!.connect(calls)
+    // Calls wait in the port until this shard serves.
+    if (this.#foreign === undefined) this.#waitingPorts.push(served)
+    else servePeer(served, this.#foreign)
+  }
+
+  /** Takes no more calls, and gives those that run `graceMs`. */
+  async drain(graceMs: number): Promise<void> {
+    this.#parts.admission.close()
+    await this.#server?.close(graceMs)
+  }
+
+  /** Closes every engine: everything is kept. @throws (rejects) when one could not be closed */
+  async close(): Promise<void> {
+    const giveUp = (): void => this.#outside.giveUpRepository()
     const timer = setTimeout(giveUp, REPOSITORY_GRACE_MS)
-    const closing = [this.#space.close(), ...this.#stores.all.map((store) => store.close())]
+    const closing = this.#parts.stores.all.flatMap(({ own }) => own.map(({ engine }) => engine.close()))
     const closed = await Promise.allSettled(closing)
     clearTimeout(timer)
+    for (const peer of this.#peers) peer.disconnect()
+    this.#stopMeasuring()
     await this.#outside.close()
+    await this.#seams.close()
     for (const each of closed) if (each.status === "rejected") throw each.reason
   }
-}
 
-async function serve(
-  start: ShardStart,
-  stores: Stores,
-  blockCache: BlockCache,
-  outside: Outside,
-  fenced: AbortSignal,
-  log: Log,
-): Promise<Shard> {
-  const { settings } = start
-  const registry = new Registry()
-  const names = stores.all.map((store) => store.settings.name)
-  const operations = new OperationMetrics(registry, names)
-  const versions = new VersionMetrics(registry, names)
-  const inflight = new Inflight(settings.limits.inflightBytesMax)
-  registerEngineMetrics(registry, stores.all)
-  registerOwnerMetrics(registry, stores.all)
-  registerBlockCacheMetrics(registry, blockCache)
-  const stopMeasuring = registerThreadMetrics(registry, "shard-0")
-  const node = {
-    softwareVersion: start.softwareVersion,
-    startedMs: start.startedMs,
-    instance: start.instance,
-    address: "",
-    repositoryUrl: settings.repository,
-    messageBytesMax: settings.limits.messageBytesMax,
-  }
-  const { garbageCollection } = settings
-  const collector = new GarbageCollector({
-    url: settings.repository,
-    settings: garbageCollection,
-    clock: outside.seams.clock,
-    log,
-    metrics: new GarbageMetrics(registry),
-    startThread: () => new ThreadExecutor({ threads: 1 }),
-  })
-  const { clock } = outside.seams
-  const space = new SpaceKeeper({
-    stores,
-    collector,
-    clock,
-    log,
-    metrics: new RetentionMetrics(registry, names),
-  })
-  const administration = new Administration(stores, node, log, versions, space)
-  const admission = new Admission()
-  const { limits } = settings
-  const backend = stateBackend({ stores, administration, operations, inflight, admission, limits, log })
-  const server = await GrpcServer.open(settings.grpc, limits, backend, registry, inflight, admission, log)
-  // Behind a wildcard the shard does not know by which name it is reached: clients stay where they came to.
-  if (!WILDCARD_HOSTS.includes(settings.grpc.host)) node.address = formatAddress(server.address)
-  registerServerMetrics(registry, server, inflight)
-  // One partition is enough: the daemon does not do any more what it is set to do.
-  if (fenced.aborted) server.setNotServing()
-  else fenced.addEventListener("abort", () => server.setNotServing(), { once: true })
-  space.schedule(garbageCollection.intervalMs)
-  const whole = {
-    ...outside,
-    close: async () => {
-      stopMeasuring()
-      await outside.close()
-    },
-  }
-  return new Shard(registry, administration, stores, server, whole, space)
-}
-
-function outsideOf(repository: Repository, objectStore: ObjectStore, seams: SystemSeams): Outside {
-  return {
-    seams,
-    giveUpRepository: () => {
-      seams.closeObjectStores()
-      void objectStore.close()
-    },
-    close: async () => {
-      await repository.close()
-      await objectStore.close()
-      await seams.close()
-    },
-  }
-}
-
-async function warnOfUnusedStores(
-  { stores }: Settings,
-  storesDirectory: string,
-  { fileSystem }: SystemSeams,
-  log: Log,
-): Promise<void> {
-  for (const name of await storesOnDisk(fileSystem, storesDirectory)) {
-    if (stores.some((store) => store.name === name)) continue
-    log.warn("store-unused", `store ${name} is on disk, but no setting names it: it is left as it is`, {
-      store: name,
+  #storeOf(settings: Settings["stores"][number], index: number): ShardStore {
+    const partitions = Array.from({ length: settings.partitions }, (_, partition) => {
+      const owner = partition % this.#peers.length
+      return new ShardPartition(partition, owner === index ? undefined : this.#peers[owner]!)
     })
+    return new ShardStore(settings, partitions)
+  }
+}
+
+function standingOf(engine: Engine): EngineStanding {
+  const { recovery, lineage, position, line } = engine
+  const { epoch, isFenced } = engine.owner
+  return {
+    recovery,
+    lineage,
+    position,
+    line: [...line],
+    owner: { epoch, isFenced },
+    damaged: engine.damagedVersions(),
+    statistics: engine.statistics(),
   }
 }

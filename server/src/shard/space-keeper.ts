@@ -15,6 +15,7 @@ import type { RetentionMetrics } from "../metrics/retention-metrics.ts"
 import type { GarbageCollector } from "./garbage-collector.ts"
 import { pruneStore } from "./prune-store.ts"
 import type { RetentionDecision, RetentionRules } from "./retention.ts"
+import { runEvery } from "./schedule.ts"
 import type { Store } from "./store.ts"
 import type { Stores } from "./stores.ts"
 
@@ -77,15 +78,14 @@ export class SpaceKeeper {
   async #runEvery(intervalMs: number): Promise<void> {
     const { clock, stores, collector } = this.#parts
     const { signal } = this.#closing
-    for (;;) {
-      await clock.sleep(intervalMs, signal)
+    await runEvery({ clock, signal, intervalMs: () => intervalMs }, async () => {
       for (const store of stores.all) {
         if (signal.aborted) return
         await this.#unlessItFails(() => this.#prune(store, store.settings.retention, false))
       }
       if (signal.aborted) return
       await this.#unlessItFails(() => collector.collect({ dryRun: false }))
-    }
+    })
   }
 
   /** What fails has said so itself, in the log and the metrics; the next time may be better. */

@@ -45,11 +45,21 @@ export async function checkStoreFile(
     if (found[key] !== settings[key]) {
       throw new SettingsError(
         `stores.${settings.name}.${key}: ${settings[key]} is not what the data in ${directory} was written with ` +
-          `(${found[key]}); set it back, or start with another data directory`,
+          `(${found[key]}); ${wayOut(key)}`,
       )
     }
   }
   return { existed: true }
+}
+
+/** What a person can do. The versions of another engine or partition count are converted where nothing is yet. */
+function wayOut(key: "engine" | "partitions" | "partitioning"): string {
+  if (key === "partitioning")
+    return "set it back, or start with another data directory and another repository"
+  return (
+    "set it back, or start with an empty data directory on the same repository: the newest version is converted " +
+    '("Changing the engine or the number of partitions" in deploy/README.md)'
+  )
 }
 
 /** Names of stores that `storesDirectory` holds. */

@@ -5,11 +5,15 @@
 //     partition 1   a: 1 ── 2 ── b: 3 ── 4         version 4 of the store is a/4 of the one and b/4 of the other
 //
 // A version of the store is complete when every partition has it: on its own line, or under the very same name.
+//
+// A version may have been written when the store had another number of partitions. It is complete when all of those have
+// it, and can then be put back on any partition: `withOtherLayouts`. All versions of a timeline have the same partitions.
 
-import { type Engine, EngineError } from "@varve/engines"
+import { EngineError } from "@varve/engines"
 import {
   completeVersions,
   isOnLine,
+  isSameVersion,
   newestComplete,
   resolveVersion,
   startsNewTimeline,
@@ -22,11 +26,15 @@ export interface PartitionVersions {
   readonly partition: number
   readonly versions: readonly VersionSummary[]
   readonly line: readonly VersionName[]
+  /** The store does not have it any more: see former-partitions.ts. */
+  readonly isFormer?: boolean
 }
 
 /** A version of a store, with each partition that has it. */
 export interface StoreVersion extends VersionName {
   readonly parts: readonly { readonly partition: number; readonly summary: VersionSummary }[]
+  /** How many partitions the store had; 0 when no part of it can be read. */
+  readonly partitionCount: number
   /** When the last partition sealed it. */
   readonly createdMs: number
 }
@@ -47,6 +55,7 @@ export function groupVersions(partitions: readonly PartitionVersions[]): StoreVe
       timeline: parts[0]!.summary.timeline,
       version: parts[0]!.summary.version,
       parts,
+      partitionCount: Math.max(...parts.map(({ summary }) => summary.partitionCount)),
       createdMs: Math.max(...parts.map(({ summary }) => summary.createdMs)),
     }))
     .sort((a, b) =>
@@ -54,8 +63,11 @@ export function groupVersions(partitions: readonly PartitionVersions[]): StoreVe
     )
 }
 
-/** True when every partition that has the version is on a line that runs through it. */
+/** True when every partition that has the version, or was made of it, is on a line that runs through it. */
 export function isOnCurrentLine(version: StoreVersion, partitions: readonly PartitionVersions[]): boolean {
+  if (isOfOtherLayout(version, partitions)) {
+    return partitions.every(({ line, isFormer }) => isFormer === true || isOnLine(version, line))
+  }
   return version.parts.every(({ partition }) => {
     const owner = partitions.find((each) => each.partition === partition)
     return owner !== undefined && isOnLine(version, owner.line)
@@ -64,12 +76,52 @@ export function isOnCurrentLine(version: StoreVersion, partitions: readonly Part
 
 /** True when every partition has the version: under this name, or, when it is current, on the line it stands on. */
 export function isComplete(version: StoreVersion, partitions: readonly PartitionVersions[]): boolean {
+  if (isOfOtherLayout(version, partitions)) return version.parts.length === version.partitionCount
   const isCurrent = isOnCurrentLine(version, partitions)
   return partitions.every(
-    ({ partition, versions, line }) =>
+    ({ partition, versions, line, isFormer }) =>
+      isFormer === true ||
       version.parts.some((part) => part.partition === partition) ||
       (isCurrent && versions.some((each) => each.version === version.version && isOnLine(each, line))),
   )
+}
+
+/**
+ * What can be put back on each partition of `asked`: its own versions, and all complete ones of other layouts.
+ * @param all partitions of the store, former ones too, with what is damaged
+ */
+export function withOtherLayouts(
+  asked: readonly PartitionVersions[],
+  all: readonly PartitionVersions[],
+): PartitionVersions[] {
+  const count = servedCount(all)
+  const groups = groupVersions(all)
+  const countOf = new Map<string, number>()
+  for (const { timeline, partitionCount } of groups) {
+    countOf.set(timeline, Math.max(partitionCount, countOf.get(timeline) ?? 0))
+  }
+  const countIn = (timeline: string): number => countOf.get(timeline) || count
+  const others = groups
+    .filter(({ timeline, parts }) => countIn(timeline) !== count && parts.length === countIn(timeline))
+    .map(({ parts }) => (parts.find(({ summary }) => summary.partitionCount !== 0) ?? parts[0]!).summary)
+  if (others.length === 0) return [...asked]
+  return asked.map((each) => ({
+    ...each,
+    versions: [...each.versions.filter(({ timeline }) => countIn(timeline) === count), ...others],
+  }))
+}
+
+/** How many partitions the store has. */
+function servedCount(partitions: readonly PartitionVersions[]): number {
+  return partitions.reduce((count, { isFormer }) => (isFormer === true ? count : count + 1), 0)
+}
+
+/** Whether the store had another number of partitions. @param partitions all of the store */
+function isOfOtherLayout(
+  { partitionCount }: Pick<StoreVersion, "partitionCount">,
+  partitions: readonly PartitionVersions[],
+): boolean {
+  return partitionCount !== 0 && partitionCount !== servedCount(partitions)
 }
 
 /**
@@ -103,13 +155,12 @@ export function restoreTargets(
  */
 export function withDamaged(
   partitions: readonly PartitionVersions[],
-  engines: readonly { readonly index: number; readonly engine: Pick<Engine, "damagedVersions"> }[],
+  damagedOf: (partition: number) => readonly VersionName[],
 ): PartitionVersions[] {
-  return partitions.map((each) => {
-    const owner = engines.find(({ index }) => index === each.partition)
-    const damaged = owner?.engine.damagedVersions() ?? []
-    return { ...each, versions: [...damaged.map(unreadableSummary), ...each.versions] }
-  })
+  return partitions.map((each) => ({
+    ...each,
+    versions: [...damagedOf(each.partition).map(unreadableSummary), ...each.versions],
+  }))
 }
 
 /** The listings without these versions. */
@@ -149,6 +200,22 @@ export function needsNewTimeline(
 ): boolean {
   const isFork = partitions.some(({ versions }, at) => startsNewTimeline([versions], targets[at]!))
   return isFork || targets.some(({ timeline }) => timeline !== targets[0]!.timeline)
+}
+
+/**
+ * With how many partitions the versions were written that are put back on `partitions`.
+ * @param partitionCount how many the store has
+ */
+export function layoutOf(
+  partitions: readonly PartitionVersions[],
+  targets: readonly VersionName[],
+  partitionCount: number,
+): number {
+  for (const [at, { versions }] of partitions.entries()) {
+    const found = versions.find((each) => isSameVersion(each, targets[at]!))
+    if (found !== undefined && found.partitionCount !== 0) return found.partitionCount
+  }
+  return partitionCount
 }
 
 /** For each partition the version with this number, or the highest in common, on its own line; undefined if none. */
@@ -195,7 +262,7 @@ function commonVersion(
 
 /** The line of all partitions when they agree on where they stand; otherwise none. */
 function sharedLine(partitions: readonly PartitionVersions[]): readonly VersionName[] {
-  const [first, ...others] = partitions
+  const [first, ...others] = partitions.filter(({ isFormer }) => isFormer !== true)
   if (first === undefined) return []
   const agree = others.every(({ line }) => isSameLine(line, first.line))
   return agree ? first.line : []

@@ -5,6 +5,7 @@ import { type Engine, EngineError, type RestoreOptions } from "@varve/engines"
 import { SystemClock, SystemRandom, type VersionName, type VersionSummary } from "@varve/engines/internal"
 import { test } from "vitest"
 import type { StoreSettings } from "../config/settings.ts"
+import type { FormerPartitionsRepository } from "./former-partitions.ts"
 import { Partition } from "./partition.ts"
 import { decodeReplacedHandle, encodeReplacedHandle } from "./replaced-handle.ts"
 import { Store } from "./store.ts"
@@ -30,6 +31,9 @@ const settings: StoreSettings = {
   retention: { keepLast: 0, keepForMs: 0 },
   settings: {},
 }
+
+/** Never asked: the store had as many partitions always. */
+const noRepository = {} as FormerPartitionsRepository
 
 /** An engine that keeps the names of its states only. */
 class NamedEngine {
@@ -83,7 +87,7 @@ class NamedEngine {
   }
 }
 
-function summary(timeline: string, version: number, createdMs = version): VersionSummary {
+function summary(timeline: string, version: number, createdMs = version, partitionCount = 3): VersionSummary {
   return {
     version,
     timeline,
@@ -92,7 +96,7 @@ function summary(timeline: string, version: number, createdMs = version): Versio
     line: [{ timeline, version }],
     createdMs,
     engine: "memory",
-    partitionCount: 3,
+    partitionCount,
     recordCount: 1,
     bytes: 1,
     bytesNew: 1,
@@ -106,7 +110,12 @@ function makeStore(): { store: Store; engines: NamedEngine[] } {
   const engines = [new NamedEngine(), new NamedEngine(), new NamedEngine()]
   const partitions = engines.map((engine, index) => new Partition(index, engine as unknown as Engine))
   return {
-    store: new Store(settings, partitions, { clock: new SystemClock(), random: new SystemRandom() }),
+    store: new Store(
+      settings,
+      partitions,
+      { clock: new SystemClock(), random: new SystemRandom() },
+      noRepository,
+    ),
     engines,
   }
 }
@@ -236,15 +245,15 @@ test("which version: newest complete on the line, else sealed last; incomplete o
 })
 
 test("which version: after one partition was restored alone, a number means the one on each partition's own line", () => {
-  const common = [summary("a", 1, 10), summary("a", 2, 20), summary("a", 3, 30)]
+  const common = [1, 2, 3].map((version) => summary("a", version, 10 * version, 2))
   const stayed: PartitionVersions = {
     partition: 0,
-    versions: [...common, summary("a", 4, 50)],
+    versions: [...common, summary("a", 4, 50, 2)],
     line: [{ timeline: "a", version: Number.MAX_SAFE_INTEGER }],
   }
   const wentBack: PartitionVersions = {
     partition: 1,
-    versions: [...common, summary("b", 4, 50)],
+    versions: [...common, summary("b", 4, 50, 2)],
     line: [
       { timeline: "a", version: 2 },
       { timeline: "b", version: Number.MAX_SAFE_INTEGER },

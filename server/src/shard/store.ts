@@ -5,6 +5,7 @@
 // one fails, those that have switched already are switched back by the handle of what they replaced.
 
 import {
+  type ConvertedFrom,
   EngineError,
   isEngineError,
   type RestoreMode,
@@ -15,17 +16,21 @@ import {
   type VersionName,
 } from "@varve/engines"
 import { type Clock, isOnLine, METADATA_BYTES_MAX, newTimelineId, type Random } from "@varve/engines/internal"
-import { partitionOfKey, VarveError } from "@varve/proto"
+import { VarveError } from "@varve/proto"
 import type { StoreSettings } from "../config/settings.ts"
+import { FormerPartitions, type FormerPartitionsRepository } from "./former-partitions.ts"
 import type { Partition } from "./partition.ts"
+import { allOrFirstError, restoreAll } from "./restore-all.ts"
 import {
   findVersion,
   groupVersions,
+  layoutOf,
   needsNewTimeline,
   type PartitionVersions,
   restoreTargets,
   type StoreVersion,
   withDamaged,
+  withOtherLayouts,
   without,
 } from "./store-versions.ts"
 
@@ -53,6 +58,8 @@ export interface StoreRestore {
   readonly totalSeconds: number
   /** With `fallback`: the damaged versions that were passed over, newest first. */
   readonly skipped: readonly SkippedVersion[]
+  /** Set when another engine wrote the version, or another number of partitions. */
+  readonly converted: ConvertedFrom | undefined
 }
 
 /** What a caller wants put back. */
@@ -68,17 +75,20 @@ export class Store {
   readonly partitions: readonly Partition[]
   readonly #clock: Clock
   readonly #random: Random
+  readonly #former: FormerPartitions
 
   /** @param partitions all of the store, by number; owned by the store from here on */
   constructor(
     settings: StoreSettings,
     partitions: readonly Partition[],
     seams: { clock: Clock; random: Random },
+    repository: FormerPartitionsRepository,
   ) {
     this.settings = settings
     this.partitions = partitions
     this.#clock = seams.clock
     this.#random = seams.random
+    this.#former = new FormerPartitions(settings.name, partitions.length, repository)
   }
 
   /** @throws VarveError `PARTITION_OUT_OF_RANGE` */
@@ -89,28 +99,6 @@ export class Store {
       "PARTITION_OUT_OF_RANGE",
       `store ${this.settings.name} has no partition ${index}; it has 0 to ${this.partitions.length - 1}`,
     )
-  }
-
-  /**
-   * The partition of a key, checked against the one that the caller gave.
-   * @throws VarveError `PARTITION_OUT_OF_RANGE`, `PARTITION_REQUIRED`, `WRONG_PARTITION`
-   */
-  partitionOf(key: Uint8Array, given: number | undefined): Partition {
-    if (this.settings.partitioning === "explicit") {
-      if (given === undefined) {
-        throw new VarveError(
-          "PARTITION_REQUIRED",
-          `store ${this.settings.name} is partitioned explicitly: the call has to name a partition`,
-        )
-      }
-      return this.partition(given)
-    }
-    const owner = partitionOfKey(key, this.partitions.length)
-    if (given !== undefined && given !== owner) {
-      this.partition(given)
-      throw wrongPartition(given, owner)
-    }
-    return this.partition(owner)
   }
 
   /**
@@ -188,6 +176,7 @@ export class Store {
         partitions: partitions.map(({ index }) => index),
         totalSeconds: (this.#clock.monotonicMs() - startedMs) / 1000,
         skipped,
+        converted: results.find(({ converted }) => converted !== undefined)?.converted,
       }
     } finally {
       for (const partition of partitions) partition.restoring = false
@@ -226,8 +215,26 @@ export class Store {
     }
   }
 
-  /** Versions of all partitions, as they stand now. */
-  async versions(partitions: readonly Partition[] = this.partitions): Promise<PartitionVersions[]> {
+  /** Versions of all partitions, as they stand now, those that the store has no more included. */
+  async versions(): Promise<PartitionVersions[]> {
+    const served = await this.#versionsOf(this.partitions)
+    return [...served, ...(await this.#former.versions(served))]
+  }
+
+  /** Names of versions of the partition that the last listing left out because their manifests cannot be believed. */
+  damagedVersions(partition: number): readonly VersionName[] {
+    const owner = this.partitions[partition]
+    return owner === undefined ? this.#former.damagedVersions(partition) : owner.engine.damagedVersions()
+  }
+
+  /** What can be put back on each of these partitions; versions that cannot be believed are among them. */
+  async restorable(partitions: readonly Partition[]): Promise<PartitionVersions[]> {
+    const all = withDamaged(await this.versions(), (partition) => this.damagedVersions(partition))
+    const asked = all.filter(({ partition }) => partitions.some(({ index }) => index === partition))
+    return withOtherLayouts(asked, all)
+  }
+
+  async #versionsOf(partitions: readonly Partition[]): Promise<PartitionVersions[]> {
     return await Promise.all(
       partitions.map(async ({ index, engine }) => ({
         partition: index,
@@ -249,9 +256,14 @@ export class Store {
     if (found.parts.some(({ summary }) => summary.pinned)) {
       throw new EngineError("SNAPSHOT_PINNED", `version ${version} on timeline ${found.timeline} is pinned`)
     }
-    for (const { partition } of found.parts) {
-      await this.partition(partition).engine.deleteVersion(version, found.timeline)
-    }
+    for (const { partition } of found.parts) await this.deletePart(partition, found)
+  }
+
+  /** Removes a version from one partition. @throws (rejects) `SNAPSHOT_NOT_FOUND`, `SNAPSHOT_PINNED` */
+  async deletePart(partition: number, { version, timeline }: VersionName): Promise<void> {
+    const owner = this.partitions[partition]
+    if (owner === undefined) await this.#former.deleteVersion(partition, { version, timeline })
+    else await owner.engine.deleteVersion(version, timeline)
   }
 
   /** @throws (rejects) `SNAPSHOT_NOT_FOUND`, `VERSION_AMBIGUOUS` */
@@ -263,19 +275,16 @@ export class Store {
   ): Promise<void> {
     const found = findVersion(await this.versions(), { version, timeline })
     for (const { partition } of found.parts) {
-      await this.partition(partition).engine.pinVersion(version, pinned, found.timeline, name)
+      const owner = this.partitions[partition]
+      if (owner === undefined) await this.#former.pinVersion(partition, found, pinned, name)
+      else await owner.engine.pinVersion(version, pinned, found.timeline, name)
     }
-  }
-
-  /** Keeps everything; the store cannot be used afterwards. */
-  async close(): Promise<void> {
-    allOrFirstError(await Promise.allSettled(this.partitions.map(({ engine }) => engine.close())))
   }
 
   /** Whether the partitions that took no part in a snapshot have its version on their lines. */
   async #isCompleteWith(done: readonly Partition[], version: number): Promise<boolean> {
     const others = this.partitions.filter((partition) => !done.includes(partition))
-    return (await this.versions(others)).every(({ versions, line }) =>
+    return (await this.#versionsOf(others)).every(({ versions, line }) =>
       versions.some((each) => each.version === version && isOnLine(each, line)),
     )
   }
@@ -298,24 +307,21 @@ export class Store {
         throw new EngineError("REPLACED_STATE_NOT_FOUND", `the handle names no state of partition ${index}`)
       })
     }
-    const listings = withDamaged(await this.versions(partitions), partitions)
+    const listings = await this.restorable(partitions)
     const versions = restoreTargets(without(listings, passed), "version" in target ? target : undefined)
-    const fork = needsNewTimeline(listings, versions)
-      ? { newTimeline: newTimelineId(this.#clock, this.#random) }
-      : {}
+    const isFork =
+      needsNewTimeline(listings, versions) ||
+      layoutOf(listings, versions, this.partitions.length) !== this.partitions.length
+    const fork = isFork ? { newTimeline: newTimelineId(this.#clock, this.#random) } : {}
     return versions.map(({ version, timeline }) => ({ version, timeline, ...fork }))
   }
 }
 
-/** The error of a key that was sent to a partition that does not own it. */
-export function wrongPartition(given: number, owner: number): VarveError {
-  return new VarveError("WRONG_PARTITION", `the key belongs to partition ${owner}, not to ${given}`, {
-    metadata: { partition: String(owner) },
-  })
-}
-
 /** @throws VarveError `STATE_REPLACED` unless `lineage` is the partition's */
-export function checkLineage({ index, engine }: Partition, lineage: string): void {
+export function checkLineage(
+  { index, engine }: { readonly index: number; readonly engine: { readonly lineage: string } },
+  lineage: string,
+): void {
   if (lineage === engine.lineage) return
   throw new VarveError(
     "STATE_REPLACED",
@@ -347,50 +353,6 @@ function checkSnapshot(partitions: readonly Partition[], version: number, metada
 
 function restoreInProgress({ index }: Partition): EngineError {
   return new EngineError("RESTORE_IN_PROGRESS", `partition ${index} is being restored`)
-}
-
-/**
- * Switches the partitions whose restore succeeded back to the state that it replaced.
- * @throws (rejects) EngineError `STORAGE_FAILED` when one cannot be switched back: the store is a mixture then
- */
-async function undo(
-  partitions: readonly Partition[],
-  settled: readonly PromiseSettledResult<{ readonly replaced: string }>[],
-): Promise<void> {
-  for (const [at, { engine, index }] of partitions.entries()) {
-    const result = settled[at]!
-    if (result.status === "rejected") continue
-    try {
-      await engine.restore({ replaced: result.value.replaced })
-    } catch (cause) {
-      throw new EngineError(
-        "STORAGE_FAILED",
-        `the restore failed, and partition ${index} could not be put back to the state before it: ` +
-          `restore a version of all partitions before anything else`,
-        { cause },
-      )
-    }
-  }
-}
-
-/** Restores each partition to its target; when one fails, none is changed. */
-async function restoreAll(
-  partitions: readonly Partition[],
-  targets: readonly RestoreOptions[],
-  mode: RestoreMode | undefined,
-): Promise<RestoreResult[]> {
-  const how = mode === undefined ? {} : { mode }
-  const calls = partitions.map(async ({ engine }, at) => engine.restore({ ...targets[at]!, ...how }))
-  const settled = await Promise.allSettled(calls)
-  if (settled.some(({ status }) => status === "rejected")) await undo(partitions, settled)
-  return allOrFirstError(settled)
-}
-
-function allOrFirstError<Result>(settled: readonly PromiseSettledResult<Result>[]): Result[] {
-  return settled.map((each) => {
-    if (each.status === "rejected") throw each.reason
-    return each.value
-  })
 }
 
 function total<Item>(items: readonly Item[], of: (item: Item) => number): number {

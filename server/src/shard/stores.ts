@@ -1,24 +1,24 @@
-// The stores of a shard, by name.
+// Stores by name: of main, with their versions, or of a shard, with their records.
 
 import { VarveError } from "@varve/proto"
 import type { Store } from "./store.ts"
 
 const DEFAULT_STORE = "default"
 
-export class Stores {
-  readonly #byName: ReadonlyMap<string, Store>
+export class Stores<Kind extends { readonly settings: { readonly name: string } } = Store> {
+  readonly #byName: ReadonlyMap<string, Kind>
 
-  constructor(stores: readonly Store[]) {
+  constructor(stores: readonly Kind[]) {
     this.#byName = new Map(stores.map((store) => [store.settings.name, store]))
   }
 
   /** All stores, by name. */
-  get all(): readonly Store[] {
+  get all(): readonly Kind[] {
     return [...this.#byName.values()]
   }
 
   /** The store of this name; empty means "default". @throws VarveError `STORE_UNKNOWN` */
-  get(name: string): Store {
+  get(name: string): Kind {
     const store = this.#byName.get(name === "" ? DEFAULT_STORE : name)
     if (store !== undefined) return store
     const known = [...this.#byName.keys()].join(", ")

@@ -1,25 +1,36 @@
-// Writes everything below a seal as one run, in slices, so that reads and writes go on. Dumps follow one another:
-// the layers of one are folded together before the next begins.
-
+// Writes everything below a seal as runs, in slices, so that reads and writes go on. Dumps follow one another: the
+// layers of one are folded together before the next begins. A dump of a state that has not changed is the one before.
+//
+// A version is to store little more than what has changed, so a dump is to be the last one wherever nothing changed:
+//
+//   order    that in which the keys first came. A restart and a restore read run by run: what a run holds stays together
+//   hashes   of the state's seed, which stays with it
+//   cuts     a run ends where a hash of the next key says so. The hash section of a run says where each record lies: a
+//            record that goes, or changes its length, moves those behind it, but in no other run
+//   runs     that hold what one of the last dump holds are given up for that one: a run has bytes of its own besides
+//
 import { isEngineError } from "../../base/error.ts"
-import { KeyHasher } from "../../base/key-hash.ts"
-import { encodeRecordHeader, RECORD_HEADER_BYTES_MAX } from "../../base/record.ts"
 import type { CoreHost } from "../../core.ts"
-import { newRun } from "../../runs/new-run.ts"
 import type { OpenRun } from "../../runs/run-set.ts"
-import { RunWriter } from "../../runs/run-writer.ts"
 import { UnopenedRun } from "../../runs/unopened-run.ts"
-import type { ByteString, Layer, Layers } from "./layers.ts"
+import { DumpedRuns } from "./dumped-runs.ts"
+import type { Layer, Layers } from "./layers.ts"
 
 /** Records encoded, or keys folded, in one turn of the event loop: about 2 ms. */
 const SLICE_RECORDS = 2048
-/** Encoded bytes that are given to the writer at a time, unless one record is longer. */
-const BUFFER_BYTES = 256 * 1024
+/** Records of a run on average: 48 KiB of hashes, which a record that goes may change. */
+const RUN_RECORDS = 4096
+/** Runs of a dump on average at most, times two: those of a large state are longer. */
+const RUNS_WANTED = 64
 
 export class Dumper {
   readonly #host: CoreHost<unknown>
   readonly #layers: Layers
   #last: Promise<void> = Promise.resolve()
+  /** What the runs of the host hold, by the number of changes before; undefined: not known. */
+  #dumpedChangeCount: number | undefined
+  /** Of the records of runs of the last dump. */
+  #digests: ReadonlyMap<OpenRun, string> = new Map()
   dumpCount = 0
   bytesDumped = 0
 
@@ -28,9 +39,12 @@ export class Dumper {
     this.#layers = layers
   }
 
-  /** Resolves the run, durable and retained, that holds everything below `layer`; none when that is nothing. */
-  dump(layer: Layer): Promise<readonly OpenRun[]> {
-    const dumped = this.#last.then(() => this.#dump(layer))
+  /**
+   * Resolves the runs, newest first, durable and retained, that hold everything below `layer`; none when that is nothing.
+   * @param changeCount of the layers when the layer was made
+   */
+  dump(layer: Layer, changeCount: number): Promise<readonly OpenRun[]> {
+    const dumped = this.#last.then(() => this.#dump(layer, changeCount))
     this.#last = dumped.then(
       () => this.#fold(),
       () => this.#fold(),
@@ -38,75 +52,63 @@ export class Dumper {
     return dumped
   }
 
+  /** The runs of the host hold the state as it was after so many changes. */
+  isDumped(changeCount: number): void {
+    this.#dumpedChangeCount = changeCount
+  }
+
   /** Waits for the dump that is under way. */
   async close(): Promise<void> {
     await this.#last
   }
 
-  async #dump(layer: Layer): Promise<readonly OpenRun[]> {
-    const { directory, fileSystem, runs } = this.#host
-    const replaced = runs.newestFirst
-    const entries = this.#layers.entries(layer)
-    const first = entries.next()
-    if (first.done === true) {
-      runs.remove(replaced)
-      return []
-    }
-    const { origin, path } = newRun(this.#host, 0)
-    const writer = await RunWriter.create(fileSystem, path, origin)
+  async #dump(layer: Layer, changeCount: number): Promise<readonly OpenRun[]> {
+    const { runs } = this.#host
+    if (changeCount === this.#dumpedChangeCount) return runs.retainAll()
+    const before = runs.newestFirst
+    const { fresh, digests } = await this.#write(layer)
+    for (const run of fresh) runs.add(run)
+    runs.remove(before.filter((run) => !digests.has(run)))
+    this.#digests = digests
+    this.#dumpedChangeCount = changeCount
+    return runs.retainAll()
+  }
+
+  /** Writes what the runs of the host do not hold. @returns the new runs, held; and what all runs of the dump hold */
+  async #write(layer: Layer): Promise<{ fresh: readonly OpenRun[]; digests: ReadonlyMap<OpenRun, string> }> {
+    const known = new Map([...this.#digests].map(([run, digest]) => [digest, run]))
+    const fresh: OpenRun[] = []
+    const digests = new Map<OpenRun, string>()
+    const dump = new DumpedRuns(this.#host, cutMask(this.#layers.keyCount), {
+      isKnown: (digest) => {
+        const run = known.get(digest)
+        if (run !== undefined) digests.set(run, digest)
+        return run !== undefined
+      },
+      onRun: (run, digest) => {
+        fresh.push(run)
+        digests.set(run, digest)
+        this.bytesDumped += run.figures.bytes
+      },
+    })
     try {
-      await this.#encode(writer, first.value, entries)
-      const figures = await writer.finish()
-      const run = await directory.adopt(figures)
-      this.dumpCount++
-      this.bytesDumped += figures.bytes
-      runs.replace(replaced, run)
-      runs.retire(replaced)
-      return runs.retainAll()
+      let sliceCount = 0
+      for (const [key, value] of this.#layers.entries(layer)) {
+        const pending = dump.add(key, value)
+        if (pending !== undefined) await pending
+        if (++sliceCount % SLICE_RECORDS === 0) await this.#host.clock.nextTurn()
+      }
+      await dump.finish()
+      if (fresh.length > 0) this.dumpCount++
+      return { fresh, digests }
     } catch (error) {
       // Space comes back, and a read that failed has lost nothing; a disk that failed to write may have lost more than
       // it told.
       if (!isEngineError(error, "STORAGE_FULL") && !(error instanceof UnopenedRun)) this.#host.poison(error)
-      await writer.abandon()
+      await dump.abandon()
+      for (const run of fresh) run.release()
       throw error
     }
-  }
-
-  async #encode(
-    writer: RunWriter,
-    first: [ByteString, Uint8Array],
-    rest: Generator<[ByteString, Uint8Array]>,
-  ): Promise<void> {
-    const hasher = new KeyHasher(this.#host.hashSeed)
-    let buffer = Buffer.allocUnsafe(BUFFER_BYTES)
-    let end = 0
-    let sliceCount = 0
-    const flush = async (): Promise<void> => {
-      const pending = writer.append(buffer.subarray(0, end))
-      if (pending !== undefined) await pending
-      end = 0
-    }
-    for (
-      let next: IteratorResult<[ByteString, Uint8Array]> = { value: first };
-      !next.done;
-      next = rest.next()
-    ) {
-      const [key, value] = next.value
-      const bytesMax = RECORD_HEADER_BYTES_MAX + key.length + value.length
-      if (end + bytesMax > buffer.length) {
-        await flush()
-        if (bytesMax > buffer.length) buffer = Buffer.allocUnsafe(bytesMax)
-      }
-      const offset = writer.recordsBytes + end
-      const keyStart = encodeRecordHeader(buffer, end, key.length, value.length)
-      const keyEnd = keyStart + buffer.write(key, keyStart, "latin1")
-      buffer.set(value, keyEnd)
-      end = keyEnd + value.length
-      hasher.hash(buffer, keyStart, keyEnd)
-      writer.entry(hasher.h1, hasher.h2, offset, false)
-      if (++sliceCount % SLICE_RECORDS === 0) await this.#host.clock.nextTurn()
-    }
-    await flush()
   }
 
   async #fold(): Promise<void> {
@@ -116,4 +118,9 @@ export class Dumper {
       if (++stepCount % SLICE_RECORDS === 0) await this.#host.clock.nextTurn()
     }
   }
+}
+
+/** Ones below the highest bit: a key whose hash has none of them begins a run. */
+function cutMask(keyCount: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(RUN_RECORDS, keyCount / RUNS_WANTED))) - 1
 }

@@ -24,6 +24,12 @@ export class Layers {
   #isFolding = false
   #keyCount = 0
   #bytes = 0
+  #changeCount = 0
+
+  /** How often `set` was called: as long as that is the same, so is the state. */
+  get changeCount(): number {
+    return this.#changeCount
+  }
 
   /** Keys with a value. */
   get keyCount(): number {
@@ -43,6 +49,7 @@ export class Layers {
 
   /** Takes over `value`; an empty one deletes the key. */
   set(key: ByteString, value: Uint8Array): void {
+    this.#changeCount++
     const before = this.get(key)
     if (before !== undefined) {
       this.#keyCount--

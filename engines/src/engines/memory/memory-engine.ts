@@ -2,7 +2,7 @@
 //
 //   set       the map on top
 //   seal      another map on top of it: everything below is fixed
-//   flush     all keys and values below the seal become one run, which replaces the one before
+//   flush     all keys and values below the seal become runs, which replace those before
 //
 // It shows what the other engines save. It is also the right choice for small states: nothing is read faster.
 
@@ -26,7 +26,7 @@ export class MemoryEngine implements EngineCore {
   readonly #host: CoreHost<MemorySettings>
   readonly #layers = new Layers()
   readonly #dumper: Dumper
-  readonly #sealed = new Map<number, Layer>()
+  readonly #sealed = new Map<number, { readonly layer: Layer; readonly changeCount: number }>()
   #sealCount = 0
 
   private constructor(host: CoreHost<MemorySettings>) {
@@ -95,14 +95,14 @@ export class MemoryEngine implements EngineCore {
 
   seal(): Seal {
     const at = ++this.#sealCount
-    this.#sealed.set(at, this.#layers.seal())
+    this.#sealed.set(at, { changeCount: this.#layers.changeCount, layer: this.#layers.seal() })
     return { at }
   }
 
   flush(seal: Seal): Promise<readonly OpenRun[]> {
-    const layer = this.#sealed.get(seal.at)!
+    const { layer, changeCount } = this.#sealed.get(seal.at)!
     this.#sealed.delete(seal.at)
-    return this.#dumper.dump(layer)
+    return this.#dumper.dump(layer, changeCount)
   }
 
   engineState(): unknown {
@@ -113,7 +113,7 @@ export class MemoryEngine implements EngineCore {
     return false
   }
 
-  /** Runs of this engine never merge: each replaces the one before. */
+  /** Runs of this engine never merge: those of a dump replace those of the one before. */
   async relocate(): Promise<void> {
     throw new Error("invariant broken: the memory engine has no merges")
   }
@@ -145,6 +145,7 @@ export class MemoryEngine implements EngineCore {
         }
       }
     }
+    this.#dumper.isDumped(this.#layers.changeCount)
   }
 }
 

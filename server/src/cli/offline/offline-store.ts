@@ -4,6 +4,7 @@
 import { isEngineError } from "@varve/engines"
 import {
   eachAtOnce,
+  isSameVersion,
   type Manifest,
   type ObjectStore,
   openObjectStore,
@@ -18,7 +19,12 @@ import {
   VersionReader,
 } from "@varve/engines/internal"
 import { partitionOfKey, VarveError } from "@varve/proto"
-import { type PartitionVersions, restoreTargets } from "../../shard/store-versions.ts"
+import {
+  groupVersions,
+  type PartitionVersions,
+  restoreTargets,
+  withOtherLayouts,
+} from "../../shard/store-versions.ts"
 import { UsageError } from "../exit-codes.ts"
 import { repositoryUrl } from "../repository-work.ts"
 
@@ -37,7 +43,7 @@ export class OfflineStore {
   readonly objectStore: ObjectStore
   readonly repository: Repository
   readonly name: string
-  /** Of every partition: its versions, oldest first, and the line of the newest one. */
+  /** Of every partition there is or was: its versions, oldest first, and the line of the newest one. */
   readonly partitions: readonly PartitionVersions[]
   /** What is wrong with objects that versions are listed from: versions may be missing. */
   readonly damage: readonly string[]
@@ -63,30 +69,34 @@ export class OfflineStore {
     const listed = await eachAtOnce(indices, PARTITIONS_AT_ONCE, async (partition) => {
       try {
         const versions = await repository.listVersions(name, partition)
-        return { partition, versions, line: versions.at(-1)?.line ?? [] }
+        return { partition, versions, line: [] }
       } catch (error) {
         if (!isEngineError(error, "DATA_LOSS") && !isEngineError(error, "FORMAT_NEWER")) throw error
         damage.push(error.message)
         return { partition, versions: [], line: [] }
       }
     })
-    // Those without any version belong to the store too.
-    const counts = listed.flatMap(({ versions }) => versions.map((each) => each.partitionCount))
-    const partitions: PartitionVersions[] = [...listed]
-    for (let partition = seen; partition < Math.max(...counts, 0); partition++) {
-      partitions.push({ partition, versions: [], line: [] })
-    }
+    const partitions = inPresentLayout(listed)
     for (const error of repository.damaged.values()) damage.push(error.message)
     return new OfflineStore({ objectStore, repository, name, partitions, damage })
   }
 
-  /** The version of each partition that `text`, `7` or `TIMELINE/7`, means. @throws UsageError, EngineError */
+  /**
+   * The version of each partition that `text`, `7` or `TIMELINE/7`, means: as many as the store had then.
+   * @throws UsageError, EngineError
+   */
   resolve(text: string): VersionName[] {
     const match = VERSION.exec(text)
     if (match === null || !Number.isSafeInteger(Number(match[2]))) {
       throw new UsageError(`"${text}" is no version: a number, or TIMELINE/NUMBER`)
     }
-    return restoreTargets(this.partitions, { version: Number(match[2]), timeline: match[1] })
+    const served = this.partitions.filter(({ isFormer }) => isFormer !== true)
+    const restorable = withOtherLayouts(served, this.partitions)
+    const names = restoreTargets(restorable, { version: Number(match[2]), timeline: match[1] })
+    const [name] = names as [VersionName]
+    const { partitionCount } = groupVersions(this.partitions).find((each) => isSameVersion(each, name))!
+    if (partitionCount === 0 || partitionCount === served.length) return names
+    return Array.from({ length: partitionCount }, () => name)
   }
 
   /** The manifests of all partitions. @throws (rejects) UsageError, EngineError */
@@ -99,17 +109,11 @@ export class OfflineStore {
     return this.repository.readManifest(this.name, partition, name)
   }
 
-  /** The version of one partition. @throws (rejects) UsageError, EngineError */
-  async openPartition(text: string, partition: number): Promise<VersionReader> {
-    return VersionReader.open(await this.manifest(partition, this.resolve(text)[partition]!), this.shelf)
-  }
-
-  /** The partition of a key: the one given, or that of its slot. @throws UsageError */
-  partitionOf(key: Uint8Array, given?: number): number {
-    const { length } = this.partitions
-    if (given === undefined) return partitionOfKey(key, length)
-    if (given < length) return given
-    throw new UsageError(`the store ${this.name} has partitions 0 to ${length - 1}, not ${given}`)
+  /** The version of the partition that has the key, or of the one given. @throws (rejects) UsageError, EngineError */
+  async openFor(text: string, key: Uint8Array, given?: number): Promise<VersionReader> {
+    const names = this.resolve(text)
+    const partition = partitionOf(key, names.length, given)
+    return VersionReader.open(await this.manifest(partition, names[partition]!), this.shelf)
   }
 
   /** @throws (rejects) UsageError, EngineError */
@@ -118,8 +122,31 @@ export class OfflineStore {
     const readers = await eachAtOnce(manifests, PARTITIONS_AT_ONCE, (each) =>
       VersionReader.open(each, this.shelf),
     )
-    return new StoreVersionReader(readers, (key) => this.partitionOf(key))
+    return new StoreVersionReader(readers, (key) => partitionOfKey(key, readers.length))
   }
+}
+
+/** The partition, of `count`, of a key: the one given, or that of its slot. @throws UsageError */
+export function partitionOf(key: Uint8Array, count: number, given?: number): number {
+  if (given === undefined) return partitionOfKey(key, count)
+  if (given < count) return given
+  throw new UsageError(`the store has partitions 0 to ${count - 1}, not ${given}`)
+}
+
+/**
+ * The listings, with each partition that the store has and no version is of. How many it has the newest version says:
+ * any number of partitions begins with partition 0.
+ */
+function inPresentLayout(listed: readonly PartitionVersions[]): PartitionVersions[] {
+  const counts = listed.flatMap(({ versions }) => versions.map(({ partitionCount }) => partitionCount))
+  const most = counts.reduce((highest, count) => Math.max(highest, count), listed.length)
+  const present = listed[0]?.versions.at(-1)?.partitionCount ?? most
+  return Array.from({ length: most }, (_, partition) => {
+    const versions = listed[partition]?.versions ?? []
+    if (partition >= present) return { partition, versions, line: [], isFormer: true }
+    const newest = versions.findLast(({ partitionCount }) => partitionCount === present)
+    return { partition, versions, line: newest?.line ?? [] }
+  })
 }
 
 /** Runs `use` with the store, and closes everything afterwards. @throws (rejects) UsageError, VarveError */

@@ -16,8 +16,7 @@ export async function getFromVersion(
 ): Promise<void> {
   const bytes = parseBytes(key, options.hex, "key")
   const value = await withOfflineStore(options, async (store) => {
-    const partition = store.partitionOf(bytes, options.partition)
-    return (await store.openPartition(version, partition)).get(bytes)
+    return (await store.openFor(version, bytes, options.partition)).get(bytes)
   })
   const found = value !== undefined
   if (!found) exitWith(exitCodes.notFound.code)

@@ -504,6 +504,10 @@ export interface CollectGarbageResponse {
   forgotten: number;
   /** Manifests removed that came too late: their writers had lost the partition. */
   superseded: number;
+  /** Function images there are. */
+  images: number;
+  /** Objects removed that trying the store out had left behind. */
+  probes: number;
   /** How long it took. */
   seconds: number;
 }
@@ -518,8 +522,18 @@ export interface WhyKeptRequest {
 export interface WhyKeptResponse {
   /** Chunks whose hash starts with the name. */
   chunks: KeptChunk[];
-  /** Sorted by store, timeline, partition and version; empty: nothing needs it. */
+  /** Sorted by store, timeline, partition and version. */
   keepers: Keeper[];
+  /** Function images that need it, sorted by name and age. Neither these nor keepers: nothing needs it. */
+  images: KeptImage[];
+}
+
+/** A function image. */
+export interface KeptImage {
+  /** Its name; several images may have it. */
+  name: string;
+  /** Its identity, 32 hex digits. */
+  id: string;
 }
 
 /** A chunk that versions need. */
@@ -594,11 +608,49 @@ export interface StoreDescription {
   valueBytesMax: bigint;
   /** How keys find their partition: "hash" or "explicit". */
   partitioning: string;
+  /** What the last restore drill has found; absent: there was none since the daemon started. */
+  lastDrill: DrillDescription | undefined;
 }
 
 export interface StoreDescription_SettingsEntry {
   key: string;
   value: string;
+}
+
+/** Asks for a restore drill. */
+export interface DrillStoreRequest {
+  /** Empty: "default". */
+  store: string;
+}
+
+/** Answers DrillStore. */
+export interface DrillStoreResponse {
+  /** What was found. */
+  drill: DrillDescription | undefined;
+}
+
+/** What a restore drill has found: the newest complete version was read from the repository alone, and all of it proven. */
+export interface DrillDescription {
+  /** The version. */
+  version: bigint;
+  /** Its timeline. */
+  timeline: string;
+  /** When the drill ended, in milliseconds since 1970. */
+  endedMs: bigint;
+  /** How long it took, pauses included. */
+  seconds: number;
+  /** What it read from the repository. */
+  bytesRead: bigint;
+  /** The version can be restored. */
+  passed: boolean;
+  /** What is damaged or missing, the first lines: each names an object or a run. */
+  damage: string[];
+  /** The daemon counts as not ready because of it. */
+  failsReadiness: boolean;
+  /** How long a restore would have taken until its first answer; 0 when the drill did not pass. */
+  firstAnswerSeconds: number;
+  /** The same until all is there. */
+  completeSeconds: number;
 }
 
 /** A partition on this node. */
@@ -609,7 +661,10 @@ export interface PartitionDescription {
   slotFirst: number;
   /** Last slot that it owns. */
   slotLast: number;
-  /** Where a client reaches it without a detour, HOST:PORT or unix:PATH. */
+  /**
+   * Where a client reaches it without a detour, HOST:PORT or unix:PATH. A wildcard as the host (0.0.0.0, [::]): at this
+   * port of the host that the client came by. Any other address of the daemon takes the call too, and hands it on.
+   */
   address: string;
   /**
    * How its state came up: "new", "continued", "replayed" (from its log), "restored" or "lost" (after a crash, without a
@@ -3458,6 +3513,8 @@ function createBaseCollectGarbageResponse(): CollectGarbageResponse {
     pardoned: 0,
     forgotten: 0,
     superseded: 0,
+    images: 0,
+    probes: 0,
     seconds: 0,
   };
 }
@@ -3511,6 +3568,12 @@ export const CollectGarbageResponse: MessageFns<CollectGarbageResponse> = {
     }
     if (message.superseded !== 0) {
       writer.uint32(96).uint32(message.superseded);
+    }
+    if (message.images !== 0) {
+      writer.uint32(112).uint32(message.images);
+    }
+    if (message.probes !== 0) {
+      writer.uint32(120).uint32(message.probes);
     }
     if (message.seconds !== 0) {
       writer.uint32(105).double(message.seconds);
@@ -3627,6 +3690,22 @@ export const CollectGarbageResponse: MessageFns<CollectGarbageResponse> = {
             message.superseded = reader.uint32();
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.images = reader.uint32();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.probes = reader.uint32();
+            continue;
+          }
           case 13: {
             if (tag !== 105) {
               break;
@@ -3695,7 +3774,7 @@ export const WhyKeptRequest: MessageFns<WhyKeptRequest> = {
 };
 
 function createBaseWhyKeptResponse(): WhyKeptResponse {
-  return { chunks: [], keepers: [] };
+  return { chunks: [], keepers: [], images: [] };
 }
 
 export const WhyKeptResponse: MessageFns<WhyKeptResponse> = {
@@ -3705,6 +3784,9 @@ export const WhyKeptResponse: MessageFns<WhyKeptResponse> = {
     }
     for (const v of message.keepers) {
       Keeper.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.images) {
+      KeptImage.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -3736,6 +3818,71 @@ export const WhyKeptResponse: MessageFns<WhyKeptResponse> = {
             }
 
             message.keepers.push(Keeper.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.images.push(KeptImage.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseKeptImage(): KeptImage {
+  return { name: "", id: "" };
+}
+
+export const KeptImage: MessageFns<KeptImage> = {
+  encode(message: KeptImage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeptImage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeptImage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
             continue;
           }
         }
@@ -4111,6 +4258,7 @@ function createBaseStoreDescription(): StoreDescription {
     repository: "",
     valueBytesMax: 0n,
     partitioning: "",
+    lastDrill: undefined,
   };
 }
 
@@ -4145,6 +4293,9 @@ export const StoreDescription: MessageFns<StoreDescription> = {
     }
     if (message.partitioning !== "") {
       writer.uint32(74).string(message.partitioning);
+    }
+    if (message.lastDrill !== undefined) {
+      DrillDescription.encode(message.lastDrill, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -4237,6 +4388,14 @@ export const StoreDescription: MessageFns<StoreDescription> = {
             message.partitioning = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.lastDrill = DrillDescription.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4292,6 +4451,263 @@ export const StoreDescription_SettingsEntry: MessageFns<StoreDescription_Setting
             }
 
             message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDrillStoreRequest(): DrillStoreRequest {
+  return { store: "" };
+}
+
+export const DrillStoreRequest: MessageFns<DrillStoreRequest> = {
+  encode(message: DrillStoreRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.store !== "") {
+      writer.uint32(10).string(message.store);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrillStoreRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrillStoreRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.store = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDrillStoreResponse(): DrillStoreResponse {
+  return { drill: undefined };
+}
+
+export const DrillStoreResponse: MessageFns<DrillStoreResponse> = {
+  encode(message: DrillStoreResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.drill !== undefined) {
+      DrillDescription.encode(message.drill, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrillStoreResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrillStoreResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.drill = DrillDescription.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDrillDescription(): DrillDescription {
+  return {
+    version: 0n,
+    timeline: "",
+    endedMs: 0n,
+    seconds: 0,
+    bytesRead: 0n,
+    passed: false,
+    damage: [],
+    failsReadiness: false,
+    firstAnswerSeconds: 0,
+    completeSeconds: 0,
+  };
+}
+
+export const DrillDescription: MessageFns<DrillDescription> = {
+  encode(message: DrillDescription, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.version);
+    }
+    if (message.timeline !== "") {
+      writer.uint32(18).string(message.timeline);
+    }
+    if (message.endedMs !== 0n) {
+      if (BigInt.asUintN(64, message.endedMs) !== message.endedMs) {
+        throw new globalThis.Error("value provided for field message.endedMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.endedMs);
+    }
+    if (message.seconds !== 0) {
+      writer.uint32(33).double(message.seconds);
+    }
+    if (message.bytesRead !== 0n) {
+      if (BigInt.asUintN(64, message.bytesRead) !== message.bytesRead) {
+        throw new globalThis.Error("value provided for field message.bytesRead of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.bytesRead);
+    }
+    if (message.passed !== false) {
+      writer.uint32(48).bool(message.passed);
+    }
+    for (const v of message.damage) {
+      writer.uint32(58).string(v!);
+    }
+    if (message.failsReadiness !== false) {
+      writer.uint32(64).bool(message.failsReadiness);
+    }
+    if (message.firstAnswerSeconds !== 0) {
+      writer.uint32(73).double(message.firstAnswerSeconds);
+    }
+    if (message.completeSeconds !== 0) {
+      writer.uint32(81).double(message.completeSeconds);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrillDescription {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrillDescription();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.timeline = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.endedMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.seconds = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.bytesRead = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.passed = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.damage.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.failsReadiness = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 73) {
+              break;
+            }
+
+            message.firstAnswerSeconds = reader.double();
+            continue;
+          }
+          case 10: {
+            if (tag !== 81) {
+              break;
+            }
+
+            message.completeSeconds = reader.double();
             continue;
           }
         }
@@ -4895,6 +5311,19 @@ export const StateBackendService = {
     responseSerialize: (value: WhyKeptResponse): Buffer => asBuffer(WhyKeptResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WhyKeptResponse => WhyKeptResponse.decode(value),
   },
+  /**
+   * Reads the newest complete version from the repository alone and proves it; answers when that is over. Damage is an
+   * answer, no error.
+   */
+  drillStore: {
+    path: "/varve.v1.StateBackend/DrillStore" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DrillStoreRequest): Buffer => asBuffer(DrillStoreRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DrillStoreRequest => DrillStoreRequest.decode(value),
+    responseSerialize: (value: DrillStoreResponse): Buffer => asBuffer(DrillStoreResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DrillStoreResponse => DrillStoreResponse.decode(value),
+  },
   /** Tells what this node serves: stores, partitions with their slots and addresses, parameters, statistics. */
   describe: {
     path: "/varve.v1.StateBackend/Describe" as const,
@@ -4941,6 +5370,11 @@ export interface StateBackendServer extends UntypedServiceImplementation {
   collectGarbage: handleUnaryCall<CollectGarbageRequest, CollectGarbageResponse>;
   /** Tells which versions keep a chunk or a pack of the repository. */
   whyKept: handleUnaryCall<WhyKeptRequest, WhyKeptResponse>;
+  /**
+   * Reads the newest complete version from the repository alone and proves it; answers when that is over. Damage is an
+   * answer, no error.
+   */
+  drillStore: handleUnaryCall<DrillStoreRequest, DrillStoreResponse>;
   /** Tells what this node serves: stores, partitions with their slots and addresses, parameters, statistics. */
   describe: handleUnaryCall<DescribeRequest, DescribeResponse>;
 }
@@ -5157,6 +5591,25 @@ export interface StateBackendClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: WhyKeptResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Reads the newest complete version from the repository alone and proves it; answers when that is over. Damage is an
+   * answer, no error.
+   */
+  drillStore(
+    request: DrillStoreRequest,
+    callback: (error: ServiceError | null, response: DrillStoreResponse) => void,
+  ): ClientUnaryCall;
+  drillStore(
+    request: DrillStoreRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DrillStoreResponse) => void,
+  ): ClientUnaryCall;
+  drillStore(
+    request: DrillStoreRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DrillStoreResponse) => void,
   ): ClientUnaryCall;
   /** Tells what this node serves: stores, partitions with their slots and addresses, parameters, statistics. */
   describe(

@@ -1,0 +1,32 @@
+// Frames of a pipeline, each to the shard that owns its partition. The port to another shard keeps order, as the
+// pipeline does.
+
+import type { PipelineRequest, PipelineResponse } from "@varve/proto"
+import { VarveError } from "@varve/proto"
+import type { Frames, FrameTarget } from "./frame.ts"
+
+type Result = NonNullable<PipelineResponse["result"]>
+
+export class RoutedFrames {
+  readonly #frames: Frames
+
+  constructor(frames: Frames) {
+    this.#frames = frames
+  }
+
+  /** @throws VarveError `STORE_UNKNOWN`, `PARTITION_OUT_OF_RANGE` */
+  target(frame: PipelineRequest): FrameTarget {
+    return this.#frames.target(frame)
+  }
+
+  /** As `Frames.apply`; @throws also what `Peer.call` does */
+  apply(target: FrameTarget, frame: PipelineRequest): Result | Promise<Result> {
+    const { owner } = target.partition
+    return owner === undefined
+      ? this.#frames.apply(target, frame)
+      : owner.call("frame", frame).then(({ result }) => {
+          if (result !== undefined) return result
+          throw new VarveError("INTERNAL", `shard ${owner.index} answered a frame with nothing`)
+        })
+  }
+}

@@ -1,0 +1,122 @@
+// Figures of restore drills, by store.
+
+import type { DrillResult } from "@varve/engines/internal"
+import { Counter, Gauge, type Registry } from "prom-client"
+import { predictRecovery } from "./recovery-prediction.ts"
+
+/** `incomplete`: nothing was found out, because the repository did not answer or the version went. */
+const results = ["passed", "failed", "incomplete"] as const
+
+/** A store as far as its size goes. */
+export interface SizedStore {
+  readonly settings: { readonly name: string }
+  readonly partitions: readonly { readonly engine: { statistics(): { readonly diskBytes: number } } }[]
+}
+
+export interface DrillFigures extends Omit<DrillResult, "damage"> {
+  readonly version: number
+  readonly isPassed: boolean
+  readonly endedMs: number
+}
+
+export class DrillMetrics {
+  readonly #verifiedMoment: Gauge<"store">
+  readonly #verifiedVersion: Gauge<"store">
+  readonly #verifiedCreated: Gauge<"store">
+  readonly #drills: Counter<"store" | "result">
+  readonly #failing: Gauge<"store">
+  readonly #lastSeconds: Gauge<"store">
+  readonly #lastBytes: Gauge<"store">
+  /** By store, of the last drill that passed. */
+  readonly #measured = new Map<string, DrillFigures>()
+
+  /** All series are there from the start. */
+  constructor(registry: Registry, stores: readonly SizedStore[]) {
+    const measured = this.#measured
+    const registers = [registry]
+    const labelNames = ["store"] as const
+    this.#verifiedMoment = new Gauge({
+      name: "varve_snapshot_last_verified_timestamp_seconds",
+      help: "When a restore drill last passed: every byte of a version was read from the repository and proven; 0: not since the start. Alert when it is much older than drills.every.",
+      labelNames,
+      registers,
+    })
+    this.#verifiedVersion = new Gauge({
+      name: "varve_snapshot_last_verified_version",
+      help: "Number of that version; 0: none.",
+      labelNames,
+      registers,
+    })
+    this.#verifiedCreated = new Gauge({
+      name: "varve_snapshot_last_verified_created_timestamp_seconds",
+      help: "When that version was sealed. The time since then is what a restore is proven to lose at most.",
+      labelNames,
+      registers,
+    })
+    this.#drills = new Counter({
+      name: "varve_drills_total",
+      help: "Restore drills, by result: passed, failed (something is damaged or missing), incomplete (the repository did not answer, or the version was deleted). Alert on failed.",
+      labelNames: ["store", "result"],
+      registers,
+    })
+    this.#failing = new Gauge({
+      name: "varve_drill_failing",
+      help: "1 while the last drill that found anything out has failed: the newest version cannot be restored. Alert on it; the log names the objects.",
+      labelNames,
+      registers,
+    })
+    this.#lastSeconds = new Gauge({
+      name: "varve_drill_last_duration_seconds",
+      help: "How long the last drill took, with its pauses for drills.bytesPerSecond, snapshots and collections.",
+      labelNames,
+      registers,
+    })
+    this.#lastBytes = new Gauge({
+      name: "varve_drill_last_read_bytes",
+      help: "What it read from the repository.",
+      labelNames,
+      registers,
+    })
+    new Gauge({
+      name: "varve_recovery_predicted_seconds",
+      help: "How long a recovery from the repository alone would take now, until its first_answer and until it is complete: what the last passed drill took for the same without pauses, times the bytes of the state now by those of the version drilled; 0: no drill has passed yet.",
+      labelNames: ["store", "until"],
+      registers,
+      collect() {
+        for (const store of stores) {
+          const { name } = store.settings
+          const figures = measured.get(name)
+          const bytes = store.partitions.reduce((sum, { engine }) => sum + engine.statistics().diskBytes, 0)
+          const drilled = figures?.recovery ?? { firstAnswerSeconds: 0, completeSeconds: 0 }
+          const recovery = predictRecovery(drilled, figures?.stateBytes ?? 0, bytes)
+          this.set({ store: name, until: "first_answer" }, recovery.firstAnswerSeconds)
+          this.set({ store: name, until: "complete" }, recovery.completeSeconds)
+        }
+      },
+    })
+    for (const { settings } of stores) {
+      const store = settings.name
+      const gauges = [this.#verifiedMoment, this.#verifiedVersion, this.#verifiedCreated]
+      for (const gauge of [...gauges, this.#failing, this.#lastSeconds, this.#lastBytes])
+        gauge.set({ store }, 0)
+      for (const result of results) this.#drills.inc({ store, result }, 0)
+    }
+  }
+
+  done(store: string, figures: DrillFigures): void {
+    const { isPassed, version, createdMs, endedMs, seconds, bytesRead } = figures
+    this.#drills.inc({ store, result: isPassed ? "passed" : "failed" })
+    this.#failing.set({ store }, isPassed ? 0 : 1)
+    this.#lastSeconds.set({ store }, seconds)
+    this.#lastBytes.set({ store }, bytesRead)
+    if (!isPassed) return
+    this.#measured.set(store, figures)
+    this.#verifiedMoment.set({ store }, endedMs / 1000)
+    this.#verifiedVersion.set({ store }, version)
+    this.#verifiedCreated.set({ store }, createdMs / 1000)
+  }
+
+  incomplete(store: string): void {
+    this.#drills.inc({ store, result: "incomplete" })
+  }
+}

@@ -1,0 +1,140 @@
+// Drills of a daemon: which versions they are about, what they tell, when the next one comes, and how they end.
+
+import { EngineError } from "@varve/engines"
+import { DrillHold, type DrillOptions, type DrillResult, type ThreadExecutor } from "@varve/engines/internal"
+import { Registry } from "prom-client"
+import { expect, test } from "vitest"
+import { type LogLine, logTo } from "../log.ts"
+import { DrillMetrics } from "../metrics/drill-metrics.ts"
+import { RestoreDrills } from "./restore-drills.ts"
+import type { Store } from "./store.ts"
+
+const DAY_MS = 24 * 60 * 60 * 1000
+const HOUR_MS = 60 * 60 * 1000
+const PASSED: DrillResult = {
+  ...{ damage: [], bytesRead: 1200, stateBytes: 1000, createdMs: 5000, seconds: 9 },
+  recovery: { firstAnswerSeconds: 2, completeSeconds: 8 },
+}
+const FAILED: DrillResult = { ...PASSED, damage: ["packs/records/a.pack is damaged"], recovery: undefined }
+
+/** A store of three partitions, the last of them another daemon's by now; each is of twice the bytes drilled. */
+function makeStore(): Store {
+  const summary = { timeline: "a", version: 4, epoch: 1, createdMs: 1, partitionCount: 3 }
+  const partitions = [false, false, true].map((isFenced, index) => {
+    const statistics = () => ({ diskBytes: 1000 })
+    return { index, engine: { owner: { epoch: 1, isFenced }, damagedVersions: () => [], statistics } }
+  })
+  const restorable = async (asked: readonly { readonly index: number }[]) =>
+    asked.map(({ index }) => ({ partition: index, versions: [summary], line: [summary] }))
+  const settings = { name: "s", engine: "hybrid-log", restoreMode: "lazy" }
+  return { settings, partitions, restorable } as unknown as Store
+}
+
+function makeDrills() {
+  const jobs: { readonly options: DrillOptions; end(result: DrillResult | Error): void }[] = []
+  const sleeps: { readonly ms: number; wake(): void }[] = []
+  const lines: LogLine[] = []
+  const readiness: boolean[] = []
+  const registry = new Registry()
+  const store = makeStore()
+  const hold = new DrillHold()
+  const run = (_job: unknown, options: DrillOptions, _transfer: unknown, signal: AbortSignal) =>
+    new Promise<DrillResult>((resolve, reject) => {
+      jobs.push({ options, end: (result) => (result instanceof Error ? reject(result) : resolve(result)) })
+      signal.addEventListener("abort", () => reject(new EngineError("ENGINE_CLOSED", "told to stop")))
+    })
+  const drills = new RestoreDrills({
+    ...{ stores: [store], url: "file:/repository", hold, log: logTo((line) => lines.push(line)) },
+    settings: { everyMs: DAY_MS, bytesPerSecond: 500, failReadiness: true },
+    clock: {
+      nowMs: () => 7_000_000,
+      sleep: (ms, signal) =>
+        new Promise((wake) => {
+          sleeps.push({ ms, wake })
+          signal?.addEventListener("abort", () => wake())
+        }),
+    },
+    metrics: new DrillMetrics(registry, [store]),
+    startThread: () => ({ run, close: async () => undefined }) as unknown as ThreadExecutor,
+    onReadiness: (isReady) => readiness.push(isReady),
+  })
+  const figures = async (name: string): Promise<number[]> =>
+    (await registry.getSingleMetric(name)!.get()).values.map(({ value }) => value)
+  return { drills, store, hold, jobs, sleeps, lines, readiness, figures }
+}
+
+/** Until nothing more happens by itself. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+test("a drill is about the newest version of the partitions that are still this daemon's, and one at a time", async () => {
+  const { drills, store, jobs, figures } = makeDrills()
+  const running = drills.drill(store)
+  await settle()
+  expect(jobs[0]!.options).toMatchObject({
+    ...{ store: "s", bytesPerSecond: 500, answersFromIndex: true },
+    targets: [0, 1].map((partition) => ({ partition, timeline: "a", version: 4 })),
+  })
+  await expect(drills.drill(store)).rejects.toMatchObject({ reason: "OVERLOADED" })
+  jobs[0]!.end(PASSED)
+  expect(await running).toMatchObject({ version: 4, isPassed: true, endedMs: 7_000_000 })
+  expect(await figures("varve_snapshot_last_verified_timestamp_seconds")).toEqual([7000])
+  expect(await figures("varve_snapshot_last_verified_created_timestamp_seconds")).toEqual([5])
+  // The state of three partitions has three times the bytes that were drilled.
+  expect(await figures("varve_recovery_predicted_seconds")).toEqual([6, 24])
+  await drills.close()
+})
+
+test("by schedule: after a failure the next drill comes sooner, and readiness follows the last one", async () => {
+  const { drills, jobs, sleeps, lines, readiness, figures } = makeDrills()
+  drills.schedule()
+  for (const [at, result] of [PASSED, FAILED, PASSED].entries()) {
+    await settle()
+    sleeps[at]!.wake()
+    await settle()
+    jobs[at]!.end(result)
+  }
+  await settle()
+  expect(sleeps.map(({ ms }) => ms)).toEqual([DAY_MS, DAY_MS, HOUR_MS, DAY_MS])
+  expect(readiness).toEqual([true, false, true])
+  expect(await figures("varve_drills_total")).toEqual([2, 1, 0])
+  expect(lines.map(({ level, event }) => `${level} ${event}`)).toEqual([
+    "info drill-passed",
+    "error drill-failed",
+    "info drill-passed",
+  ])
+  await drills.close()
+})
+
+test("a drill that could not be finished has found nothing out: what was known stays", async () => {
+  const { drills, store, jobs, lines, figures } = makeDrills()
+  for (const [at, result] of [FAILED, new EngineError("REPOSITORY_FAILED", "no answer")].entries()) {
+    const running = drills.drill(store)
+    await settle()
+    jobs[at]!.end(result)
+    await running.catch(() => undefined)
+  }
+  expect(lines.at(-1)).toMatchObject({ level: "warn", event: "drill-incomplete" })
+  expect(await figures("varve_drills_total")).toEqual([0, 1, 1])
+  expect(await figures("varve_drill_failing")).toEqual([1])
+  expect(drills.failing).toEqual(["s"])
+  await drills.close()
+})
+
+test("snapshots hold drills up; a stop ends the drill that runs, and says nothing about it", async () => {
+  const { drills, store, hold, lines } = makeDrills()
+  const running = drills.drill(store)
+  await settle()
+  let commit: () => void = () => undefined
+  const snapshot = drills.giveWay(() => new Promise<void>((resolve) => (commit = resolve)))
+  expect(hold.reason).toBe("snapshot")
+  commit()
+  await snapshot
+  expect(hold.reason).toBeUndefined()
+  const ended = expect(running).rejects.toMatchObject({ reason: "ENGINE_CLOSED" })
+  await drills.close()
+  await ended
+  expect([hold.isStopped, lines]).toEqual([true, []])
+  await expect(drills.drill(store)).rejects.toMatchObject({ reason: "SHUTTING_DOWN" })
+})

@@ -1,0 +1,103 @@
+// Servers and clients of the `wire` suite for one size of values, and rounds over them.
+
+import { join } from "node:path"
+import { startDaemon } from "../server/daemon.ts"
+import { type Child, startChild } from "./child-contender.ts"
+import { ending } from "./endings.ts"
+import { startEtcd } from "./etcd-server.ts"
+import { processCost } from "./process-cost.ts"
+import { startRedis } from "./redis-server.ts"
+import { killWithBenchmark, makeScratch } from "./scratch.ts"
+import type { CallRound } from "./wire-figures.ts"
+import type { ClientRound, WireRound } from "./wire-load.ts"
+
+const module = new URL("./wire-contenders.ts", import.meta.url)
+
+export interface WireServer {
+  readonly address: string
+  readonly pid: number
+}
+
+/** Servers by the name of the contender that asks them. */
+export type WireServers = ReadonlyMap<string, WireServer>
+
+/** Starts what the contenders need; `stop` ends all of it. */
+export async function startServers(peers: readonly string[]): Promise<{
+  servers: WireServers
+  stop(): Promise<void>
+}> {
+  const servers = new Map<string, WireServer>()
+  const stops: (() => Promise<void>)[] = []
+  const stop = async (): Promise<void> => {
+    for (const each of stops.reverse()) await each()
+  }
+  try {
+    for (const [name, listen] of [
+      ["varve", () => "127.0.0.1:0"],
+      ["varve-unix", (directory: string) => `unix:${join(directory, "grpc.sock")}`],
+    ] as const) {
+      const scratch = makeScratch("daemon")
+      const flags = ["--grpc", listen(scratch.path)]
+      const daemon = await startDaemon({ directory: scratch.path, flags })
+      const ended = killWithBenchmark(daemon.pid)
+      servers.set(name, { address: daemon.grpc, pid: daemon.pid })
+      stops.push(
+        ending(async () => {
+          await daemon.stop()
+          ended()
+          await scratch.remove()
+        }),
+      )
+    }
+    if (peers.includes("redis")) {
+      const { address, socket, pid, close } = await startRedis()
+      servers.set("ioredis", { address, pid })
+      servers.set("ioredis-single", { address, pid })
+      servers.set("ioredis-unix", { address: socket, pid })
+      stops.push(close)
+    }
+    if (peers.includes("etcd")) {
+      const { address, pid, close } = await startEtcd()
+      servers.set("etcd", { address, pid })
+      stops.push(close)
+    }
+    return { servers, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+export interface WireContender {
+  readonly name: string
+  round(round: WireRound, seed: number): Promise<CallRound>
+  close(): Promise<void>
+}
+
+/** Starts a client and sets every key. */
+export async function startWireContender(
+  name: string,
+  server: WireServer,
+  keys: number,
+  valueBytes: number,
+): Promise<WireContender> {
+  const child: Child = await startChild(name, module, [
+    name,
+    server.address,
+    ...[keys, valueBytes].map(String),
+  ])
+  return {
+    name,
+    async round(round, seed) {
+      const before = processCost(server.pid)
+      const figures = (await child.measure(JSON.stringify(round), seed)) as ClientRound
+      const after = processCost(server.pid)
+      return {
+        ...figures,
+        serverCpuSeconds: after.cpuSeconds - before.cpuSeconds,
+        serverResidentBytes: after.residentBytes,
+      }
+    },
+    close: () => child.close(),
+  }
+}

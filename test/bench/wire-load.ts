@@ -1,0 +1,186 @@
+// The load of the `wire` suite: callers in loops, each with one call on its way, or calls at a fixed rate whatever
+// becomes of those before.
+
+import { setTimeout as sleep } from "node:timers/promises"
+import { Latencies } from "./latencies.ts"
+import { seededRandom } from "./random.ts"
+import type { WireCalls } from "./wire-clients.ts"
+import type { CallRound } from "./wire-figures.ts"
+import { newKey, setKey } from "./workload.ts"
+
+/** Records of one `write` or `getMany`. */
+const BATCH_RECORDS = 256
+
+/** One round, as the parent asks for it. */
+export interface WireRound {
+  readonly workload: string
+  readonly callers: number
+  readonly seconds: number
+  /** Calls a second, of `paced-…`. */
+  readonly rate: number
+}
+
+/** What the child knows of a round; the parent adds what the server used. */
+export type ClientRound = Omit<CallRound, "serverCpuSeconds" | "serverResidentBytes">
+
+/** One call: makes it and returns how many records it was about. */
+type OneCall = () => Promise<number>
+
+/** Runs one round over `keys` keys. */
+export async function runRound(
+  calls: WireCalls,
+  { workload, callers, seconds, rate }: WireRound,
+  keys: number,
+  valueBytes: number,
+  seed: number,
+): Promise<ClientRound> {
+  const random = seededRandom(seed)
+  const value = Buffer.alloc(valueBytes, 97 + (seed % 26))
+  const newCall = (): OneCall => callOf(workload.replace("paced-", ""), calls, () => random(keys), value)
+  const latencies = new Latencies()
+  const cpuBefore = process.cpuUsage()
+  const startedMs = performance.now()
+  const operations = workload.startsWith("paced-")
+    ? await paced(newCall, rate, seconds, latencies)
+    : await inLoops(newCall, callers, seconds, latencies)
+  const elapsed = (performance.now() - startedMs) / 1000
+  const { user, system } = process.cpuUsage(cpuBefore)
+  return {
+    operations,
+    seconds: elapsed,
+    ...latencies.figures(),
+    clientCpuSeconds: (user + system) / 1e6,
+    clientResidentBytes: process.memoryUsage.rss(),
+  }
+}
+
+/** Sets every key once. */
+export async function fill(calls: WireCalls, keys: number, valueBytes: number): Promise<void> {
+  const value = Buffer.alloc(valueBytes, 97)
+  let next = 0
+  const loop = async (): Promise<void> => {
+    const key = newKey()
+    for (let i = next++; i < keys; i = next++) {
+      setKey(key, i)
+      await calls.set(key, value)
+    }
+  }
+  await Promise.all(Array.from({ length: FILL_CALLERS }, loop))
+}
+
+const FILL_CALLERS = 256
+
+function callOf(workload: string, calls: WireCalls, nextKey: () => number, value: Buffer): OneCall {
+  // A call may keep its key until it is answered: whoever has one call on its way at a time has one key.
+  const key = newKey()
+  const set: OneCall = async () => {
+    setKey(key, nextKey())
+    await calls.set(key, value)
+    return 1
+  }
+  const get: OneCall = async () => {
+    setKey(key, nextKey())
+    const found = await calls.get(key)
+    if (found?.length !== value.length) throw new Error("a key was not found")
+    return 1
+  }
+  switch (workload) {
+    case "set":
+      return set
+    case "get":
+      return get
+    case "mixed":
+      // Each caller by chance: callers that took turns would fall into step.
+      return () => (nextKey() % 2 === 0 ? set() : get())
+    case "write": {
+      const records = Array.from({ length: BATCH_RECORDS }, () => ({ key: newKey(), value }))
+      return async () => {
+        for (const record of records) setKey(record.key, nextKey())
+        await calls.write!(records)
+        return BATCH_RECORDS
+      }
+    }
+    case "getMany": {
+      const batch = Array.from({ length: BATCH_RECORDS }, newKey)
+      return async () => {
+        for (const each of batch) setKey(each, nextKey())
+        if ((await calls.getMany!(batch)).includes(undefined)) throw new Error("a key was not found")
+        return BATCH_RECORDS
+      }
+    }
+    default:
+      throw new Error(`no workload ${workload}`)
+  }
+}
+
+async function inLoops(
+  newCall: () => OneCall,
+  callers: number,
+  seconds: number,
+  latencies: Latencies,
+): Promise<number> {
+  let operations = 0
+  let isOver = false
+  const timer = setTimeout(() => {
+    isOver = true
+  }, seconds * 1000)
+  const loop = async (): Promise<void> => {
+    const call = newCall()
+    do {
+      const startedMs = latencies.takesNext() ? performance.now() : undefined
+      // Not in one line: the sum would be read before the call and what others add meanwhile would be lost.
+      const records = await call()
+      operations += records
+      if (startedMs !== undefined) latencies.add(performance.now() - startedMs)
+    } while (!isOver)
+  }
+  await Promise.all(Array.from({ length: callers }, loop))
+  clearTimeout(timer)
+  return operations
+}
+
+/**
+ * Latency counts from when a call was due, not from when it was made: a pause of anybody shows in all calls that were
+ * due in it.
+ */
+async function paced(
+  newCall: () => OneCall,
+  rate: number,
+  seconds: number,
+  latencies: Latencies,
+): Promise<number> {
+  const startedMs = performance.now()
+  const count = Math.floor(rate * seconds)
+  const idle: OneCall[] = []
+  const pending = new Set<Promise<unknown>>()
+  let made = 0
+  let operations = 0
+  let failure: unknown
+  const make = (dueMs: number): void => {
+    const call = idle.pop() ?? newCall()
+    const isTimed = latencies.takesNext()
+    const done = call().then(
+      (records) => {
+        operations += records
+        idle.push(call)
+        if (isTimed) latencies.add(performance.now() - dueMs)
+        pending.delete(done)
+      },
+      (error: unknown) => {
+        failure = error
+        pending.delete(done)
+      },
+    )
+    pending.add(done)
+  }
+  while (made < count && failure === undefined) {
+    const due = Math.min(count, ((performance.now() - startedMs) * rate) / 1000)
+    while (made < due) make(startedMs + (made++ * 1000) / rate)
+    await sleep(TICK_MS)
+  }
+  await Promise.all(pending)
+  if (failure !== undefined) throw failure
+  return operations
+}
+
+const TICK_MS = 1

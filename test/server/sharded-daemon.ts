@@ -1,0 +1,108 @@
+// A real daemon of several shards whose threads a test can kill and stall, from outside.
+
+import { strictEqual } from "node:assert"
+import { once } from "node:events"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { connect as connectSocket } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { partitionOfKey } from "@varve/proto"
+import { startDaemon, type TestDaemon } from "./daemon.ts"
+import { bytes, RawClient } from "./raw-client.ts"
+
+const consoleModule = new URL("./shard-console.mjs", import.meta.url)
+
+/** Then something is wrong: the daemon is to be stopped, before the test is. */
+const WAIT_MS = 30_000
+
+export class ShardedDaemon {
+  readonly daemon: TestDaemon
+  /** Where the shards listen, by number. */
+  readonly addresses: readonly string[]
+  readonly partitionCount: number
+  readonly #console: string
+
+  private constructor(
+    daemon: TestDaemon,
+    addresses: readonly string[],
+    partitionCount: number,
+    path: string,
+  ) {
+    this.daemon = daemon
+    this.addresses = addresses
+    this.partitionCount = partitionCount
+    this.#console = path
+  }
+
+  /** Of the partitions of the store default, at least one lies on each shard. */
+  static async start(
+    shards: number,
+    partitionCount: number,
+    flags: readonly string[] = [],
+  ): Promise<ShardedDaemon> {
+    const directory = await mkdtemp(join(tmpdir(), "varve-shards-"))
+    const path = join(directory, "console")
+    const daemon = await startDaemon({
+      directory,
+      flags: ["--shards", String(shards), "--partitions", String(partitionCount), ...flags],
+      environment: { NODE_OPTIONS: `--import ${fileURLToPath(consoleModule)}`, SHARD_CONSOLE: path },
+    })
+    const client = new RawClient(daemon.grpc)
+    try {
+      const { stores } = await client.describe()
+      const addresses = stores[0]!.partitions.slice(0, shards).map(({ address }) => address)
+      return new ShardedDaemon(daemon, addresses, partitionCount, path)
+    } finally {
+      client.close()
+    }
+  }
+
+  /** Begins to run `code` in the thread of a shard. */
+  async runIn(shard: number, code: string): Promise<void> {
+    const socket = connectSocket({ path: this.#console })
+    socket.setEncoding("utf8")
+    socket.write(`${JSON.stringify({ shard, code })}\n`)
+    const [answer] = (await once(socket, "data")) as [string]
+    strictEqual(answer, "done")
+    socket.destroy()
+  }
+
+  /** Ends the thread of a shard by an error that nobody catches. */
+  kill(shard: number): Promise<void> {
+    return this.runIn(shard, `setImmediate(() => { throw new Error("poisoned by a test") })`)
+  }
+
+  /** Keeps the thread of a shard busy until the returned function is called. */
+  async occupy(shard: number): Promise<() => Promise<void>> {
+    const path = join(this.daemon.directory, `busy-${shard}`)
+    await writeFile(path, "")
+    await this.runIn(
+      shard,
+      `{ const { existsSync } = process.getBuiltinModule("fs"); while (existsSync(${JSON.stringify(path)})); }`,
+    )
+    return () => rm(path)
+  }
+
+  /** The first key `PREFIX-N` that lies on a partition. */
+  keyOn(partition: number, prefix: string): string {
+    for (let count = 0; ; count++) {
+      const key = `${prefix}-${count}`
+      if (partitionOfKey(bytes(key), this.partitionCount) === partition) return key
+    }
+  }
+
+  /** Resolves when the log has `count` lines of an event. @throws (rejects) with the log when they do not come */
+  async logged(event: string, count = 1): Promise<void> {
+    const giveUpMs = performance.now() + WAIT_MS
+    while (this.daemon.log.filter((line) => line.event === event).length < count) {
+      if (performance.now() > giveUpMs) throw new Error(JSON.stringify(this.daemon.log, undefined, 1))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.daemon.stop()
+    await rm(this.daemon.directory, { recursive: true, force: true })
+  }
+}
