@@ -48,7 +48,7 @@ test("topology: a partition is reached where the daemon says; a wildcard or noth
     "seed:7400",
     "seed:7400",
     "seed:7400",
-    "unix:/run/varve",
+    "seed:7400",
     undefined,
   ])
 })
@@ -63,6 +63,23 @@ test("topology: behind a wildcard each shard's port is one of the host that was 
   expect(at("[fe80::1]:7401")).toEqual(["[fe80::1]:7400", "[fe80::1]:7401"])
   expect(at("host:17400")).toEqual(["host:17400", "host:17400"])
   expect(at("unix:/run/varve")).toEqual(["unix:/run/varve", "unix:/run/varve"])
+})
+
+test("topology: a Unix socket that is reached by another name, or through something else, serves everything", () => {
+  const addresses = ["unix:/run/varve", "unix:/run/varve.1"]
+  const at = (seed: string, described = addresses): unknown[] => {
+    const topology = new Topology(response(2, described), "s", seed)
+    return [topology.addressOf(0), topology.addressOf(1)]
+  }
+  expect(at("unix:/run/varve.1")).toEqual(addresses)
+  expect(at("unix:///run/varve")).toEqual(addresses)
+  // The directory of the socket is mounted elsewhere here, or a proxy leads to it.
+  expect(at("unix:/mnt/varve")).toEqual(["unix:/mnt/varve", "unix:/mnt/varve"])
+  expect(at("host:7400")).toEqual(["host:7400", "host:7400"])
+  expect(at("unix:/mnt/varve", ["127.0.0.1:7400", "127.0.0.1:7401"])).toEqual([
+    "unix:/mnt/varve",
+    "unix:/mnt/varve",
+  ])
 })
 
 test("topology: frames keep below the daemon's message limit, or below gRPC's own when it tells none", () => {

@@ -112,13 +112,17 @@ export class Topology {
 /**
  * Where a partition is reached whose daemon says `address`. Each shard of a daemon has its port; behind a wildcard it is
  * one of the host that was asked, unless the asked port is none of the daemon's: then somebody maps ports on the way, and
- * the asked one serves everything.
+ * the asked one serves everything. So it is with a socket whose path is another one here, and behind a proxy to a socket.
  */
 function reachableAddress(address: string, seedAddress: string, described: ReadonlySet<string>): string {
   if (address === "") return seedAddress
+  if (address.startsWith("unix:") || seedAddress.startsWith("unix:")) {
+    // Socket files have no host: who came by another path, or by no path, cannot go to the others.
+    return described.has(seedAddress.replace(/^unix:\/\/(?=\/)/, "unix:")) ? address : seedAddress
+  }
   const port = WILDCARD_HOST.exec(address)?.[1]
   if (port === undefined) return address
-  const seed = seedAddress.startsWith("unix:") ? null : HOST_AND_PORT.exec(seedAddress)
+  const seed = HOST_AND_PORT.exec(seedAddress)
   const isMapped = ![...described].some((each) => WILDCARD_HOST.exec(each)?.[1] === seed?.[2])
   return seed === null || isMapped ? seedAddress : `${seed[1]}:${port}`
 }

@@ -161,7 +161,8 @@ test("bench: the JSON has every part of an engine's versions and of a baseline's
     ok(seals!.count > 0 && latency!.quiet.readP99Ms > 0 && latency!.busy.versions > 0, subject.name)
     ok(restores![0]!.answerMs > 0 && restores![0]!.processMs > restores![0]!.answerMs, subject.name)
   }
-  ok(targets.every(({ met }) => met !== null))
+  // All of it is measured, and a trial gives no verdict.
+  for (const { target, measured, met } of targets) ok(measured !== null && met === null, target)
   deepStrictEqual(leftBehind(), [])
 })
 

@@ -35,6 +35,32 @@ const suites: Readonly<Record<string, (options: Options) => Promise<SuiteResult>
   images: async (options) => (await import("./images.ts")).benchImages(options.images),
 }
 
+const optionTables: Readonly<Record<string, object>> = {
+  engines: engineOptionTable,
+  images: imageOptionTable,
+  snapshots: snapshotOptionTable,
+  wire: wireOptionTable,
+}
+
+/** What can be asked for. */
+function usage(): string {
+  const names = Object.keys(suites)
+  const width = Math.max(...names.map((name) => name.length))
+  const lines = names.map((name) => {
+    const options = Object.entries((optionTables[name] ?? {}) as Record<string, { readonly type: string }>)
+    const words = options.map(([option, { type }]) => `--${option}${type === "string" ? " …" : ""}`)
+    return `  ${name.padEnd(width)}  ${words.join(" ")}`.trimEnd()
+  })
+  return [
+    "npm run bench -- [SUITE …] [--json FILE] [options of the suites]",
+    "",
+    "Suites, all of them by default, and their options:",
+    ...lines,
+    "",
+    "What each measures and what the options take: test/bench/README.md",
+  ].join("\n")
+}
+
 /** @throws OptionError */
 function parseCommand(words: readonly string[]): Command {
   const options = {
@@ -67,14 +93,8 @@ function parseCommand(words: readonly string[]): Command {
 
 /** @throws OptionError when an option belongs to no suite that is asked for */
 function checkOptions(given: readonly string[], asked: readonly string[]): void {
-  const owners: Readonly<Record<string, object>> = {
-    engines: engineOptionTable,
-    images: imageOptionTable,
-    snapshots: snapshotOptionTable,
-    wire: wireOptionTable,
-  }
   for (const option of given) {
-    const suitesOf = Object.keys(owners).filter((suite) => option in owners[suite]!)
+    const suitesOf = Object.keys(optionTables).filter((suite) => option in optionTables[suite]!)
     if (suitesOf.some((suite) => asked.includes(suite))) continue
     throw new OptionError(`--${option} is an option of the suite ${suitesOf.join(" and of the suite ")}`)
   }
@@ -113,7 +133,9 @@ async function run({ suites: names, json, options }: Command): Promise<void> {
 
 endOnSignals()
 try {
-  await run(parseCommand(process.argv.slice(2)))
+  const words = process.argv.slice(2)
+  if (words.includes("--help") || words.includes("-h")) console.log(usage())
+  else await run(parseCommand(words))
 } catch (error) {
   if (error instanceof OptionError) {
     process.stderr.write(`${error.message}\n`)

@@ -35,11 +35,13 @@ export async function benchSnapshots(options: SnapshotOptions): Promise<SuiteRes
       if (wanted.length > 0) cases.push(await runCase(subject, keys, wanted, repeats))
     }
   }
-  const targets = snapshotTargets(cases, usualKeys)
+  const measured = snapshotTargets(cases, usualKeys)
+  // A few versions say whether it works, not how fast it is.
+  const targets = isTrial ? measured.map((each) => ({ ...each, met: null })) : measured
   return {
     suite: "snapshots",
     parameters: { keyBytes: KEY_BYTES, valueBytes: VALUE_BYTES, ...repeats },
-    lines: [...snapshotLines(cases), "", ...targetLines(targets)],
+    lines: [...snapshotLines(cases), "", ...(isTrial ? ["trial: no verdict"] : targetLines(targets))],
     figures: { cases, targets },
   }
 }

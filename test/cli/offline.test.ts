@@ -189,6 +189,7 @@ describe("cli: a repository without a daemon", () => {
 
   test.each([
     [["get", "9", "a"], 1, "SNAPSHOT_NOT_FOUND"],
+    [["show", "99"], 1, "`varve snapshots list --repository URL` shows"],
     [["get", "x/y", "a"], 2, "is no version"],
     [["show", "1", "--store", "nowhere"], 1, "there are versions of default, sorted"],
     [["get", "1", "a", "--partition", "2"], 2, "has partitions 0 to 1"],
@@ -206,7 +207,10 @@ describe("cli: a repository without a daemon", () => {
     expect(await readdir(empty)).toEqual([])
     await rm(empty, { recursive: true })
     const missing = await runVarveHere(["snapshots", "verify"])
-    expect([missing.code, missing.stderr]).toEqual([2, expect.stringContaining("--repository is missing")])
+    expect([missing.code, missing.stderr]).toEqual([
+      2,
+      expect.stringMatching(/--repository is missing.*VARVE_REPOSITORY/),
+    ])
   })
 
   test("verify finds nothing in what is whole, and one wrong byte in any object", async () => {

@@ -223,6 +223,20 @@ test("who has partitions that the store has no more is fenced: nobody would ever
   await closeAll(before)
 })
 
+test.each([1, 2])(
+  "a version that not all partitions have committed is none: %i new ones take the one before",
+  async (partitions) => {
+    const seams = simulatedSeams(1)
+    const before = await openWritten({ engine: "append-log", partitions: 4 }, seams)
+    for (const engine of before.slice(0, 3)) await engine.snapshot({ version: 3 })
+    await closeAll(before)
+    const after = await openStore({ engine: "append-log", partitions }, seams, { directory: "/new" })
+    for (const engine of after) expect((await engine.restore({ newest: true })).version).toBe(2)
+    expect(await storeContents(after)).toEqual(contentsOf(2))
+    await closeAll(after)
+  },
+)
+
 test("one partition of a larger store finds the newest version although it has none itself", async () => {
   const seams = await written({ engine: "hybrid-log", partitions: 2 })
   const engines = await openStore({ engine: "hybrid-log", partitions: 5 }, seams, { directory: "/new" })
@@ -233,6 +247,22 @@ test("one partition of a larger store finds the newest version although it has n
   expect(await storeContents(engines)).toEqual(contentsOf(2))
   await closeAll(engines)
 })
+
+test.each([0, 1])(
+  "partition %i of a larger store passes over the newest version when partition 0 of it is damaged",
+  async (partition) => {
+    const seams = await written({ engine: "hybrid-log", partitions: 2 })
+    const manifest = seams.fileSystem
+      .paths()
+      .find((path) => path.includes("/stores/default/0/") && /0002-\d+\.manifest$/.test(path))!
+    seams.fileSystem.flip(manifest, 800)
+    const engines = await openStore({ engine: "hybrid-log", partitions: 3 }, seams, { directory: "/new" })
+    await expect(engines[partition]!.restore({ newest: true })).rejects.toMatchObject({ reason: "DATA_LOSS" })
+    const restored = await engines[partition]!.restore({ newest: true, fallback: "previous" })
+    expect([restored.version, restored.skipped.map(({ version }) => version)]).toEqual([1, [2]])
+    await closeAll(engines)
+  },
+)
 
 test("a rule asks only partitions that can have a key", async () => {
   const seams = await written({ engine: "append-log", partitions: 4 })

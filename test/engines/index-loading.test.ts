@@ -3,12 +3,13 @@
 // their hash.
 
 import { type Engine, EngineError, type EngineName, isEngineError } from "@varve/engines"
-import { type Clock, definitionOf, type FileSystem, type Seams } from "@varve/engines/internal"
+import type { Clock, FileSystem, Seams } from "@varve/engines/internal"
 import { afterEach, describe, expect, test, vi } from "vitest"
 import { SimulatedRandom, type SimulatedSeams, seedsUpTo, simulatedSeams } from "../simulation/index.ts"
 import { collidingPairs, FixedHashSeed } from "./colliding-keys.ts"
 import { afterKill, bytes, contents, openTiny, read } from "./engine-fixture.ts"
 import { GatedFileSystem } from "./gated-file-system.ts"
+import { serveAtOnce } from "./serve-at-once.ts"
 
 type State = Map<string, string>
 
@@ -57,15 +58,6 @@ class TurnGate implements Clock {
     if (!this.isOpen) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     await this.#inner.nextTurn()
   }
-}
-
-/** From now on no state of this engine is so small that it is loaded before it is served. */
-function serveAtOnce(name: EngineName): void {
-  const definition = definitionOf(name)
-  const { open } = definition
-  vi.spyOn(definition, "open").mockImplementation((host, state) =>
-    open(Object.assign({ ...host }, { recordsAtOnceMax: 0 }), state),
-  )
 }
 
 afterEach(() => vi.restoreAllMocks())

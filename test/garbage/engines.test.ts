@@ -35,7 +35,7 @@ interface Life {
   readonly engine: Engine
 }
 
-async function live(seams: SimulatedSeams, directory: string): Promise<Life> {
+async function live(seams: SimulatedSeams, directory: string, store = "default"): Promise<Life> {
   const gate = new GatedExecutor(seams.executor, (job, input) => {
     if (job === "fillRun") return (input as FillRunInput).stretch.chunks.kinds.includes(RECORDS_KIND)
     return isHeld.has(job)
@@ -44,6 +44,7 @@ async function live(seams: SimulatedSeams, directory: string): Promise<Life> {
     engine: "hybrid-log",
     directory,
     repository: URL,
+    store,
     owner: { checkIntervalMs: 0 },
     // A merged run would be uploaded, and what it was made of would be needed no more.
     settings: { ...tinySettings["hybrid-log"], compactionEnabled: false },
@@ -62,18 +63,22 @@ async function write(engine: Engine, first: number, last: number, label: string)
   }
 }
 
-async function remove({ fileSystem, ...seams }: SimulatedSeams, versions: readonly number[]): Promise<void> {
+async function remove(
+  { fileSystem, ...seams }: SimulatedSeams,
+  versions: readonly number[],
+  store = "default",
+): Promise<void> {
   const objectStore = await DirectoryObjectStore.open(fileSystem, "/repository")
   const repository = await Repository.open(objectStore, { fileSystem, ...seams })
-  const listed = await repository.listVersions("default", 0)
+  const listed = await repository.listVersions(store, 0)
   for (const name of listed.filter(({ version }) => versions.includes(version))) {
-    await repository.deleteVersion("default", 0, name)
+    await repository.deleteVersion(store, 0, name)
   }
 }
 
 async function collect(seams: SimulatedSeams): Promise<CollectionResult> {
   await seams.clock.sleep(2 * GRACE_MS_MIN)
-  return await seams.executor.run(collectGarbage, { url: URL, graceMs: GRACE_MS_MIN, liveMin: 0.9 })
+  return await seams.executor.run(collectGarbage, { url: URL, graceMs: GRACE_MS_MIN, liveMin: 1 })
 }
 
 async function until(isSo: () => boolean): Promise<void> {
@@ -124,7 +129,11 @@ describe("garbage collection beside an engine", () => {
   })
 
   test("a lazy restore reads what was rewritten where it is now, and versions go on", async () => {
-    const first = await live(simulatedSeams(1), "/first")
+    // A store that goes has one pack with records of the first version, and with others.
+    const passing = await live(simulatedSeams(1), "/passing", "passing")
+    await write(passing.engine, 20, 140, "version 1")
+    await passing.engine.snapshot({ version: 1 })
+    const first = await live(passing.seams, "/first")
     for (let version = 1; version <= 4; version++) {
       // Each version's run holds much that the next one overwrites.
       await write(first.engine, 20 * version, 20 * version + 60, `version ${version}`)
@@ -134,6 +143,7 @@ describe("garbage collection beside an engine", () => {
     const { seams, gate, engine } = await live(first.seams, "/second")
     expect(engine.statistics().bytesLocal).toBeLessThan(engine.statistics().diskBytes)
     await remove(seams, [1, 2, 3])
+    await remove(seams, [1], "passing")
     const counts = { rewritten: 0, removed: 0 }
     for (let round = 0; round < 4; round++) {
       const { rewrite, remove: removed } = await collect(seams)

@@ -104,7 +104,7 @@ class World {
     if (version === undefined) return
     this.#pending = this.#pending.filter((each) => each !== version)
     const { repository, ownership } = version.writer
-    const endangered = await repository.endangered(version.runs.map(({ stored }) => stored))
+    const { going: endangered } = await repository.endangered(version.runs.map(({ stored }) => stored))
     this.counts.endangered += endangered.size
     for (const run of version.runs) {
       if (endangered.has(run.figures.id)) run.stored = (await repository.storeRuns([run])).runs[0]!
@@ -333,6 +333,35 @@ describe("garbage collection", () => {
       chunks: [],
       keepers: [],
       images: [],
+      damage: [],
     })
+  })
+
+  test("why tells the copies of a run apart, and says what it knows when a pack is missing", async () => {
+    const world = new World(3)
+    await world.open()
+    await world.begin(0)
+    await world.finish(0)
+    const [{ stored, figures, path }] = world.versions[0]!.runs as [Run]
+    // The same run, stored once more by somebody else: another recipe, in another pack.
+    const repository = await world.openRepository()
+    const { runs } = await repository.storeRuns([{ figures, path }])
+    await repository.commit(makeManifest(runs, { version: 2, partition: 2 }))
+    const { executor, fileSystem } = world.seams
+    const why = (name: string) => executor.run(whyKept, { url: URL, name })
+    const [first, copy] = [stored.recipe.pack, runs[0]!.recipe.pack]
+    const keepers = (versions: readonly number[]) =>
+      versions.map((version) => ({ version, runs: [stored.id] }))
+    expect(copy).not.toBe(first)
+    expect(await why(copy)).toMatchObject({ keepers: keepers([2]), damage: [] })
+    expect(await why(first)).toMatchObject({ keepers: keepers([1, 2]), damage: [] })
+
+    await fileSystem.remove(world.objects().find((object) => object.endsWith(`/${copy}.pack`))!)
+    const { keepers: known, damage } = await why(copy)
+    expect(known).toMatchObject(keepers([2]))
+    // Who needs the pack, and what was looked for in it: the recipe.
+    expect(damage).toEqual([expect.stringContaining(copy), expect.stringContaining(copy)])
+    expect((await why(first)).keepers).toMatchObject(keepers([1]))
+    await expect(executor.run(collectGarbage, { url: URL })).rejects.toMatchObject({ reason: "DATA_LOSS" })
   })
 })

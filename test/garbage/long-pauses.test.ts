@@ -91,7 +91,7 @@ describe("garbage collection beside those who are held up", () => {
     expect((await collect()).rewrite).toEqual([run.recipe.pack])
     await seams.clock.sleep(13 * HOUR)
     expect((await collect()).remove).toEqual([run.recipe.pack])
-    expect(await writer.endangered([run])).toEqual(new Set())
+    expect((await writer.endangered([run])).going).toEqual(new Set())
     await fetch(writer, run)
     // Nothing asks for it, but for the writer, whose next version lists it.
     await writer.deleteVersion(...PARTITION, { timeline: "a", version: 1 })
@@ -99,7 +99,7 @@ describe("garbage collection beside those who are held up", () => {
     expect(condemn).toHaveLength(1)
     expect(condemnNotes).toEqual([run.recipe.pack])
     await seams.clock.sleep(11 * HOUR + 50 * MINUTE)
-    expect(await writer.endangered([run])).toEqual(new Set([run.id]))
+    expect((await writer.endangered([run])).going).toEqual(new Set([run.id]))
     const { runs: again } = await writer.storeRuns([runs[1]])
     await seams.clock.sleep(20 * MINUTE)
     const last = await collect()
@@ -141,7 +141,7 @@ describe("garbage collection beside those who are held up", () => {
       sleptMs += 13 * HOUR
       await collect()
     }
-    expect(await writer.endangered(stored)).toEqual(new Set([stored[0]!.id]))
+    expect((await writer.endangered(stored)).going).toEqual(new Set([stored[0]!.id]))
   })
 
   test("a collection does not remove a pack that another one has pardoned and condemned anew", async () => {

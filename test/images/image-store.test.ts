@@ -156,6 +156,19 @@ describe("images", () => {
     })
   })
 
+  test.each(["write", "sync", "rename"] as const)(
+    "an image whose %s to a file fails leaves nothing there",
+    async (kind) => {
+      const images = await openImages()
+      const { id } = await images.store("a", [region("memory", 1, 2)])
+      seams.fileSystem.failNth(kind, 1)
+      await expect(images.loadTo({ name: "a", id }, "/dumps/back")).rejects.toMatchObject({
+        reason: "STORAGE_FAILED",
+      })
+      expect(seams.fileSystem.paths().filter((path) => path.startsWith("/dumps/"))).toEqual([])
+    },
+  )
+
   test("what was read stays in memory within its budget", async () => {
     const images = await openImages({ chunkCacheBytes: 100_000 })
     const { id } = await images.store("a", [region("memory", 1, 2, 3, 4)])

@@ -20,9 +20,11 @@ export interface KnownVersion extends VersionName {
   status: Status
   /** Undefined: a call that set it or took it off was not answered. */
   isPinned: boolean | undefined
+  /** How often somebody has asked for its removal. */
+  removals: number
 }
 
-type Attempt = Omit<KnownVersion, "status" | "isPinned">
+type Attempt = Omit<KnownVersion, "status" | "isPinned" | "removals">
 
 export class KnownVersions {
   readonly #versions = new Map<string, KnownVersion>()
@@ -31,7 +33,7 @@ export class KnownVersions {
 
   /** A version that is asked for. */
   add(version: Attempt): KnownVersion {
-    const added: KnownVersion = { ...version, status: "pending", isPinned: false }
+    const added: KnownVersion = { ...version, status: "pending", isPinned: false, removals: 0 }
     this.#versions.set(keyOf(version), added)
     return added
   }

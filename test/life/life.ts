@@ -71,7 +71,7 @@ export class Life {
     await this.#world.checkAll()
     await this.#world.witness.removeAllBut(2, this.#world.versions)
     await this.#world.checkAll()
-    await this.#world.witness.collectToTheEnd(this.#world.clock)
+    this.#world.count("packs rewritten", await this.#world.witness.collectToTheEnd(this.#world.clock))
     await this.#world.checkAll()
     await this.#world.witness.expectNoSlack()
     await this.#world.witness.removeAllBut(0, this.#world.versions)

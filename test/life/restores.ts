@@ -68,20 +68,25 @@ async function putBack(
         ? engine.restore({ newest: true, ...options })
         : engine.restore({ version: target.version, timeline: target.timeline, ...options })
   const startedMs = world.clock.nowMs()
+  const lineBefore = [...engine.line]
   await world.perform(site, [seat], call, {
-    done: async (result) => {
+    done: async (result, slept) => {
       seat.isBusy = false
       seat.isUnlogged = false
       world.count("restores")
-      if (Buffer.from(result.metadata).toString() !== (known?.metadata ?? ""))
-        throw new Error(`metadata of ${where}: ${Buffer.from(result.metadata).toString()}`)
-      if (result.version !== (target?.version ?? 0))
+      const metadata = Buffer.from(result.metadata).toString()
+      // Who has slept may have looked only now.
+      const later = slept && isNewest ? newestOf(await world.list(seat.partition), lineBefore) : undefined
+      const isLater = later !== undefined && Buffer.from(later.metadata).toString() === metadata
+      const put = isLater ? world.versions.of(seat.partition, later) : known
+      if (metadata !== (put?.metadata ?? "")) throw new Error(`metadata of ${where}: ${metadata}`)
+      if (result.version !== (put?.version ?? 0))
         throw new Error(`${where} was asked for, ${result.version} was put back`)
-      seat.replace(result.replaced, state, startedMs)
-      if (target !== undefined)
-        seat.needs.add(
-          nameOf({ partition: seat.partition, timeline: target.timeline, version: target.version }),
-        )
+      seat.replace(result.replaced, put?.state ?? state, startedMs)
+      if (put !== undefined) {
+        const { partition, timeline, version } = put
+        seat.needs.add(nameOf({ partition, timeline, version }))
+      }
       if (world.random.oneIn(2)) await compare(world, site, seat)
     },
     failed: (error, slept) => {

@@ -39,7 +39,8 @@ export async function prune(world: World, site: Site): Promise<void> {
 }
 
 async function remove(world: World, site: Site, known: KnownVersion): Promise<void> {
-  const { isPinned, partition } = known
+  const { isPinned: wasPinned, partition } = known
+  const removal = ++known.removals
   // Until it is done the version may be listed or not.
   known.status = "pending"
   const removed = site.machine.repository().then((each) => each.deleteVersion(STORE, partition, known))
@@ -47,17 +48,34 @@ async function remove(world: World, site: Site, known: KnownVersion): Promise<vo
     done: () => {
       known.status = "gone"
       world.count("versions removed")
-      if (isPinned === true) throw new Error(`${nameOf(known)} was pinned, and was removed`)
+      // It may have found what was so when it began, or what is so when it wakes.
+      if (wasPinned === true && known.isPinned === true)
+        throw new Error(`${nameOf(known)} was pinned, and was removed`)
     },
-    failed: (error, slept) => {
-      known.status = "unknown"
-      if (hasReason(error, "SNAPSHOT_PINNED") && isPinned !== false) return
+    failed: async (error, slept) => {
+      undecided(known)
+      if (hasReason(error, "SNAPSHOT_PINNED") && (wasPinned !== false || known.isPinned !== false)) return
+      if (hasReason(error, "SNAPSHOT_NOT_FOUND") && slept && known.removals > removal) {
+        await expectGone(world, known)
+        world.count("removals that came too late")
+        return
+      }
       world.excuse(site, error, slept)
     },
-    gone: () => {
-      known.status = "unknown"
-    },
+    gone: () => undecided(known),
   })
+}
+
+/** Whether it was removed the next listing says, unless somebody else's removal has been answered meanwhile. */
+function undecided(known: KnownVersion): void {
+  if (known.status === "pending") known.status = "unknown"
+}
+
+/** @throws (rejects) when the version is there, though it was not found */
+async function expectGone(world: World, known: KnownVersion): Promise<void> {
+  const listed = await world.list(known.partition)
+  if (listed.some(({ metadata }) => Buffer.from(metadata).toString() === known.metadata))
+    throw new Error(`${nameOf(known)} was not found, and is listed`)
 }
 
 export async function pin(world: World, site: Site): Promise<void> {

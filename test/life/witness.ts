@@ -19,7 +19,7 @@ import { differenceOf, PARTITION_COUNT, STORE } from "./seat.ts"
 /** Collections that are enough to come to an end: packs are rewritten, condemned and removed, and so are their notes. */
 const COLLECTIONS_MAX = 12
 /** Of each pack that is left at least this part is needed. */
-const LIVE_MIN = 0.5
+const LIVE_MIN = 0.9
 
 export class Witness {
   readonly machine: Machine
@@ -95,14 +95,16 @@ export class Witness {
     }
   }
 
-  /** Collects, with a grace in between, until there is nothing to do any more. */
-  async collectToTheEnd(clock: SimulatedClock): Promise<void> {
+  /** Collects, with a grace in between, until there is nothing to do any more. @returns how many packs were rewritten */
+  async collectToTheEnd(clock: SimulatedClock): Promise<number> {
+    let rewritten = 0
     for (let round = 0; round < COLLECTIONS_MAX; round++) {
       await clock.sleep(GRACE_MS_MIN + 1)
       const result = await this.machine.collect({ graceMs: GRACE_MS_MIN, liveMin: LIVE_MIN })
       const { condemn, remove, rewrite, forget, pardon, condemnNotes } = result
+      rewritten += rewrite.length
       const todo = [condemn, remove, rewrite, forget, pardon, condemnNotes]
-      if (todo.every((each) => each.length === 0) && round > 3) return
+      if (todo.every((each) => each.length === 0) && round > 3) return rewritten
     }
     throw new Error(`after ${COLLECTIONS_MAX} collections there is still something to collect`)
   }

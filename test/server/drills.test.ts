@@ -134,7 +134,7 @@ test("drills by schedule: what passes, what fails and what is mended is told eve
   expect(await figure(running, 'varve_drill_failing{store="default"}')).toBe(0)
 })
 
-test("drills on request: damage is an answer, and no reason not to be ready unless it is set so", async () => {
+test("drills on request: damage is an answer, no reason not to be ready unless it is set so, and healed by the next version", async () => {
   daemon = await startDaemon({ flags: ["--partitions", "2", "--engine", "lsm-tree"] })
   const running = daemon
   const drill = ["drill", "--address", running.grpc]
@@ -145,7 +145,6 @@ test("drills on request: damage is an answer, and no reason not to be ready unle
   const client = new RawClient(running.grpc)
   for (let i = 0; i < KEYS; i++) await client.set(bytes(`k${i}`), Buffer.alloc(VALUE_BYTES, `${i} `))
   await client.snapshot(7)
-  client.close()
   const passed = await runVarveHere(drill)
   expect(passed).toMatchObject({ code: 0, stderr: "" })
   expect(passed.stdout.toString()).toMatch(
@@ -159,4 +158,14 @@ test("drills on request: damage is an answer, and no reason not to be ready unle
   expect(answer.damage.join()).toContain(pack)
   expect(await ready(running)).toEqual([200, "ok\n"])
   expect(await health(running)).toBe(ServingStatus.SERVING)
+  // What is damaged there is whole here.
+  await client.snapshot(8)
+  client.close()
+  expect(await runVarveHere(drill)).toMatchObject({ code: 0 })
+  const verify = ["snapshots", "verify", "--repository", `file:${join(running.directory, "data/repository")}`]
+  expect((await runVarveHere([...verify, "8"])).code).toBe(0)
+  // Both versions list the same runs, of which one copy is damaged.
+  const all = await runVarveHere(verify)
+  expect(all.code).toBe(5)
+  expect(all.stdout.toString()).toContain(pack)
 })

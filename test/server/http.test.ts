@@ -52,6 +52,14 @@ test("http: the administrative calls do what the gRPC calls do", async () => {
   deepStrictEqual(await client.get(bytes("k")), bytes("one"))
   const listed = await ask("GET", "/v1/stores/default/snapshots")
   strictEqual((listed.json["snapshots"] as unknown[]).length, 1)
+  // Some clients say of every request that its body is JSON, also where there is none.
+  const headers = { "content-type": "application/json" }
+  const path = `${daemon.http}/v1/stores/default/snapshots/1/pin`
+  strictEqual((await fetch(path, { method: "PUT", headers })).status, 200)
+  const bodiless = await fetch(`${daemon.http}/v1/gc`, { method: "POST", headers })
+  const { error } = (await bodiless.json()) as { error: { message: string; metadata: unknown } }
+  deepStrictEqual([bodiless.status, error.metadata], [400, {}])
+  match(error.message, /the body is needed/)
   strictEqual((await ask("PUT", "/v1/stores/default/snapshots/1/pin")).status, 200)
   const pinned = await ask("DELETE", "/v1/stores/default/snapshots/1")
   deepStrictEqual([pinned.status, reasonOf(pinned)], [409, "SNAPSHOT_PINNED"])

@@ -141,6 +141,16 @@ test("another engine and another number of partitions, and back", { timeout: 120
     '"value":"3"',
   ])
   expect(await offline("verify")).toContain("nothing is damaged")
+  // Also by its whole name, although partition 2 has had fewer owners than the others.
+  const { timeline } = (await client.listSnapshots()).find(({ version }) => version === 3n)!
+  for (const [words, wanted] of [
+    [["show", `${timeline}/3`], `version 3 of timeline ${timeline}`],
+    [["get", `${timeline}/3`, "user:1"], "3"],
+    [["scan", `${timeline}/3`], "user:1\t3"],
+    [["verify", `${timeline}/3`], "nothing is damaged: 3 versions of partitions"],
+  ] as const) {
+    expect(await offline(...words)).toContain(wanted)
+  }
 
   // Who goes back to the old directory finds that somebody has gone on, and goes on from there.
   await daemon.kill("SIGTERM")

@@ -133,6 +133,7 @@ test("the same over HTTP, and what is not allowed is refused", async () => {
     chunks: [],
     keepers: [],
     images: [],
+    damage: [],
   })
   for (const [method, path, body] of [
     ["POST", prune, { keepFor: "soon" }],
@@ -161,7 +162,8 @@ test("gc through the daemon: what is young stays; without a daemon and exclusive
   expect(await daemon.kill("SIGTERM")).toBe(0)
 
   const refused = await runVarveHere(["gc", "--repository", repository, "--grace", "0"])
-  expect([refused.code, refused.stderr]).toEqual([3, expect.stringContaining("SETTING_INVALID")])
+  const leastGrace = "--grace 0: 12h or more; with --exclusive"
+  expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining(leastGrace)])
   const collect = ["gc", "--repository", repository, "--exclusive", "--grace", "0", "--json"]
   const offline = async (...words: string[]): Promise<Figures & { readonly seconds: number }> =>
     JSON.parse(await output(...collect, ...words)) as Figures & { seconds: number }
@@ -176,7 +178,14 @@ test("gc through the daemon: what is young stays; without a daemon and exclusive
   expect(total.condemned).toBeGreaterThan(0)
   expect(total.removed).toBeGreaterThanOrEqual(total.condemned)
   const why = await output("gc", "why", "0".repeat(32), "--repository", repository)
-  expect(why).toBe(`nothing needs ${"0".repeat(32)}\n`)
+  expect(why).toMatch(
+    new RegExp(`^nothing needs ${"0".repeat(32)}: no version .* of a pack with this id\\. The ids of runs `),
+  )
+  const noName = await runVarveHere(["gc", "why", "zz", "--repository", repository])
+  expect([noName.code, noName.stderr]).toEqual([
+    2,
+    expect.stringContaining('"zz" names no chunk and no pack'),
+  ])
 
   // From the repository alone: what was kept is all there.
   await rm(join(daemon.directory, "data", "stores"), { recursive: true })

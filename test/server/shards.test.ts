@@ -2,6 +2,8 @@
 // the others. The calls of the contract through a foreign port are in calls.test.ts.
 
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert"
+import { rename, writeFile } from "node:fs/promises"
+import { join } from "node:path"
 import { connect, type State } from "@varve/client"
 import { test } from "vitest"
 import type { TestDaemon } from "./daemon.ts"
@@ -177,6 +179,63 @@ test("shards: without a log the partitions of a dead shard go back to their newe
     } finally {
       raw.close()
     }
+  })
+})
+
+test("shards: two that die at once come back although nobody waits for them, and no version holds what they had not yet", async () => {
+  await withShards([], async (daemon) => {
+    const raw = new RawClient(daemon.addresses[0]!)
+    const keys = [0, 1, 2, 3].map((partition) => daemon.keyOn(partition, "kept"))
+    for (const key of keys) await raw.set(bytes(key), bytes("v"))
+    strictEqual((await raw.snapshot(1)).complete, true)
+    let isOver = false
+    let version = 1
+    // Calls come while shards are dead, are being opened, and are brought to their state.
+    const refused = new Set<string>()
+    const hammer = async (call: () => Promise<unknown>): Promise<void> => {
+      while (!isOver) {
+        await call().catch((error: { reason: string }) => refused.add(error.reason))
+        await new Promise((resolve) => setTimeout(resolve, 1))
+      }
+    }
+    const hammering = [
+      hammer(() => raw.snapshot(++version)),
+      hammer(() => raw.pinSnapshot(1, true)),
+      hammer(() => raw.listSnapshots()),
+    ]
+    try {
+      await Promise.all([daemon.kill(1), daemon.kill(2)])
+      await daemon.logged("shard-restarted", 2)
+    } finally {
+      isOver = true
+      await Promise.all(hammering)
+    }
+    try {
+      strictEqual(daemon.daemon.log.filter(({ event }) => event === "shard-died").length, 2)
+      for (const reason of refused) strictEqual(reason, "ENGINE_CLOSED")
+      const last = (await raw.snapshot(++version)).version
+      strictEqual((await raw.restore({ version: last })).version, last)
+      deepStrictEqual(
+        await raw.getMany(keys.map(bytes)),
+        keys.map(() => bytes("v")),
+      )
+    } finally {
+      raw.close()
+    }
+  })
+})
+
+test("shards: a stop while one is dead does not say that everything is kept", async () => {
+  await withShards([], async (daemon) => {
+    const directory = join(daemon.daemon.directory, "data", "stores", "default", "1")
+    await rename(directory, `${directory}-away`)
+    await writeFile(directory, "no directory: the shard cannot come back")
+    await daemon.kill(1)
+    await daemon.logged("shard-restart-failed")
+    strictEqual((await fetch(`${daemon.daemon.http}/readyz`)).status, 503)
+    ok((await metrics(daemon.daemon)).includes('varve_shard_up{shard="1"} 0'))
+    strictEqual(await daemon.daemon.kill("SIGTERM"), 70)
+    await daemon.logged("stop-failed")
   })
 })
 

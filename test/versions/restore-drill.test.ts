@@ -136,6 +136,21 @@ describe.each(engineNames)("%s", (name) => {
   })
 })
 
+test("drill: a version that is deleted and collected meanwhile, as a slow one may see, is not damage", async () => {
+  const { drill, engine, disk, seams } = await makeWorld("hybrid-log")
+  const gated = seams.fileSystem as GatedFileSystem
+  const { beforeRead } = gated
+  gated.beforeRead = async (path, ...range) => {
+    if (path.startsWith(PACKS)) {
+      gated.beforeRead = beforeRead
+      await engine.deleteVersion(1)
+      for (const pack of await disk.list(PACKS)) await disk.remove(`${PACKS}/${pack}`)
+    }
+    await beforeRead(path, ...range)
+  }
+  await expect(drill()).rejects.toMatchObject({ reason: "SNAPSHOT_NOT_FOUND" })
+})
+
 test("drill: a manifest that is gone is a version that was deleted, not damage", async () => {
   const { drill, engine } = await makeWorld("hybrid-log")
   await engine.deleteVersion(1)

@@ -56,10 +56,13 @@ export type ErrorReason = keyof typeof errorReasons
 export class EngineError extends Error {
   override readonly name = "EngineError"
   readonly reason: ErrorReason
+  /** Name of what is damaged: a file, or the key of an object. */
+  readonly object: string | undefined
 
-  constructor(reason: ErrorReason, message: string, options?: { cause?: unknown }) {
+  constructor(reason: ErrorReason, message: string, options?: { cause?: unknown; object?: string }) {
     super(message, options)
     this.reason = reason
+    this.object = options?.object
   }
 
   get kind(): ErrorKind {

@@ -14,6 +14,7 @@
 
 import type { ObjectSummary } from "../io/object-store.ts"
 import { type MovedPack, movedRange } from "../snapshots/moved-pack.ts"
+import { packBytes } from "../snapshots/pack.ts"
 import type { MarkedPack, Marks } from "./mark.ts"
 
 export interface CollectionRules {
@@ -107,9 +108,14 @@ function judgePack(
   } else if (note !== undefined) {
     // It lacks something: without it the pack can be rewritten anew.
     steps.forget.push(id)
-  } else if (isOld(pack.object) && live < liveMin * pack.object.bytes) {
+  } else if (isOld(pack.object) && neededBytes(pack) < liveMin * pack.object.bytes) {
     steps.rewrite.push(id)
   }
+}
+
+/** What of the pack would be left: its entries and its end are needed with the chunks that are alive. */
+function neededBytes({ live }: MarkedPack): number {
+  return packBytes(live.count, live.bytes)
 }
 
 /** A note whose pack is gone. */

@@ -28,6 +28,12 @@ export class LiveChunks {
     return bytes
   }
 
+  /** How many chunks, each counted once. */
+  get count(): number {
+    this.#sort()
+    return this.#count
+  }
+
   /** Offset and length of each chunk, ascending. */
   *entries(): Generator<{ readonly offset: number; readonly length: number }> {
     this.#sort()

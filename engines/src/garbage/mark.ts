@@ -78,11 +78,14 @@ export interface MarkVisitor {
   /** Once for each run, with the first manifest that lists it. */
   recipe?(run: StoredRun, recipe: Recipe): void
   image?(image: ImageMap): void
+  /** Of what is damaged or missing; the rest is marked all the same. Without it the first of them ends the marking. */
+  damage?(error: EngineError): void
 }
 
 /**
- * @throws (rejects) EngineError `DATA_LOSS` when a manifest, a recipe, an image, a note or a pack that is needed is
- * damaged or missing: the message names it; `FORMAT_NEWER`, `REPOSITORY_FAILED`
+ * @throws (rejects) EngineError `DATA_LOSS` when a note or an owner's claim is damaged, and unless the visitor hears of it
+ * when a manifest, a recipe, an image or a pack that is needed is damaged or missing: the message names it;
+ * `FORMAT_NEWER`, `REPOSITORY_FAILED`
  */
 export async function markLive(objectStore: ObjectStore, visitor: MarkVisitor = {}): Promise<Marks> {
   await checkRepository(objectStore)
@@ -166,15 +169,17 @@ class Marker {
 
   async run(): Promise<Marks> {
     const { counting, unsure, superseded } = await listManifests(this.#objectStore)
-    await eachAtOnce(counting, READS_AT_ONCE, (key) => this.#markManifest(key))
+    await eachAtOnce(counting, READS_AT_ONCE, (key) =>
+      this.#hearing(() => this.#markManifest(key, (work) => this.#hearing(work))),
+    )
     const images = (await this.#objectStore.list(IMAGES_PREFIX)).filter(({ key }) => parseImageKey(key))
-    await eachAtOnce(images, IMAGES_AT_ONCE, ({ key }) => this.#markImage(key))
+    await eachAtOnce(images, IMAGES_AT_ONCE, ({ key }) => this.#hearing(() => this.#markImage(key)))
     await eachAtOnce(this.#unlisted.values(), READS_AT_ONCE, ({ range, neededBy }) =>
-      this.#checkIsThere(range, neededBy),
+      this.#hearing(() => this.#checkIsThere(range, neededBy)),
     )
     await eachAtOnce(unsure, READS_AT_ONCE, async (key) => {
       try {
-        await this.#markManifest(key)
+        await this.#markManifest(key, (work) => work())
       } catch (error) {
         if (!isEngineError(error, "DATA_LOSS")) throw error
       }
@@ -184,7 +189,18 @@ class Marker {
     return { ...this.#marks, forwarded: this.#forwarded, manifestCount, imageCount, superseded }
   }
 
-  async #markManifest(key: string): Promise<void> {
+  /** Does `work`; the visitor hears of what is damaged, if it wants to. */
+  async #hearing(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      if (this.#visitor.damage === undefined || !isEngineError(error, "DATA_LOSS")) throw error
+      this.#visitor.damage(error)
+    }
+  }
+
+  /** @param each does the work on a recipe */
+  async #markManifest(key: string, each: (work: () => Promise<void>) => Promise<void>): Promise<void> {
     const source = await this.#objectStore.get(key, { offset: 0, bytes: MANIFEST_BYTES_MAX + 1 })
     // Removed since it was listed.
     if (source === undefined) return
@@ -196,7 +212,7 @@ class Marker {
       const name = `${run.id} ${pack} ${offset}`
       if (this.#runs.has(name)) continue
       this.#runs.add(name)
-      await this.#markRecipe(run, key)
+      await each(() => this.#markRecipe(run, key))
     }
   }
 

@@ -3,7 +3,7 @@
 import { EngineError } from "../base/error.ts"
 import { defineBackgroundJob, type JobContext } from "../io/executor.ts"
 import { chunkHash } from "../snapshots/chunk-list.ts"
-import type { VersionName } from "../snapshots/manifest.ts"
+import type { StoredRun, VersionName } from "../snapshots/manifest.ts"
 import type { Recipe } from "../snapshots/recipe.ts"
 import { type ImageName, imageKey } from "../snapshots/repository-keys.ts"
 import { hexOf } from "../snapshots/stored-bytes.ts"
@@ -30,12 +30,15 @@ export interface Reasons {
   }[]
   /** Sorted by store, partition, time of the timeline and version. */
   readonly keepers: readonly Keeper[]
-  /** Sorted by name and age. Neither these nor `keepers`: nothing needs it. */
+  /** Sorted by name and age. Neither these, nor `keepers`, nor `damage`: nothing needs it. */
   readonly images: readonly ImageName[]
+  /** What is damaged or missing, sorted: who keeps what by way of it is not known. */
+  readonly damage: readonly string[]
 }
 
 /**
- * Who keeps the chunk whose SHA-256 starts with `name`, or anything of the pack `name`. Reads all manifests and recipes.
+ * Who keeps the chunk whose SHA-256 starts with `name`, or anything of the pack `name`. Reads all manifests and recipes;
+ * what is damaged among them is named in the answer.
  * @throws (rejects) EngineError `SETTING_INVALID` when `name` is neither; as `markLive`
  */
 export const whyKept = defineBackgroundJob(
@@ -49,7 +52,9 @@ export const whyKept = defineBackgroundJob(
       )
     }
     const chunks = new Map<string, { kind: number; bytes: number; packs: Set<string> }>()
+    /** Runs by the place of their recipes: copies of one run in several packs are told apart. */
     const needed = new Set<string>()
+    const damage = new Set<string>()
     const images: ImageName[] = []
     /** Whether any of the chunks is named so, or is of the pack that is. */
     const find = ({ packs: ids, chunks: list }: Pick<Recipe, "packs" | "chunks">): boolean => {
@@ -65,21 +70,24 @@ export const whyKept = defineBackgroundJob(
       }
       return isFound
     }
-    const versions: (Omit<Keeper, "runs"> & { readonly runs: readonly string[] })[] = []
+    const versions: (Omit<Keeper, "runs"> & { readonly runs: readonly StoredRun[] })[] = []
     await markLive(await context.objectStore(url), {
       manifest({ store, partition, timeline, version, runs }) {
-        for (const { id, recipe } of runs) if (recipe.pack === name) needed.add(id)
-        versions.push({ store, partition, timeline, version, runs: runs.map(({ id }) => id) })
+        for (const run of runs) if (run.recipe.pack === name) needed.add(recipePlace(run))
+        versions.push({ store, partition, timeline, version, runs })
       },
-      recipe({ id }, recipe) {
-        if (find(recipe)) needed.add(id)
+      recipe(run, recipe) {
+        if (find(recipe)) needed.add(recipePlace(run))
       },
       image(image) {
         if (find(image)) images.push({ name: image.name, id: image.id })
       },
+      damage({ message }) {
+        damage.add(message)
+      },
     })
     const keepers = versions.flatMap((version) => {
-      const runs = version.runs.filter((id) => needed.has(id))
+      const runs = version.runs.filter((run) => needed.has(recipePlace(run))).map(({ id }) => id)
       return runs.length === 0 ? [] : [{ ...version, runs }]
     })
     const text = ({ store, timeline }: Keeper): string => `${store}/${timeline}`
@@ -96,6 +104,10 @@ export const whyKept = defineBackgroundJob(
       packs: [...packs],
     }))
     images.sort((a, b) => (imageKey(a) < imageKey(b) ? -1 : 1))
-    return { chunks: found, keepers, images }
+    return { chunks: found, keepers, images, damage: [...damage].sort() }
   },
 )
+
+function recipePlace({ recipe: { pack, offset } }: StoredRun): string {
+  return `${pack} ${offset}`
+}

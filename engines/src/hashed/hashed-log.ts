@@ -72,6 +72,8 @@ export class HashedLog implements EngineCore {
   readonly #batchCursor = new RecordCursor()
   /** As long as records of runs are missing in the index. */
   #loading: IndexLoading | undefined
+  /** Hashes that keys may share whose older records could not be compared, as of the last flush. */
+  #unmet: readonly string[] = []
   #tombstoneCount: number
   #stallCount = 0
 
@@ -197,17 +199,26 @@ export class HashedLog implements EngineCore {
       await this.#loading?.loaded()
       // The state names hashes that several keys share: what was displaced until now is nearly always none of them.
       await this.#displaced.settled()
+      this.#unmet = []
+      return runs
     } catch (error) {
-      // When the repository cannot be reached now, the state names them all: who loads it compares their keys.
-      if (isEngineError(error, "REPOSITORY_FAILED")) return runs
-      for (const run of runs) run.release()
-      throw error
+      try {
+        if (!isEngineError(error, "REPOSITORY_FAILED")) throw error
+        // It cannot be reached now: the state names them all, and who loads it compares their keys.
+        this.#unmet = (await this.#loading?.unmetHashes()) ?? []
+        return runs
+      } catch (final) {
+        for (const run of runs) run.release()
+        throw final
+      }
     }
-    return runs
   }
 
   engineState(): unknown {
-    return { sharedHashes: this.#collisions.hashes() }
+    const hashes = this.#collisions.hashes()
+    return {
+      sharedHashes: this.#unmet.length === 0 ? hashes : [...new Set([...hashes, ...this.#unmet])].sort(),
+    }
   }
 
   keepsAddresses(run: OpenRun): boolean {

@@ -17,6 +17,7 @@ import { copyBytes, equalBytes } from "../base/bytes.ts"
 import { EngineError, isEngineError } from "../base/error.ts"
 import type { Clock } from "../io/clock.ts"
 import { addressOf, tombstonePlace } from "../runs/address.ts"
+import { hashName } from "../runs/collision-table.ts"
 import { HashIndex } from "../runs/hash-index.ts"
 import type { HashPage } from "../runs/hash-page.ts"
 import { type OpenRun, RUN_ADDRESS_BASE } from "../runs/run-set.ts"
@@ -126,6 +127,31 @@ export class IndexLoading {
     }
   }
 
+  /**
+   * Hashes of records that were not looked at yet, under which something was written since: keys that nobody has compared
+   * may share them. Asks nothing of the repository: hash sections are here.
+   * @throws (rejects) EngineError `DATA_LOSS`, `STORAGE_FAILED`
+   */
+  async unmetHashes(): Promise<string[]> {
+    const { loaded, clock } = this.#parts
+    const names = new Set<string>()
+    const release = this.#hold()
+    try {
+      for (const { run } of loaded.missing.slice(this.#runsLoaded)) {
+        for await (const { count, h1, h2 } of run.hashes()) {
+          for (let i = 0; i < count; i++) {
+            const place = loaded.index.get(h1[i]!, h2[i]!)
+            if (place >= 0 && addressOf(place) < RUN_ADDRESS_BASE) names.add(hashName(h1[i]!, h2[i]!))
+          }
+          await clock.nextTurn()
+        }
+      }
+      return [...names]
+    } finally {
+      release()
+    }
+  }
+
   /** Stops loading; answers that are searched for still come. */
   async close(): Promise<void> {
     this.#closing.abort()
@@ -163,6 +189,7 @@ export class IndexLoading {
           return
         }
         await clock.sleep(RETRY_MS, signal)
+        if (signal.aborted) return
         this.#attempt = this.#load()
       }
     }

@@ -73,8 +73,9 @@ export class StoredImage {
   }
 
   /**
-   * Writes the regions one behind the other, in their order, to `path`, where nothing is; zeros are holes. Durable, and
-   * byte for byte what was stored, when it resolves; when it fails nothing is at `path`.
+   * Writes the regions one behind the other, in their order, to `path`, in the place of what is there; zeros are holes.
+   * Durable, and byte for byte what was stored, when it resolves; when it fails `path` is as it was, unless only the sync
+   * of its directory failed.
    * @throws (rejects) EngineError as `pieces`, and `STORAGE_FULL`, `STORAGE_FAILED`
    */
   async writeTo(fileSystem: FileSystem, path: string): Promise<void> {

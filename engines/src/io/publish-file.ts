@@ -8,8 +8,8 @@ import type { File, FileSystem } from "./file-system.ts"
 export const TEMPORARY_SUFFIX = ".tmp"
 
 /**
- * Publishes what `write` puts into an empty file at `path`, where nothing is; durable when it resolves. When it fails,
- * nothing is at `path`.
+ * Publishes what `write` puts into an empty file at `path`, in the place of what is there; durable when it resolves. When
+ * it fails, `path` is as it was, unless only the last sync failed.
  * @throws (rejects) EngineError `STORAGE_FULL`, `STORAGE_FAILED`, and what `write` rejects with
  */
 export async function publishFile(

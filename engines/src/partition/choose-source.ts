@@ -1,5 +1,6 @@
 // Which state a restore puts back, from what its caller asks for.
 
+import { eachAtOnce } from "../base/each-at-once.ts"
 import { EngineError, isEngineError } from "../base/error.ts"
 import type { RestoreOptions, SkippedVersion } from "../engine.ts"
 import type { VersionName, VersionSummary } from "../snapshots/manifest.ts"
@@ -18,8 +19,11 @@ import type { RestoreMode } from "./open-runs.ts"
 import type { ReplacedStates } from "./replaced-states.ts"
 import { emptySource, type RestoreSource, versionSource } from "./restore-source.ts"
 
+/** Of partitions. */
+const LISTINGS_AT_ONCE = 8
+
 export interface ListedVersion extends Pick<VersionSummary, "timeline" | "version" | "epoch" | "createdMs"> {
-  /** Undefined when nobody can read it. */
+  /** Undefined when nobody can read it; 0 when it is of another number of partitions besides. */
   readonly partitionCount: number | undefined
 }
 
@@ -86,9 +90,18 @@ async function restorableVersions(
   const own = await versionNames(identity, parts)
   if (partition === 0 || own.some((each) => isNamedBy(options, each, partitionCount))) return own
   const first = await versionNames({ ...identity, partition: 0 }, parts)
-  const isOther = (each: ListedVersion): boolean =>
-    each.partitionCount === undefined ? own.length === 0 : each.partitionCount !== partitionCount
-  const others = first.filter(isOther)
+  // On a timeline all versions have the same partitions: so those have that nobody can read.
+  const countOf = new Map<string, number>()
+  for (const each of [...own, ...first]) {
+    if (each.partitionCount !== undefined) countOf.set(each.timeline, each.partitionCount)
+  }
+  const isOther = ({ timeline }: ListedVersion): boolean => {
+    const count = countOf.get(timeline)
+    return count === undefined ? own.every((each) => each.timeline !== timeline) : count !== partitionCount
+  }
+  const others = first
+    .filter(isOther)
+    .map((each) => ({ ...each, partitionCount: each.partitionCount ?? countOf.get(each.timeline) ?? 0 }))
   const ours = own.filter((each) => !isOther(each) && !others.some((other) => isSameVersion(other, each)))
   // Epochs of two partitions say nothing of one another.
   return others.length === 0 ? ours : [...others, ...ours].sort((a, b) => a.createdMs - b.createdMs)
@@ -111,12 +124,13 @@ async function openVersion(
   const isOther = name.partitionCount !== undefined && name.partitionCount !== partitionCount
   const manifest = await parts.repository.readManifest(store, isOther ? 0 : partition, name)
   // On a timeline all versions have the same partitions.
-  if (isOther) return repartitionedSource(manifest, timelines.newTimeline, restored)
+  if (isOther || manifest.partitionCount !== partitionCount)
+    return repartitionedSource(manifest, timelines.newTimeline, restored)
   if (manifest.engine !== engine) return convertedSource(manifest, timelines.onward, restored)
   return versionSource(parts, manifest, timelines.onward, mode)
 }
 
-/** The newest of the versions; those before it that turn out to be damaged are passed over if `fallsBack`. */
+/** The newest of the versions that is complete; those before it that turn out to be damaged are passed over if `fallsBack`. */
 async function newestSource(
   versions: readonly ListedVersion[],
   { identity, parts, line }: RestoredPartition,
@@ -127,6 +141,11 @@ async function newestSource(
   for (let candidates = versions; ; ) {
     const name = newestOnLine(candidates, line) ?? newestOnTimeline(candidates, candidates.at(-1)?.timeline)
     if (name === undefined) throw noVersion(identity, skipped)
+    const older = candidates.filter((each) => !isSameVersion(each, name))
+    if (!(await isComplete(name, identity, parts))) {
+      candidates = older
+      continue
+    }
     try {
       return { ...(await open(name)), skipped }
     } catch (error) {
@@ -137,9 +156,27 @@ async function newestSource(
         `version ${version} of timeline ${timeline} is damaged: an older one is restored instead`,
         error,
       )
-      candidates = candidates.filter((each) => each.version !== version || each.timeline !== timeline)
+      candidates = older
     }
   }
+}
+
+/**
+ * Whether all partitions have the version, when they were others than now: each of the present ones is made of some of
+ * them, and all have to take the same. Who has partitions that are as they were restores them together.
+ */
+async function isComplete(
+  name: ListedVersion,
+  identity: PartitionIdentity,
+  parts: PartitionParts,
+): Promise<boolean> {
+  const { partitionCount = 0 } = name
+  if (partitionCount === 0 || partitionCount === identity.partitionCount) return true
+  const sources = Array.from({ length: partitionCount }, (_, partition) => partition)
+  const have = await eachAtOnce(sources, LISTINGS_AT_ONCE, async (partition) =>
+    (await versionNames({ ...identity, partition }, parts)).some((each) => isSameVersion(each, name)),
+  )
+  return have.every((has) => has)
 }
 
 function noVersion(

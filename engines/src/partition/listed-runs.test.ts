@@ -2,6 +2,7 @@
 
 import { expect, test, vi } from "vitest"
 import type { OpenRun } from "../runs/run-set.ts"
+import type { EndangeredRuns } from "../snapshots/condemned-packs.ts"
 import type { Repository } from "../snapshots/repository.ts"
 import { ListedRuns } from "./listed-runs.ts"
 
@@ -52,7 +53,7 @@ function slowRepository(): { repository: Repository; uploads: { ids: string[]; e
   const storeRuns = upload
   const storeMergedRun = async (run: { figures: { id: string } }): Promise<unknown> =>
     ((await upload([run])) as { runs: unknown[] }).runs[0]
-  const endangered = async (): Promise<Set<string>> => new Set()
+  const endangered = async (): Promise<EndangeredRuns> => ({ going: new Set(), damaged: new Set() })
   const repository = { storeRuns, storeMergedRun, endangered, deduplication: true }
   return { repository: repository as unknown as Repository, uploads }
 }
@@ -109,6 +110,7 @@ async function withTwoStored(): Promise<{
   listed: ListedRuns
   stored: [OpenRun, OpenRun]
   uploads: ReturnType<typeof slowRepository>["uploads"]
+  repository: Repository
 }> {
   const { repository, uploads } = slowRepository()
   const listed = new ListedRuns(repository, {})
@@ -117,7 +119,7 @@ async function withTwoStored(): Promise<{
   await vi.waitFor(() => expect(uploads).toHaveLength(1))
   uploads[0]!.end()
   await version
-  return { listed, stored, uploads }
+  return { listed, stored, uploads, repository }
 }
 
 test("a merged run of which the repository holds nothing is listed itself, and its inputs are let go", async () => {
@@ -154,4 +156,35 @@ test("files of inputs are held no longer than any run of the state needs them, v
   expect(await upload).toBe(true)
   expect(listed.isListedByInputs(m.run)).toBe(false)
   expect(c.holds()).toBe(1)
+})
+
+test("a merged run that is told to stop while its packs are looked for is not listed itself", async () => {
+  const { listed, stored, uploads, repository } = await withTwoStored()
+  const m = run("m", 1, 3)
+  m.bytes(9)
+  expect(listed.merged([stored[1], stored[0]], m.run, [m.run])).toBe(true)
+  const stopping = new AbortController()
+  repository.endangered = async () => {
+    stopping.abort()
+    return { going: new Set(), damaged: new Set() }
+  }
+  const upload = listed.storeMerged(m.run, { ...noBudget, stop: stopping.signal })
+  await vi.waitFor(() => expect(uploads).toHaveLength(2))
+  uploads[1]!.end()
+  await expect(upload).rejects.toThrow("abort")
+  expect(listed.isListedByInputs(m.run)).toBe(true)
+})
+
+test("without deduplication a run that is not here yet is not listed by packs that garbage collection is about to remove", async () => {
+  const { repository, uploads } = slowRepository()
+  Object.assign(repository, { deduplication: false })
+  repository.endangered = async (runs) => ({ going: new Set(runs.map(({ id }) => id)), damaged: new Set() })
+  const { run: arriving } = run("arriving", 0, 1)
+  const figures = { ...arriving.figures, recipe: {} } as never
+  const listed = new ListedRuns(repository, { arriving: [figures] })
+  const snapshot = listed.store([arriving])
+  await vi.waitFor(() => expect(uploads).toHaveLength(1))
+  expect(uploads[0]!.ids).toEqual(["arriving"])
+  uploads[0]!.end()
+  await snapshot
 })

@@ -46,8 +46,8 @@ export class ListedRuns {
 
   /** Stores what the repository lacks of `runs`. @returns what manifests list for them, and what it cost. */
   async store(runs: readonly OpenRun[]): Promise<Omit<StoreResult, "runs"> & { runs: StoredRun[] }> {
-    if (this.#repository.deduplication) await this.#giveUpEndangered(runs)
-    else this.#listAllThemselves(runs)
+    if (!this.#repository.deduplication) this.#listAllThemselves(runs)
+    await this.#giveUpEndangered(runs)
     const leaves = this.#inOrder(runs)
     const missing = leaves.filter((leaf) => leaf.stored === undefined)
     // An upload of a merged run that ends meanwhile lets go of the leaves that it stands for.
@@ -66,13 +66,19 @@ export class ListedRuns {
     }
   }
 
-  /** Runs for which manifests listed something that garbage collection is about to remove are stored anew. */
+  /**
+   * Runs for which manifests listed something that garbage collection is about to remove are stored anew; so are those for
+   * which something is damaged, when they are here.
+   */
   async #giveUpEndangered(runs: readonly OpenRun[]): Promise<void> {
     const listed = this.#inOrder(runs).flatMap(({ stored }) => stored ?? [])
-    const endangered = await this.#repository.endangered(listed)
-    if (endangered.size === 0) return
+    const { going, damaged } = await this.#repository.endangered(listed)
+    if (going.size + damaged.size === 0) return
     for (const run of runs) {
-      if (this.#leavesOf(run).some(({ figures }) => endangered.has(figures.id))) this.#listItself(run)
+      const leaves = this.#leavesOf(run)
+      const isGoing = leaves.some(({ figures }) => going.has(figures.id))
+      const isDamaged = run.isLocal && leaves.some(({ figures }) => damaged.has(figures.id))
+      if (isGoing || isDamaged) this.#listItself(run)
     }
     this.#dropHolds()
   }
@@ -130,9 +136,10 @@ export class ListedRuns {
   async storeMerged(output: OpenRun, upload: MergeUpload): Promise<boolean> {
     const { figures, path } = output
     const stored = await this.#repository.storeMergedRun({ figures, path }, upload)
-    // An older one waits: listed itself, this one would stand above that one's inputs.
+    const isEndangered = (await this.#repository.endangered([stored])).going.size > 0
+    // It was merged again, or an older one waits: listed itself, this one would stand above that one's inputs.
     upload.stop.throwIfAborted()
-    if ((await this.#repository.endangered([stored])).size > 0) return false
+    if (isEndangered) return false
     this.#leaves.set(figures.id, [{ figures, stored, held: undefined }])
     this.#dropHolds()
     return true

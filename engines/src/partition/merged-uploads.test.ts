@@ -145,3 +145,18 @@ test("too many listed inputs end the waiting for the budget", async () => {
   expect((await world.begun(3)).upload.hurry.aborted).toBe(false)
   await uploads.close()
 })
+
+test("one that is merged in the very moment in which the last upload ends goes up too", async () => {
+  for (let turns = 0; turns < 8; turns++) {
+    const world = new World()
+    const [a, b] = [run(1, 1, 1), run(1, 1, 2)]
+    const uploads = world.uploadsOf(a)
+    const first = await world.begun(1)
+    first.end(true)
+    for (let i = 0; i < turns; i++) await undefined
+    world.state = [b, a]
+    uploads.merged([], b)
+    expect((await world.begun(2)).run, `${turns} turns`).toBe(b)
+    await uploads.close()
+  }
+})

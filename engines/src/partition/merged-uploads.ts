@@ -38,7 +38,9 @@ export class MergedUploads {
   /** Oldest first, each held; the first one may be on its way. */
   readonly #waiting: OpenRun[]
   #current: Upload | undefined
+  /** The last one that was begun. */
   #loop: Promise<void> | undefined
+  #isGoing = false
   #isClosing = false
   #bytesStored = 0
 
@@ -76,10 +78,9 @@ export class MergedUploads {
 
   /** Begins, or tries again what has failed. */
   goOn(): void {
-    if (this.#isClosing || this.#waiting.length === 0) return
-    this.#loop ??= this.#run().finally(() => {
-      this.#loop = undefined
-    })
+    if (this.#isClosing || this.#isGoing || this.#waiting.length === 0) return
+    this.#isGoing = true
+    this.#loop = this.#run()
   }
 
   /** Waits for no budget: what is on its way ends between two of its packs. Never rejects. */
@@ -90,24 +91,36 @@ export class MergedUploads {
     for (const run of this.#waiting.splice(0)) run.release()
   }
 
+  /** Never rejects. */
   async #run(): Promise<void> {
-    for (let run = this.#waiting[0]; run !== undefined && !this.#isClosing; run = this.#waiting[0]) {
-      const upload = this.#begin(run)
-      this.#current = upload
-      try {
-        const { listed } = this.#host
-        if (listed.isListedByInputs(run) && !(await listed.storeMerged(run, upload))) return
-        // Otherwise it was given up meanwhile.
-        if (this.#waiting.includes(run)) this.#letGo(run)
-      } catch (error) {
-        if (!upload.stop.aborted) {
-          this.#host.warn("a merged run could not be uploaded", error)
-          return
-        }
-      } finally {
-        this.#current = undefined
+    try {
+      for (let run = this.#waiting[0]; run !== undefined && !this.#isClosing; run = this.#waiting[0]) {
+        if (!(await this.#upload(run))) return
       }
+    } finally {
+      // In the turn of its end: what comes from now on begins the next one.
+      this.#isGoing = false
     }
+  }
+
+  /** @returns whether the next one may be begun; otherwise it has failed, and is tried again later */
+  async #upload(run: OpenRun): Promise<boolean> {
+    const upload = this.#begin(run)
+    this.#current = upload
+    try {
+      const { listed } = this.#host
+      if (listed.isListedByInputs(run) && !(await listed.storeMerged(run, upload))) return false
+      // Otherwise it was given up meanwhile.
+      if (this.#waiting.includes(run)) this.#letGo(run)
+    } catch (error) {
+      if (!upload.stop.aborted) {
+        this.#host.warn("a merged run could not be uploaded", error)
+        return false
+      }
+    } finally {
+      this.#current = undefined
+    }
+    return true
   }
 
   #begin(run: OpenRun): Upload {

@@ -175,7 +175,7 @@ export class SnapshotQueue {
   /** Takes the version back when garbage collection may have removed what it lists. @throws (rejects) EngineError */
   async #checkLate(name: VersionName, runs: readonly StoredRun[]): Promise<void> {
     const { repository } = this.#parts
-    if ((await repository.endangered(runs)).size === 0) return
+    if ((await repository.endangered(runs)).going.size === 0) return
     const { store, partition } = this.#identity
     await repository.deleteVersion(store, partition, name)
     throw new EngineError(

@@ -145,7 +145,7 @@ export class CollisionTable {
 }
 
 /** The form in which `hashes` names a hash. */
-function hashName(h1: number, h2: number): string {
+export function hashName(h1: number, h2: number): string {
   return h1.toString(16).padStart(8, "0") + h2.toString(16).padStart(4, "0")
 }
 

@@ -11,7 +11,7 @@
 // and the first six bytes behind what all keys have in common, as a number (8 bytes): they decide nearly all steps
 // of a search within one small array. (Four bytes are too few for keys of digits: the last steps are equal.)
 
-import { compareRanges } from "../base/bytes.ts"
+import { compareRanges, copyRange } from "../base/bytes.ts"
 import { KEY_BYTES_MAX } from "../base/record.ts"
 import { FENCE_HEADER_BYTES, runDamage } from "./run-format.ts"
 
@@ -94,7 +94,7 @@ export class FencesReader {
     }
     this.#offsets[i] = offset
     this.#starts[i] = this.#keysEnd
-    keys.set(source.subarray(start, end), this.#keysEnd)
+    copyRange(keys, this.#keysEnd, source, start, end)
     this.#keysEnd += end - start
     this.#count++
   }

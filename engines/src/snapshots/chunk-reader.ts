@@ -31,19 +31,26 @@ export class ChunkReader {
   readonly #objectStore: ObjectStore
   readonly #clock: Pick<Clock, "nextTurn">
   readonly #cache: ChunkCache
+  readonly #nameOf: (chunks: RunChunks, index: number) => string
   readonly #lane = new ReadLane(REQUESTS_AT_ONCE)
-  /** Chunks that are being read, by hash. */
+  /** Chunks that are being read, by name. */
   readonly #underWay = new Map<string, Promise<Uint8Array>>()
 
-  /** @param cacheBytesMax how much of what was read stays in memory. @throws EngineError `SETTING_INVALID` */
+  /**
+   * @param cacheBytesMax how much of what was read stays in memory
+   * @param copies `same`: any copy of a chunk will do; `apart`: each is read where it is, for who proves them
+   * @throws EngineError `SETTING_INVALID`
+   */
   constructor(
     objectStore: ObjectStore,
     clock: Pick<Clock, "nextTurn">,
     cacheBytesMax: number = CHUNK_CACHE_BYTES_DEFAULT,
+    copies: "same" | "apart" = "same",
   ) {
     this.#objectStore = objectStore
     this.#clock = clock
     this.#cache = new ChunkCache(cacheBytesMax)
+    this.#nameOf = copies === "same" ? hashName : copyName
   }
 
   /** Bytes of chunks in memory. */
@@ -56,7 +63,7 @@ export class ChunkReader {
    * changes them. Each rejects with EngineError `DATA_LOSS` naming the pack and the hash, or `REPOSITORY_FAILED`.
    */
   read(chunks: RunChunks, wanted: readonly number[]): Promise<Uint8Array>[] {
-    const found = wanted.map((index) => this.#find(hashName(chunks, index)))
+    const found = wanted.map((index) => this.#find(this.#nameOf(chunks, index)))
     const missing = wanted.filter((_, i) => found[i] === undefined)
     const read = new Map<number, Promise<Uint8Array>>()
     for (const range of chunks.ranges(missing, RANGE_BYTES)) {
@@ -65,22 +72,22 @@ export class ChunkReader {
     return wanted.map((index, i) => found[i] ?? read.get(index)!)
   }
 
-  #find(hash: string): Promise<Uint8Array> | undefined {
-    const cached = this.#cache.get(hash)
-    return cached === undefined ? this.#underWay.get(hash) : Promise.resolve(cached)
+  #find(name: string): Promise<Uint8Array> | undefined {
+    const cached = this.#cache.get(name)
+    return cached === undefined ? this.#underWay.get(name) : Promise.resolve(cached)
   }
 
   #readRange(chunks: RunChunks, range: ChunkRange): Promise<Uint8Array>[] {
     const source = this.#request(range)
     return Array.from({ length: range.count }, (_, i) => {
       const index = range.first + i
-      const hash = hashName(chunks, index)
+      const name = this.#nameOf(chunks, index)
       const chunk = source
         .then((bytes) => this.#checked(chunks, range, index, bytes))
-        .finally(() => this.#underWay.delete(hash))
+        .finally(() => this.#underWay.delete(name))
       // Whoever waits for it hears of a failure; nobody may.
       chunk.catch(() => undefined)
-      this.#underWay.set(hash, chunk)
+      this.#underWay.set(name, chunk)
       return chunk
     })
   }
@@ -112,7 +119,7 @@ export class ChunkReader {
     if (Buffer.compare(hash.digest(), chunks.hashOf(index)) !== 0) throw chunks.damage(index)
     // One that is kept does not keep the whole range.
     const chunk = range.count === 1 ? source : view.slice()
-    this.#cache.add(hashName(chunks, index), chunk)
+    this.#cache.add(this.#nameOf(chunks, index), chunk)
     return chunk
   }
 }
@@ -120,4 +127,9 @@ export class ChunkReader {
 function hashName(chunks: RunChunks, index: number): string {
   const { buffer, byteOffset, length } = chunks.hashOf(index)
   return Buffer.from(buffer, byteOffset, length).toString("latin1")
+}
+
+/** Of one copy of a chunk. */
+function copyName(chunks: RunChunks, index: number): string {
+  return `${chunks.packOf(index)} ${chunks.offsetOf(index)} ${hashName(chunks, index)}`
 }

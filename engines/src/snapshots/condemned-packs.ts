@@ -15,7 +15,7 @@ import { isEngineError } from "../base/error.ts"
 import type { Clock } from "../io/clock.ts"
 import type { ObjectStore } from "../io/object-store.ts"
 import { ElapsedTime } from "./elapsed-time.ts"
-import type { StoredRun } from "./manifest.ts"
+import { type StoredRun, storedRunName } from "./manifest.ts"
 import { HOPS_MAX, type MovedPack, movedRange, type PackRange, readMovedPack } from "./moved-pack.ts"
 import { readRecipe } from "./read-recipe.ts"
 import {
@@ -36,6 +36,12 @@ const REFRESH_MS = 10 * 60 * 1000
 /** Runs of which it is remembered when they were found whole. */
 const CHECKED_MAX = 100_000
 
+/** `going`: garbage collection is about to remove something that the run needs. `damaged`: that is damaged. */
+type Fate = "stays" | "going" | "damaged"
+
+/** Ids of runs. */
+export type EndangeredRuns = Readonly<Record<Exclude<Fate, "stays">, ReadonlySet<string>>>
+
 /** One for each repository that is written to. Methods reject with EngineError `REPOSITORY_FAILED`. */
 export class CondemnedPacks {
   readonly #objectStore: ObjectStore
@@ -47,6 +53,8 @@ export class CondemnedPacks {
   /** Packs that have notes; read while something is condemned. */
   #moved: ReadonlySet<string> = new Set()
   readonly #avoided = new Set<string>()
+  /** Packs that turned out to be damaged. */
+  readonly #distrusted = new Set<string>()
   /** When each run was last known to be whole, in the order of that. */
   readonly #checkedMs = new Map<string, number>()
   #readMs = Number.NEGATIVE_INFINITY
@@ -89,26 +97,36 @@ export class CondemnedPacks {
     return now
   }
 
+  /** These packs turned out to be damaged, or are missing: what relies on them is looked at again. */
+  distrust(packs: readonly string[]): void {
+    for (const pack of packs) {
+      this.#distrusted.add(pack)
+      this.#avoided.add(pack)
+    }
+    if (packs.length > 0) this.#checkedMs.clear()
+  }
+
   /** Runs that were stored since the reading of `readMs`, relying on nothing that was avoided then. */
   stored(runs: readonly StoredRun[], readMs: number): void {
     for (const run of runs) this.#remember(run, readMs)
   }
 
   /** Of these runs, as the repository has them, those that the next manifest may not rely on; see `Repository`. */
-  async endangered(runs: readonly StoredRun[]): Promise<Set<string>> {
-    const endangered = new Set<string>()
+  async endangered(runs: readonly StoredRun[]): Promise<EndangeredRuns> {
+    const endangered = { going: new Set<string>(), damaged: new Set<string>() }
     const readMs = this.#readMs
     for (const run of runs) {
-      if (this.#checkedMs.get(nameOf(run)) === readMs) continue
-      if ((await this.#isWhole(run)) && !(await this.#needsCondemned(run))) this.#remember(run, readMs)
-      else endangered.add(run.id)
+      if (this.#checkedMs.get(storedRunName(run)) === readMs) continue
+      const fate = (await this.#isWhole(run)) ? await this.#fateOf(run) : "going"
+      if (fate === "stays") this.#remember(run, readMs)
+      else endangered[fate].add(run.id)
     }
     return endangered
   }
 
   /** Whether all packs are there; asked of the repository only when a gap lies behind. */
   async #isWhole(run: StoredRun): Promise<boolean> {
-    const checkedMs = this.#checkedMs.get(nameOf(run)) ?? Number.NEGATIVE_INFINITY
+    const checkedMs = this.#checkedMs.get(storedRunName(run)) ?? Number.NEGATIVE_INFINITY
     if (this.#readMs - checkedMs <= TRUST_MS) return true
     try {
       await this.#storedRuns.find([run])
@@ -119,9 +137,9 @@ export class CondemnedPacks {
     }
   }
 
-  /** Whether the run needs something of a condemned pack, or of a note that is, on the way to its chunks. */
-  async #needsCondemned(run: StoredRun): Promise<boolean> {
-    if (this.#condemned.size + this.#condemnedNotes.size === 0) return false
+  /** What becomes of the packs and notes on the way to the run's chunks. */
+  async #fateOf(run: StoredRun): Promise<Fate> {
+    if (this.#condemned.size + this.#condemnedNotes.size + this.#distrusted.size === 0) return "stays"
     const { packs, chunks } = await readRecipe(this.#objectStore, run)
     const { pack, offset, bytes } = run.recipe
     const ranges = [{ pack, offset, bytes }]
@@ -129,37 +147,39 @@ export class CondemnedPacks {
       ranges.push({ pack: packs[chunks.packs[i]!]!, offset: chunks.offsets[i]!, bytes: chunks.lengths[i]! })
     }
     const notes = new Map<string, MovedPack | undefined>()
-    for (const range of ranges) if (await this.#isGoing(range, notes)) return true
-    return false
+    let fate: Fate = "stays"
+    for (const range of ranges) {
+      const each = await this.#fateOfRange(range, notes)
+      if (each === "going") return each
+      if (each === "damaged") fate = each
+    }
+    return fate
   }
 
   /** @param notes those that were read */
-  async #isGoing(range: PackRange, notes: Map<string, MovedPack | undefined>): Promise<boolean> {
+  async #fateOfRange(range: PackRange, notes: Map<string, MovedPack | undefined>): Promise<Fate> {
     let at = range
+    let isDamaged = false
     for (let hop = 0; hop <= HOPS_MAX; hop++) {
       const { pack } = at
-      if (this.#condemnedNotes.has(pack)) return true
+      if (this.#condemnedNotes.has(pack)) return "going"
+      isDamaged ||= this.#distrusted.has(pack)
       const isCondemned = this.#condemned.has(pack)
-      if (!isCondemned && !this.#moved.has(pack)) return false
+      if (!isCondemned && !this.#moved.has(pack)) return isDamaged ? "damaged" : "stays"
       if (!notes.has(pack)) notes.set(pack, await readMovedPack(this.#objectStore, pack))
       const note = notes.get(pack)
       const target = note === undefined ? undefined : movedRange(note, at)
-      if (target === undefined) return isCondemned
+      if (target === undefined) return isCondemned ? "going" : isDamaged ? "damaged" : "stays"
       at = target
     }
-    return true
+    return "going"
   }
 
   #remember(run: StoredRun, readMs: number): void {
-    const name = nameOf(run)
+    const name = storedRunName(run)
     this.#checkedMs.delete(name)
     this.#checkedMs.set(name, readMs)
     const [oldest] = this.#checkedMs.keys()
     if (this.#checkedMs.size > CHECKED_MAX && oldest !== undefined) this.#checkedMs.delete(oldest)
   }
-}
-
-/** A run that was stored twice relies on other packs each time. */
-function nameOf({ id, recipe }: StoredRun): string {
-  return `${id} ${recipe.pack} ${recipe.offset}`
 }

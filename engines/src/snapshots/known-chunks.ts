@@ -64,8 +64,10 @@ export class KnownChunks {
         return index.count
       },
       add: (...chunk: Parameters<ChunkIndex["add"]>) => {
-        this.#packs.add(chunk[3].pack)
-        index.add(...chunk)
+        const [kind, hashes, at, { pack }] = chunk
+        this.#packs.add(pack)
+        // A chunk that was stored again, since its pack could not be relied on, is where it was stored last.
+        if (index.get(kind, hashes, at) === undefined) index.add(...chunk)
       },
     }
     const options = { countMax: this.#countMax / 2, clock, onDamage, ...(folders && { folders }) }

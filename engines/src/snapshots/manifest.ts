@@ -33,6 +33,11 @@ export interface StoredRun extends RunFigures {
   }
 }
 
+/** Name of what the repository holds of a run: one that was stored twice relies on other packs each time. */
+export function storedRunName({ id, recipe }: StoredRun): string {
+  return `${id} ${recipe.pack} ${recipe.offset}`
+}
+
 /** A version by its full name within a partition. */
 export interface VersionName {
   readonly timeline: string

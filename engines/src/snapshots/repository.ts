@@ -15,6 +15,7 @@ import { EngineError, isEngineError } from "../base/error.ts"
 import type { ObjectStore } from "../io/object-store.ts"
 import type { Seams } from "../io/seams.ts"
 import { CHUNK_COUNT_LEAST, CHUNK_COUNT_MAX } from "./chunk-index.ts"
+import type { EndangeredRuns } from "./condemned-packs.ts"
 import { fetchRun } from "./fetch-run.ts"
 import {
   encodeManifest,
@@ -162,12 +163,18 @@ export class Repository {
   }
 
   /**
-   * Ids of those of these stored runs that the next manifest may not rely on: garbage collection is about to remove
-   * chunks of them. They are to be stored again. Nearly always none, without a request.
+   * Ids of those of these stored runs that the next manifest should not rely on: `going`, garbage collection is about
+   * to remove chunks of them; `damaged`, chunks of them lie in packs that are distrusted. They are to be stored again,
+   * those that are damaged if they are here. Nearly always none, without a request.
    * @throws (rejects) EngineError `DATA_LOSS`, `REPOSITORY_FAILED`, `ENGINE_CLOSED`
    */
-  endangered(runs: readonly StoredRun[]): Promise<ReadonlySet<string>> {
+  endangered(runs: readonly StoredRun[]): Promise<EndangeredRuns> {
     return this.#run(() => this.#storage.endangered(runs))
+  }
+
+  /** These packs turned out to be damaged, or to be gone: from now on nothing that is stored relies on them. */
+  distrust(packs: readonly string[]): void {
+    this.#storage.distrust(packs)
   }
 
   /**

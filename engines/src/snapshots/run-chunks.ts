@@ -7,6 +7,7 @@
 
 import { createHash } from "node:crypto"
 import { assert } from "../base/assert.ts"
+import type { EngineError } from "../base/error.ts"
 import { chunkHash, HASH_BYTES } from "./chunk-list.ts"
 import type { PackRange } from "./moved-pack.ts"
 import type { RecipeChunks } from "./recipe.ts"
@@ -94,7 +95,7 @@ export class RunChunks {
   packEnds(): Map<string, number> {
     const ends = new Map<string, number>()
     for (let i = 0; i < this.count; i++) {
-      const pack = this.#packOf(i)
+      const pack = this.packOf(i)
       ends.set(pack, Math.max(ends.get(pack) ?? 0, this.#chunks.offsets[i]! + this.bytesOf(i)))
     }
     return ends
@@ -116,7 +117,7 @@ export class RunChunks {
       if (isNeighbour) {
         ranges[ranges.length - 1] = { ...last, count: last.count + 1, bytes: last.bytes + bytes }
       } else {
-        const [pack, folder] = [this.#packOf(index), packFolderOf(kinds[index]!)]
+        const [pack, folder] = [this.packOf(index), packFolderOf(kinds[index]!)]
         ranges.push({ first: index, count: 1, pack, folder, offset: offsets[index]!, bytes })
       }
     }
@@ -141,15 +142,21 @@ export class RunChunks {
   }
 
   /** The error of a chunk whose bytes are not those of its name. */
-  damage(index: number): Error {
+  damage(index: number): EngineError {
     const hash = this.hashOf(index)
     return damaged(
-      packKey(this.#packOf(index), packFolderOf(this.#chunks.kinds[index]!)),
+      packKey(this.packOf(index), packFolderOf(this.#chunks.kinds[index]!)),
       `the chunk at byte ${this.#chunks.offsets[index]} does not have the hash ${hexOf(hash, 0, hash.length)}`,
     )
   }
 
-  #packOf(index: number): string {
+  /** Id of the pack that chunk `index` lies in. */
+  packOf(index: number): string {
     return this.#packs[this.#chunks.packs[index]!]!
+  }
+
+  /** Where chunk `index` begins in its pack. */
+  offsetOf(index: number): number {
+    return this.#chunks.offsets[index]!
   }
 }

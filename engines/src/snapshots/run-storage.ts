@@ -14,6 +14,7 @@ import type { Seams } from "../io/seams.ts"
 import type { RunFigures } from "../runs/run.ts"
 import type { ChunkList } from "./chunk-list.ts"
 import type { ChunkingParameters } from "./chunker.ts"
+import type { EndangeredRuns } from "./condemned-packs.ts"
 import { cutMergedRun, cutRun } from "./cut-run.ts"
 import { KnownChunks } from "./known-chunks.ts"
 import type { StoredRun } from "./manifest.ts"
@@ -129,9 +130,14 @@ export class RunStorage {
   }
 
   /** See `Repository.endangered`. */
-  async endangered(runs: readonly StoredRun[]): Promise<ReadonlySet<string>> {
+  async endangered(runs: readonly StoredRun[]): Promise<EndangeredRuns> {
     await this.#known.refresh()
     return await this.#known.condemned.endangered(runs)
+  }
+
+  /** See `Repository.distrust`. */
+  distrust(packs: readonly string[]): void {
+    this.#known.condemned.distrust(packs)
   }
 
   /** The chunks that a plan may rely on. */

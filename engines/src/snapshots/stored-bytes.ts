@@ -6,7 +6,7 @@ const U32_SPAN = 0x1_0000_0000
 
 /** Damage of an object or a part of one; `name` says which, `what` says what is wrong with it. */
 export function damaged(name: string, what: string): EngineError {
-  return new EngineError("DATA_LOSS", `${name} is damaged: ${what}`)
+  return new EngineError("DATA_LOSS", `${name} is damaged: ${what}`, { object: name })
 }
 
 /** Whole bytes of a format that this software does not know yet. */

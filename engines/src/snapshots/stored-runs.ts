@@ -27,13 +27,25 @@ const PACKS_ASKED_MAX = 64
 /** One for a repository. It needs no closing. All methods reject with EngineError `REPOSITORY_FAILED`. */
 export class StoredRuns {
   readonly #objectStore: ObjectStore
+  readonly #clock: Pick<Clock, "nextTurn">
   readonly #reader: ChunkReader
   readonly #fillLane = new ReadLane(FILLS_AT_ONCE)
 
-  /** @param cacheBytesMax see ChunkReader. @throws EngineError `SETTING_INVALID` */
-  constructor(objectStore: ObjectStore, clock: Pick<Clock, "nextTurn">, cacheBytesMax?: number) {
+  /** @param cacheBytesMax, copies: see ChunkReader. @throws EngineError `SETTING_INVALID` */
+  constructor(
+    objectStore: ObjectStore,
+    clock: Pick<Clock, "nextTurn">,
+    cacheBytesMax?: number,
+    copies?: "same" | "apart",
+  ) {
     this.#objectStore = objectStore
-    this.#reader = new ChunkReader(objectStore, clock, cacheBytesMax)
+    this.#clock = clock
+    this.#reader = new ChunkReader(objectStore, clock, cacheBytesMax, copies)
+  }
+
+  /** The same runs for who proves them: nothing that was read before counts, and no copy of a chunk for another. */
+  forProof(): StoredRuns {
+    return new StoredRuns(this.#objectStore, this.#clock, undefined, "apart")
   }
 
   /** Bytes of chunks that are kept in memory. */

@@ -4,8 +4,9 @@
 //                                keep their order. They are only asked for the other value of a key that differs.
 //   runs of one version only     read, for their keys: the candidates
 //   chunks of these that both    not read when each version has one such run and that run has each key once (sorted
-//   have                         runs; dumps of `memory`). Otherwise the order of two records of a key cannot be told
-//                                from chunks, and they are read.
+//   have                         runs), and of dumps of `memory`, all runs of which together have each key once.
+//                                Otherwise the order of two records of a key cannot be told from chunks, and they are
+//                                read.
 //
 //   candidates ── of one slice of the hashes at a time ── located in both versions
 //     ── same run, or same SHA-256? ── values compared
@@ -105,9 +106,11 @@ function canSkipChunks(
   ours: readonly StoredRun[],
   theirs: readonly StoredRun[],
 ): boolean {
+  const isDump = ({ manifest }: VersionReader): boolean => manifest.engine === "memory"
+  // A key is in one run only, wherever that stands.
+  if (isDump(before) && isDump(after)) return true
   if (ours.length !== 1 || theirs.length !== 1) return false
-  const hasKeysOnce = ({ isOrdered, manifest }: VersionReader): boolean =>
-    isOrdered || manifest.engine === "memory"
+  const hasKeysOnce = (version: VersionReader): boolean => version.isOrdered || isDump(version)
   if (!hasKeysOnce(before) || !hasKeysOnce(after)) return false
   // The shared runs have to be above or below the two alike.
   const place = (version: VersionReader, [run]: readonly StoredRun[]): number =>
@@ -185,7 +188,7 @@ async function* compareKeys(
 /** True when the values are equal for certain: in one run, or by their hashes. */
 function isSamePlace(a: KeyPlace | undefined, b: KeyPlace | undefined): boolean {
   if (a === undefined || b === undefined) return a === b
-  return a.run === b.run || (a.digest !== undefined && a.digest === b.digest)
+  return a.run.figures.id === b.run.figures.id || (a.digest !== undefined && a.digest === b.digest)
 }
 
 async function valueAt(

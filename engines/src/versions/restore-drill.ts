@@ -49,6 +49,8 @@ export interface DrillOptions {
 export interface DrillResult {
   /** What is wrong, a line each, with the name of the object or run; sorted. Empty: a restore would succeed. */
   readonly damage: readonly string[]
+  /** Ids of the packs in which something is wrong, or which are missing. */
+  readonly damagedPacks: readonly string[]
   /** From the repository, requests for the rehearsal included. */
   readonly bytesRead: number
   /** Of the runs of the versions. */
@@ -96,10 +98,12 @@ class Drill {
     const manifests = opening.result
     const rehearsal = answersFromIndex ? await this.#timed(() => this.#rehearse(manifests)) : { seconds: 0 }
     const proof = await this.#timed(() => this.#prove(manifests))
+    if (this.#damage.size > 0) await this.#checkThere()
     const beforeProof = opening.seconds + rehearsal.seconds
     const completeSeconds = beforeProof + proof.seconds
     return {
       damage: [...this.#damage].sort(),
+      damagedPacks: proof.result,
       bytesRead: this.#objectStore.bytesRead,
       stateBytes: runsOf(manifests).reduce((sum, { bytes }) => sum + bytes, 0),
       createdMs: manifests.reduce((newest, { createdMs }) => Math.max(newest, createdMs), 0),
@@ -117,18 +121,34 @@ class Drill {
       const root = await readRepositoryRoot(this.#objectStore)
       if (root === undefined) throw new EngineError("DATA_LOSS", `there is no repository in ${url}`)
     })
-    const listings = new PartitionListings(this.#objectStore)
+    const listed = this.#listing()
     const reader = new ManifestReader(this.#objectStore)
     const manifests = await eachAtOnce(targets, MANIFESTS_AT_ONCE, (target) =>
       this.#notes(async () => {
-        const { manifests } = await listings.list(store, target.partition)
-        const listed = manifests.find((each) => isSameVersion(each, target))
-        const manifest = listed === undefined ? undefined : await reader.read(listed.object.key)
+        const manifest = await reader.read((await listed(target)).object.key)
         if (manifest === undefined) throw gone(store, target)
         return manifest
       }),
     )
     return manifests.filter((manifest) => manifest !== undefined)
+  }
+
+  /** What a version needed may be gone because it was deleted meanwhile, and collected: a drill may take days. */
+  async #checkThere(): Promise<void> {
+    const listed = this.#listing()
+    await eachAtOnce(this.#options.targets, MANIFESTS_AT_ONCE, (target) => this.#notes(() => listed(target)))
+  }
+
+  /** Where the manifest of a target is now. */
+  #listing() {
+    const { store } = this.#options
+    const listings = new PartitionListings(this.#objectStore)
+    return async (target: DrillTarget) => {
+      const { manifests } = await listings.list(store, target.partition)
+      const found = manifests.find((each) => isSameVersion(each, target))
+      if (found === undefined) throw gone(store, target)
+      return found
+    }
   }
 
   /** Reads what a restore reads before it answers. Chunks are kept for neighbours only, in memory of its own. */
@@ -147,10 +167,12 @@ class Drill {
     )
   }
 
-  async #prove(manifests: readonly Manifest[]): Promise<void> {
+  /** Ids of packs in which something is wrong. */
+  async #prove(manifests: readonly Manifest[]): Promise<readonly string[]> {
     const repository = freshReader(this.#objectStore, this.#clock)
-    const { damage } = await verifyVersions(this.#objectStore, repository, manifests)
+    const { damage, damagedPacks } = await verifyVersions(this.#objectStore, repository, manifests)
     for (const line of damage) this.#damage.add(line)
+    return damagedPacks
   }
 
   /** Seconds without pauses. */

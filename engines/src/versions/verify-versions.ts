@@ -7,16 +7,22 @@
 // same. Memory follows RUNS_AT_ONCE, and the recipes of the runs under way.
 
 import { eachAtOnce } from "../base/each-at-once.ts"
-import { isEngineError } from "../base/error.ts"
+import { type EngineError, isEngineError } from "../base/error.ts"
 import type { ObjectStore, ObjectSummary } from "../io/object-store.ts"
 import { CLAIM_BYTES_MAX, decodeClaim } from "../snapshots/claim.ts"
 import { decodeInheritance, INHERITANCE_BYTES_MAX } from "../snapshots/inheritance.ts"
 import { readPackEntries } from "../snapshots/load-chunk-index.ts"
-import type { Manifest, StoredRun } from "../snapshots/manifest.ts"
+import { type Manifest, type StoredRun, storedRunName } from "../snapshots/manifest.ts"
 import { readMovedPack } from "../snapshots/moved-pack.ts"
 import { readRange } from "../snapshots/read-recipe.ts"
 import type { Repository } from "../snapshots/repository.ts"
-import { ownerPrefix, PACKS_PREFIX, packKey, parseOwnerKey } from "../snapshots/repository-keys.ts"
+import {
+  ownerPrefix,
+  PACKS_PREFIX,
+  packKey,
+  parseOwnerKey,
+  parsePackKey,
+} from "../snapshots/repository-keys.ts"
 import type { RunChunks } from "../snapshots/run-chunks.ts"
 import { openListed } from "./run-shelf.ts"
 import { verifyRun } from "./verify-run.ts"
@@ -30,6 +36,8 @@ const RANGE_BYTES = 1024 * 1024
 export interface Verification {
   /** What is wrong, a line each, with the name of the object or run; sorted. Empty: all is proven. */
   readonly damage: readonly string[]
+  /** Ids of the packs in which something is wrong, or which are missing. */
+  readonly damagedPacks: readonly string[]
   readonly runs: number
   readonly chunks: number
   readonly packs: number
@@ -48,8 +56,8 @@ export async function verifyVersions(
   manifests: readonly Manifest[],
   onProgress: (bytes: number) => void = () => undefined,
 ): Promise<Verification> {
-  const verifier = new Verifier(objectStore, repository)
-  const runs = new Map(manifests.flatMap((manifest) => manifest.runs.map((run) => [run.id, run])))
+  const verifier = new Verifier(objectStore, { storedRuns: repository.storedRuns.forProof() })
+  const runs = new Map(manifests.flatMap((manifest) => manifest.runs.map((run) => [storedRunName(run), run])))
   await eachAtOnce(runs.values(), RUNS_AT_ONCE, async (run) => {
     await verifier.verifyRun(run)
     onProgress(run.bytes)
@@ -59,6 +67,7 @@ export async function verifyVersions(
   for (const { store, partition } of partitions.values()) await verifier.verifyOwners(store, partition)
   return {
     damage: [...verifier.damage].sort(),
+    damagedPacks: [...verifier.damagedPacks].sort(),
     runs: runs.size,
     chunks: verifier.chunkCount,
     packs: verifier.packs.size,
@@ -68,6 +77,7 @@ export async function verifyVersions(
 
 class Verifier {
   readonly damage = new Set<string>()
+  readonly damagedPacks = new Set<string>()
   /** Ids of the packs that recipes and manifests name. */
   readonly packs = new Set<string>()
   chunkCount = 0
@@ -106,7 +116,7 @@ class Verifier {
         for (let i = range.first; i < range.first + range.count; i++) {
           const start = chunks.start(i) - chunks.start(range.first)
           const isWhole = chunks.isChunk(i, source.subarray(start, start + chunks.bytesOf(i)))
-          if (!isWhole) this.damage.add(chunks.damage(i).message)
+          if (!isWhole) this.#note(chunks.damage(i))
         }
       }),
     )
@@ -152,8 +162,14 @@ class Verifier {
       return true
     } catch (error) {
       if (!isEngineError(error, "DATA_LOSS") && !isEngineError(error, "FORMAT_NEWER")) throw error
-      this.damage.add(error.message)
+      this.#note(error)
       return false
     }
+  }
+
+  #note({ message, object }: EngineError): void {
+    this.damage.add(message)
+    const pack = object === undefined ? undefined : parsePackKey(object)
+    if (pack !== undefined) this.damagedPacks.add(pack)
   }
 }

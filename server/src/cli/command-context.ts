@@ -55,9 +55,10 @@ export function daemonCommand(
     .command(name)
     .description(description)
     .addOption(
-      new Option("--address <host:port>", "the daemon (or VARVE_ADDRESS); without a port: 7400").default(
-        address,
-      ),
+      new Option(
+        "--address <address>",
+        "the daemon, host:port or unix:PATH (or VARVE_ADDRESS); without a port: 7400",
+      ).default(address),
     )
     .addOption(new Option("--json", "print JSON").default(false))
     .addOption(

@@ -1,6 +1,6 @@
 // describe: what a daemon serves.
 
-import type { DescribeResponse, PartitionDescription, StoreDescription } from "@varve/proto"
+import type { DescribeResponse, DrillDescription, PartitionDescription, StoreDescription } from "@varve/proto"
 import type { Command } from "commander"
 import {
   type ClientOptions,
@@ -52,6 +52,17 @@ function diskText(statistics: PartitionDescription["statistics"]): string {
   return here + bytesText(bytesTotal) + damaged
 }
 
+/** What the last restore drill has found. */
+function drillText({ passed, version, timeline, endedMs, damage, failsReadiness }: DrillDescription): string {
+  const drill = `restore drill of ${timeText(endedMs)}`
+  const name = `version ${version} of timeline ${timeline}`
+  if (passed) return `${drill}: ${name} can be restored`
+  const [first = "no more is known"] = damage
+  const more = damage.length > 1 ? `, and ${damage.length - 1} more (\`varve drill\` shows them)` : ""
+  const remark = failsReadiness ? "; the daemon is not ready because of it" : ""
+  return `${drill} FAILED: ${name} cannot be restored: ${first}${more}${remark}`
+}
+
 function describeStore(store: StoreDescription): string {
   const settings = Object.entries(store.settings).map(([name, value]) => `${name}=${value}`)
   const head = [
@@ -59,6 +70,7 @@ function describeStore(store: StoreDescription): string {
       `values up to ${bytesText(store.valueBytesMax)}`,
     `versions in ${store.repository}`,
     ...(settings.length === 0 ? [] : [`settings: ${settings.join(", ")}`]),
+    ...(store.lastDrill === undefined ? [] : [drillText(store.lastDrill)]),
   ]
   const columns = [
     ...["partition", "slots", "address", "start", "version", "records"],

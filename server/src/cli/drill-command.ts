@@ -13,6 +13,8 @@ import { bytesText, secondsText } from "./values.ts"
 /** It reads everything, within the daemon's budget. */
 const TIMEOUT_SECONDS = 24 * 60 * 60
 
+const NEXT_STEP = 'what to do now: "When a restore drill fails" in deploy/README.md'
+
 /** Adds `drill`. */
 export function addDrillCommand(program: Command, context: CommandContext): void {
   const { terminal, exitWith } = context
@@ -30,6 +32,7 @@ export function addDrillCommand(program: Command, context: CommandContext): void
     if (options.json) return await writeLine(terminal, toJson(drill, false))
     for (const line of drill?.damage ?? []) await writeLine(terminal, line)
     if (drill !== undefined) await writeLine(terminal, summary(drill))
+    if (drill?.passed !== true) await writeLine(terminal, NEXT_STEP)
   })
 }
 

@@ -1,8 +1,8 @@
 // Exit codes are stable: this table pins what scripts compare.
 
-import { errorTable, VarveError } from "@varve/proto"
+import { errorTable, type Reason, VarveError } from "@varve/proto"
 import { expect, test } from "vitest"
-import { describeExitCodes, exitCodeOf, exitCodes, UsageError } from "./exit-codes.ts"
+import { describeExitCodes, exitCodeOf, exitCodes, OfflineError, UsageError } from "./exit-codes.ts"
 
 test.each([
   ["SNAPSHOT_NOT_FOUND", 1],
@@ -44,6 +44,13 @@ test("exit codes: a reason of a newer daemon goes by its gRPC code", () => {
 test("exit codes: usage is 2, a fault is 70", () => {
   expect(exitCodeOf(new UsageError("for the test"))).toBe(2)
   expect(exitCodeOf(new TypeError("for the test"))).toBe(70)
+})
+
+test("exit codes: without a daemon a wrong setting is a wrong command line, and the rest stays", () => {
+  const offline = (reason: Reason) => new OfflineError(Object.assign(new Error("for the test"), { reason }))
+  expect(exitCodeOf(offline("REPOSITORY_URL_INVALID"))).toBe(2)
+  expect(exitCodeOf(new VarveError("REPOSITORY_URL_INVALID", "for the test"))).toBe(3)
+  expect(exitCodeOf(offline("REPOSITORY_FAILED"))).toBe(70)
 })
 
 test("exit codes: --help lists all of them", () => {

@@ -1,6 +1,6 @@
 // What the command line's exit codes mean: one table, from which errors get their code and `--help` its text.
 
-import { isVarveError } from "@varve/proto"
+import { isVarveError, type Reason, VarveError } from "@varve/proto"
 
 /** Exit codes by name. They are stable: scripts compare them. */
 export const exitCodes = {
@@ -9,7 +9,7 @@ export const exitCodes = {
   usage: { code: 2, meaning: "the command line or a setting is wrong" },
   refused: { code: 3, meaning: "the daemon refused the call: it is invalid or does not fit the state" },
   unreachable: { code: 4, meaning: "no daemon answers at the address, or not in time" },
-  dataLoss: { code: 5, meaning: "stored bytes are damaged: restore a version" },
+  dataLoss: { code: 5, meaning: "stored bytes are damaged, or a restore drill has failed" },
   busy: { code: 6, meaning: "not now: the daemon is overloaded, full or going down; try again" },
   conditionFailed: {
     code: 7,
@@ -49,16 +49,28 @@ const exitNameOfCode: Readonly<Record<number, ExitName>> = {
   15: "dataLoss", // DATA_LOSS
 }
 
+/** Without a daemon these are about the command line and its environment. */
+const SETTING_REASONS: readonly string[] = ["SETTING_INVALID", "REPOSITORY_URL_INVALID"]
+
 /** The exit code for an error of a call. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return exitCodes.usage.code
   if (!isVarveError(error)) return exitCodes.failed.code
+  if (error instanceof OfflineError && SETTING_REASONS.includes(error.reason)) return exitCodes.usage.code
   return exitCodes[exitNameOfReason[error.reason] ?? exitNameOfCode[error.code] ?? "failed"].code
 }
 
 /** A command line that cannot be carried out; nothing was asked of a daemon. */
 export class UsageError extends Error {
   override readonly name = "UsageError"
+}
+
+/** A failure of work on a repository without a daemon. */
+export class OfflineError extends VarveError {
+  /** @param cause of the engines: its reason and message stay */
+  constructor(cause: Error & { readonly reason: Reason }) {
+    super(cause.reason, cause.message, { cause })
+  }
 }
 
 /** The table as `--help` prints it. */

@@ -5,7 +5,7 @@ import type { Command } from "commander"
 import { durationWords, parseDuration } from "../config/duration.ts"
 import { type ClientOptions, type CommandContext, daemonCommand, withStub } from "./command-context.ts"
 import { call } from "./daemon-connection.ts"
-import { UsageError } from "./exit-codes.ts"
+import { exitCodes, UsageError } from "./exit-codes.ts"
 import { table, toJson } from "./output.ts"
 import { withProgress } from "./progress.ts"
 import { type Terminal, writeLine } from "./terminal.ts"
@@ -24,6 +24,9 @@ interface CollectOptions extends RepositoryOptions {
 
 const TIMEOUT_SECONDS = 3600
 const REPOSITORY_HELP = "without a daemon: file:DIR or s3://BUCKET/PREFIX"
+/** Of the start of a chunk's SHA-256, or of a pack's id: all of its digits. */
+const KEPT_NAME = /^[0-9a-f]{8,64}$/
+const PACK_ID_DIGITS = 32
 /** Of a hash or a run in a table. */
 const NAME_CHARACTERS = 16
 
@@ -55,7 +58,13 @@ export function addGcCommand(program: Command, context: CommandContext): void {
     .option("--repository <url>", REPOSITORY_HELP)
     .action(async (name: string, options: RepositoryOptions, command: Command) => {
       checkWhere(options, command)
+      if (!KEPT_NAME.test(name)) {
+        const allowed =
+          "8 to 64 hex digits (0-9, a-f) from the start of a chunk's SHA-256, or the 32 of a pack's id"
+        throw new UsageError(`"${name.slice(0, 80)}" names no chunk and no pack: ${allowed}`)
+      }
       const response = await withProgress(terminal, "looking", () => why(name, options))
+      if (response.damage.length > 0) context.exitWith(exitCodes.dataLoss.code)
       if (options.json) await writeLine(terminal, toJson(response, false))
       else await explain(name, response, terminal)
     })
@@ -133,10 +142,13 @@ function describe(response: CollectGarbageResponse, dryRun: boolean): string {
 
 async function explain(
   name: string,
-  { chunks, keepers, images }: WhyKeptResponse,
+  { chunks, keepers, images, damage }: WhyKeptResponse,
   terminal: Terminal,
 ): Promise<void> {
-  if (keepers.length + images.length === 0) return await writeLine(terminal, `nothing needs ${name}`)
+  for (const line of damage) await writeLine(terminal, line)
+  if (damage.length > 0)
+    await writeLine(terminal, "who keeps what by way of these is not known; of the rest:")
+  if (keepers.length + images.length === 0) return await writeLine(terminal, nothingNeeds(name))
   for (const { hash, bytes, packs } of chunks) {
     await writeLine(terminal, `chunk ${hash}: ${bytes} bytes in pack ${packs.join(", ")}`)
   }
@@ -147,6 +159,15 @@ async function explain(
   if (rows.length > 0) await writeLine(terminal, table(head, rows))
   const imageRows = images.map(({ name: image, id }) => [image, id])
   if (imageRows.length > 0) await writeLine(terminal, table(["image", "id"], imageRows))
+}
+
+/** Whether it is stored all the same is not said: that would take reading every pack. */
+function nothingNeeds(name: string): string {
+  const orPack = name.length === PACK_ID_DIGITS ? ", and anything of a pack with this id" : ""
+  return (
+    `nothing needs ${name}: no version and no image has a chunk whose SHA-256 begins so${orPack}. ` +
+    "The ids of runs that `varve snapshots show` prints are names of neither: it lists itself which versions share a run"
+  )
 }
 
 function andImages(count: number): string {

@@ -32,6 +32,18 @@ const hints: Readonly<Partial<Record<Reason, string>>> = {
   ENGINE_POISONED: "mend the disk, then start the daemon anew",
 }
 
+/** Where no daemon was asked: on a repository's URL. */
+const offlineHints: Readonly<Partial<Record<Reason, string>>> = {
+  VERSION_AMBIGUOUS: "name it as TIMELINE/VERSION; `varve snapshots list --repository URL` shows them",
+  SNAPSHOT_NOT_FOUND: "`varve snapshots list --repository URL` shows the versions that are there",
+  DATA_LOSS: "`varve snapshots verify --repository URL` names all that is damaged",
+}
+
+/** What to do about an error of this reason in work without a daemon; `undefined` when there is nothing to add. */
+export function offlineHintFor(reason: string): string | undefined {
+  return Object.hasOwn(offlineHints, reason) ? offlineHints[reason as Reason] : undefined
+}
+
 /** What to do about an error of this reason; `undefined` when there is nothing to add. */
 export function hintFor(reason: string): string | undefined {
   return Object.hasOwn(hints, reason) ? hints[reason as Reason] : undefined

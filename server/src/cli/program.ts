@@ -7,9 +7,9 @@ import { addBenchCommand } from "./bench-command.ts"
 import type { CommandContext } from "./command-context.ts"
 import { addDescribeCommand } from "./describe-command.ts"
 import { addDrillCommand } from "./drill-command.ts"
-import { describeExitCodes, exitCodeOf, exitCodes, UsageError } from "./exit-codes.ts"
+import { describeExitCodes, exitCodeOf, exitCodes, OfflineError, UsageError } from "./exit-codes.ts"
 import { addGcCommand } from "./gc-command.ts"
-import { hintFor } from "./hints.ts"
+import { hintFor, offlineHintFor } from "./hints.ts"
 import { addRecordCommands } from "./record-commands.ts"
 import { addScanCommand } from "./scan-command.ts"
 import { addSnapshotCommands } from "./snapshot-commands.ts"
@@ -73,6 +73,6 @@ function describeError(error: unknown): string {
   if (error instanceof UsageError) return `varve: ${error.message}\n`
   if (!isVarveError(error))
     return `varve: ${error instanceof Error ? (error.stack ?? error.message) : error}\n`
-  const hint = hintFor(error.reason)
+  const hint = error instanceof OfflineError ? offlineHintFor(error.reason) : hintFor(error.reason)
   return `varve: ${error.reason}: ${error.message}\n${hint === undefined ? "" : `  ${hint}\n`}`
 }

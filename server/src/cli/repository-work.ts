@@ -6,18 +6,29 @@ import {
   type CollectionOptions,
   type CollectionResult,
   collectGarbage,
+  GRACE_MS_MIN,
   type Job,
   type Reasons,
   ThreadExecutor,
   whyKept,
 } from "@varve/engines/internal"
-import { VarveError } from "@varve/proto"
+import { formatDuration } from "../config/duration.ts"
 import { absoluteRepository, faultOfRepository } from "../config/repository-url.ts"
-import { UsageError } from "./exit-codes.ts"
+import { OfflineError, UsageError } from "./exit-codes.ts"
 
 /** Collects garbage in the repository at `url`. @throws (rejects) UsageError, VarveError as `collectGarbage` */
-export function collectIn(url: string, options: Omit<CollectionOptions, "url">): Promise<CollectionResult> {
-  return run(collectGarbage, { ...options, url: repositoryUrl(url) })
+export async function collectIn(
+  url: string,
+  options: Omit<CollectionOptions, "url">,
+): Promise<CollectionResult> {
+  const { graceMs = GRACE_MS_MIN, exclusive = false } = options
+  if (graceMs < GRACE_MS_MIN && !exclusive) {
+    const least = formatDuration(GRACE_MS_MIN)
+    throw new UsageError(
+      `--grace ${formatDuration(graceMs)}: ${least} or more; with --exclusive, when no daemon uses the repository, any will do`,
+    )
+  }
+  return await run(collectGarbage, { ...options, url: repositoryUrl(url) })
 }
 
 /** Who keeps `name` in the repository at `url`. @throws (rejects) UsageError, VarveError as `whyKept` */
@@ -38,7 +49,7 @@ async function run<Input, Output>(job: Job<Input, Output>, input: Input): Promis
   try {
     return await executor.run(job, input)
   } catch (error) {
-    if (isEngineError(error)) throw new VarveError(error.reason, error.message, { cause: error })
+    if (isEngineError(error)) throw new OfflineError(error)
     throw error
   } finally {
     await executor.close()

@@ -97,10 +97,16 @@ async function snapshot(
   await writeLine(
     terminal,
     `version ${version} committed on timeline ${timeline}, partitions ${response.partitions.join(", ")}: ` +
-      `${bytesText(bytesNew)} stored, ${bytesText(bytesReused)} reused; ` +
+      `${storedText(bytesNew, bytesReused)}; ` +
       `sealed in ${secondsText(sealSeconds)}, done in ${secondsText(totalSeconds)}` +
       (complete ? "" : "; not complete: other partitions of the store have not committed it yet"),
   )
+}
+
+/** Runs that the version before has are not stored again, nor looked at: of an unchanged state nothing is. */
+function storedText(bytesNew: bigint, bytesReused: bigint): string {
+  if (bytesNew + bytesReused === 0n) return "nothing new to store"
+  return `${bytesText(bytesNew)} stored, ${bytesText(bytesReused)} reused`
 }
 
 async function restore(

@@ -145,7 +145,7 @@ export const settingRows: readonly SettingRow[] = [
     allowed: "file:DIR, or s3://BUCKET/PREFIX (?endpoint=URL&region=NAME&forcePathStyle=true&writers=one)",
     default: "file: and repository in dataDir",
     description:
-      "Where versions live. A relative DIR is taken from the current directory; a bucket's credentials come from the environment. In the file also a map: `url`, and the next two.",
+      "Where versions live. A relative DIR is taken from the current directory; a bucket's credentials come from the environment.",
     form: repositoryForm,
     shown: shownRepository,
   },

@@ -18,6 +18,11 @@ type Result = NonNullable<PipelineResponse["result"]>
 
 /** Of a frame or an answer besides its payload. */
 const FRAME_OVERHEAD_BYTES = 64
+/**
+ * Reads of one stream that wait for the disk or another shard. Nobody knows how large their answers will be: at so
+ * many the daemon stops reading, too.
+ */
+const PENDING_READS_MAX = 16
 
 export interface PipelineHost {
   readonly frames: Pick<Frames, "target" | "apply">
@@ -44,8 +49,10 @@ class Pipeline {
   readonly #guard: CallGuard | undefined
   readonly #orders = new Map<ShardPartition, AnswerOrder<PipelineResponse>>()
   #inflightBytes = 0
+  #pendingReads = 0
   #unanswered = 0
   #ended = false
+  #isOver = false
   #reading = true
   #isDraining = false
   #quiet: NodeJS.Timeout | undefined
@@ -74,6 +81,7 @@ class Pipeline {
     this.#host.inflight.remove(this.#inflightBytes)
     this.#inflightBytes = 0
     this.#ended = true
+    this.#isOver = true
   }
 
   #take(frame: PipelineRequest): void {
@@ -86,7 +94,7 @@ class Pipeline {
       target = this.#host.frames.target(frame)
     } catch (error) {
       // It is no partition's, so there is no order to keep.
-      this.#answer(this.#failure(frame.id, error))
+      this.#answer(this.#held(this.#failure(frame.id, error)))
       return
     }
     const order = this.#orderOf(target.partition)
@@ -95,8 +103,10 @@ class Pipeline {
       this.#host.inflight.check()
       const result = this.#host.frames.apply(target, frame)
       if (result instanceof Promise) {
+        const isRead = frame.work?.$case === "reads"
+        if (isRead) this.#pendingReads++
         this.#hold(bytes)
-        this.#later(frame.id, result, order, order.take(), bytes)
+        this.#later(frame.id, result, order, order.take(), bytes, isRead)
       } else {
         this.#now(order, { id: frame.id, result })
       }
@@ -114,6 +124,7 @@ class Pipeline {
   }
 
   #now(order: AnswerOrder<PipelineResponse>, response: PipelineResponse): void {
+    this.#held(response)
     if (order.isEmpty) this.#answer(response)
     else order.fill(order.take(), response)
   }
@@ -124,10 +135,13 @@ class Pipeline {
     order: AnswerOrder<PipelineResponse>,
     slot: AnswerSlot<PipelineResponse>,
     heldBytes: number,
+    isRead: boolean,
   ): void {
     const settle = (response: PipelineResponse): void => {
+      // The answer is held before its read is not pending any more.
+      order.fill(slot, this.#held(response))
+      if (isRead) this.#pendingReads--
       this.#release(heldBytes)
-      order.fill(slot, response)
     }
     pending.then(
       (result) => settle({ id, result }),
@@ -147,11 +161,15 @@ class Pipeline {
   #answer(response: PipelineResponse): void {
     this.#unanswered--
     if (this.#call.cancelled) return
-    const { result } = response
-    const bytes = FRAME_OVERHEAD_BYTES + (result?.$case === "values" ? result.value.length : 0)
-    this.#hold(bytes)
+    const bytes = answerBytes(response)
     this.#call.write(response, () => this.#release(bytes))
     this.#finishWhenDone()
+  }
+
+  /** The answer, which counts from now on: also while it waits for those before it. */
+  #held(response: PipelineResponse): PipelineResponse {
+    this.#hold(answerBytes(response))
+    return response
   }
 
   #failure(id: number, error: unknown): PipelineResponse {
@@ -161,9 +179,12 @@ class Pipeline {
   }
 
   #hold(bytes: number): void {
+    if (this.#isOver) return
     this.#inflightBytes += bytes
     this.#host.inflight.add(bytes)
-    if (this.#reading && this.#inflightBytes > this.#host.streamInflightBytesMax) {
+    const isFull =
+      this.#inflightBytes > this.#host.streamInflightBytesMax || this.#pendingReads >= PENDING_READS_MAX
+    if (this.#reading && isFull) {
       this.#reading = false
       this.#call.pause()
       this.#guard?.pauseReading()
@@ -174,7 +195,10 @@ class Pipeline {
     if (this.#inflightBytes === 0) return // The stream is over and gave all back at once.
     this.#inflightBytes -= bytes
     this.#host.inflight.remove(bytes)
-    if (!this.#reading && this.#inflightBytes <= this.#host.streamInflightBytesMax / 2) {
+    const hasRoom =
+      this.#inflightBytes <= this.#host.streamInflightBytesMax / 2 &&
+      this.#pendingReads <= PENDING_READS_MAX / 2
+    if (!this.#reading && hasRoom) {
       this.#reading = true
       this.#guard?.resumeReading()
       this.#call.resume()
@@ -186,6 +210,10 @@ class Pipeline {
     this.#ended = true
     this.#finish()
   }
+}
+
+function answerBytes({ result }: PipelineResponse): number {
+  return FRAME_OVERHEAD_BYTES + (result?.$case === "values" ? result.value.length : 0)
 }
 
 /** Bytes that the frame's work holds while it is done. */

@@ -64,7 +64,8 @@ export class ControlPlane {
     this.#outside = outside
     this.administration = this.#administrativeCalls()
     const recover = (partitions: readonly PartitionName[]): Promise<void> => this.#recover(partitions)
-    this.shards = new Shards({ settings, log, administration: this.administration, recover })
+    const lost = (partitions: readonly PartitionName[]): void => this.#lose(partitions)
+    this.shards = new Shards({ settings, log, administration: this.administration, lost, recover })
   }
 
   /**
@@ -154,6 +155,7 @@ export class ControlPlane {
       ...{ stores: stores.all, url: repository, settings: drillSettings, clock, log, hold, startThread },
       metrics: new DrillMetrics(this.registry, stores.all),
       onReadiness: (isReady) => void this.shards.setServing(isReady),
+      onDamagedPacks: (packs) => void this.shards.distrust(packs),
     })
     this.#drills = drills
     const node = {
@@ -193,6 +195,10 @@ export class ControlPlane {
       },
     ])
     return Object.fromEntries(calls) as AdministrativeCalls
+  }
+
+  #lose(names: readonly PartitionName[]): void {
+    for (const { store, partition } of names) this.#stores.get(store).partition(partition).isLost = true
   }
 
   async #recover(names: readonly PartitionName[]): Promise<void> {

@@ -117,6 +117,7 @@ export class HttpServer {
     app.server.maxConnections = CONNECTIONS_MAX
     // JSON only, and a body is required: a page in somebody's browser can then change nothing here.
     app.removeContentTypeParser("text/plain")
+    allowEmptyBodies(app)
     const metrics = new MetricsPage(plane)
     const readiness = { isReady: true }
     addFailures(app, log)
@@ -144,12 +145,23 @@ export class HttpServer {
   }
 }
 
+/** PUT and DELETE say everything in their paths: a content-type that a client always sends needs no body there. */
+function allowEmptyBodies(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser("error", "error")
+  app.removeContentTypeParser("application/json")
+  app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) =>
+    body === "" && request.method !== "POST" ? done(null, undefined) : parse(request, body as string, done),
+  )
+}
+
 function addFailures(app: FastifyInstance, log: Log): void {
   app.setErrorHandler((error: Error & { statusCode?: number; code?: string }, _request, reply) =>
     fail(error, reply, log),
   )
   app.setNotFoundHandler((_request, reply) =>
-    reply.code(404).send({ error: { reason: "UNIMPLEMENTED", message: "there is nothing at this path" } }),
+    reply
+      .code(404)
+      .send({ error: { reason: "UNIMPLEMENTED", message: "there is nothing at this path", metadata: {} } }),
   )
 }
 
@@ -163,7 +175,7 @@ function fail(error: Error & { statusCode?: number; code?: string }, reply: Fast
   const { statusCode } = error
   if (statusCode !== undefined && statusCode < 500) {
     const message = remedies[error.code ?? ""] ?? error.message
-    reply.code(statusCode).send({ error: { reason: "REQUEST_INVALID", message } })
+    reply.code(statusCode).send({ error: { reason: "REQUEST_INVALID", message, metadata: {} } })
     return
   }
   const { reason, message, metadata } = failureOf(error, log)

@@ -9,6 +9,7 @@
 // clients that know its address find it there.
 
 import { MessageChannel } from "node:worker_threads"
+import { EngineError } from "@varve/engines"
 import { releaseLockOfDeadThread } from "@varve/engines/internal"
 import { VarveError } from "@varve/proto"
 import { formatAddress, type ListenAddress, shardAddress } from "../config/address.ts"
@@ -40,6 +41,8 @@ export interface ShardsHost {
   readonly settings: Settings
   readonly log: Log
   readonly administration: AdministrativeCalls
+  /** The shard of these partitions is dead: their state is not known until `recover`. */
+  lost(partitions: readonly PartitionName[]): void
   /** Brings these partitions to one state, after their shard has died. */
   recover(partitions: readonly PartitionName[]): Promise<void>
 }
@@ -95,6 +98,13 @@ export class Shards {
     this.#isServing = isServing
     // One that dies meanwhile hears of it when it is back.
     await Promise.allSettled(this.#up.map(({ client }) => client.call("setServing", isServing)))
+  }
+
+  /** Ids of packs that turned out to be damaged: no version relies on them any more, as far as its runs are here. */
+  async distrust(packs: readonly string[]): Promise<void> {
+    if (packs.length === 0) return
+    // One that dies meanwhile hears of it with the next drill.
+    await Promise.allSettled(this.#up.map(({ client }) => client.call("distrust", packs)))
   }
 
   /** Where clients reach the first shard. */
@@ -155,8 +165,19 @@ export class Shards {
         await client.ended
       }),
     )
+    const lost = this.#slots.find((slot) => slot !== undefined && this.#hasLostWrites(slot))
     await this.terminate()
     for (const each of closed) if (each.status === "rejected") throw each.reason
+    if (lost === undefined) return
+    throw new EngineError("ENGINE_CLOSED", `shard ${lost.index} had died and was not back at the stop`)
+  }
+
+  /** Whether the shard is dead, and its partitions have no log that would bring their writes back. */
+  #hasLostWrites({ index, isUp, upSinceMs }: Slot): boolean {
+    if (isUp || upSinceMs === 0) return false
+    return this.#host.settings.stores.some(
+      ({ durability, partitions }) => durability !== "log" && partitions > index,
+    )
   }
 
   /** Ends the threads at once; what is not on disk is gone, as after a crash. */
@@ -176,6 +197,10 @@ export class Shards {
 
   #slotOf(partition: number): Slot {
     return this.#slots[partition % this.#host.settings.shards]!
+  }
+
+  #enginesOf(slot: Slot): RemoteEngine[] {
+    return [...this.#engines.values()].filter(({ name }) => this.#slotOf(name.partition) === slot)
   }
 
   #startThread(index: number): Promise<ShardClient> {
@@ -209,6 +234,7 @@ export class Shards {
       const death = await slot.client.ended
       if (signal.aborted) return
       slot.isUp = false
+      this.#host.lost(this.#enginesOf(slot).map(({ name }) => name))
       if (performance.now() - slot.upSinceMs > PAUSE_RESET_MS) slot.pauseMs = PAUSE_FIRST_MS
       const shard = slot.index
       const fields = { shard, ...errorFields(death) }
@@ -231,6 +257,7 @@ export class Shards {
       return true
     } catch (error) {
       await slot.client.terminate()
+      this.#host.lost(this.#enginesOf(slot).map(({ name }) => name))
       const fields = { shard, nextInMs: slot.pauseMs, ...errorFields(error) }
       if (!this.#closing.signal.aborted)
         log.error("shard-restart-failed", `shard ${shard} could not be started`, fields)
@@ -240,8 +267,9 @@ export class Shards {
 
   async #restart(slot: Slot): Promise<void> {
     slot.client = await this.#startThread(slot.index)
+    const engines = this.#enginesOf(slot)
+    if (this.#closing.signal.aborted) throw new VarveError("SHUTTING_DOWN", "the daemon is going down")
     this.#connect(slot.index, this.#slots.length)
-    const engines = [...this.#engines.values()].filter(({ name }) => this.#slotOf(name.partition) === slot)
     await Promise.all(
       engines.map(async (engine) => {
         await releaseLockOfDeadThread(partitionDirectory(this.#host.settings, engine.name))

@@ -152,12 +152,13 @@ export function collectionAnswer(result: CollectionResult, seconds: number): Col
 }
 
 /** The answer of the contract for what was found out. */
-export function reasonsAnswer({ chunks, keepers, images }: Reasons): WhyKeptResponse {
+export function reasonsAnswer({ chunks, keepers, images, damage }: Reasons): WhyKeptResponse {
   return {
     chunks: chunks.map(({ hash, bytes, packs }) => ({ hash, bytes, packs: [...packs] })),
     keepers: keepers.map(({ store, partition, version, timeline, runs }) => {
       return { store, partition, version: BigInt(version), timeline, runs: [...runs] }
     }),
     images: images.map(({ name, id }) => ({ name, id })),
+    damage: [...damage],
   }
 }

@@ -14,7 +14,7 @@
 // holds: log-converted.ts.
 
 import { join } from "node:path"
-import { isEngineError } from "@varve/engines"
+import { EngineError, isEngineError } from "@varve/engines"
 import type { Repository, Seams } from "@varve/engines/internal"
 import type { StoreSettings } from "../config/settings.ts"
 import { errorFields, type Log } from "../log.ts"
@@ -159,6 +159,14 @@ async function restoreNewest(store: Store, log: Log, mayStand: boolean): Promise
         "store-damaged",
         `store ${store.settings.name}: the newest version is damaged; recoveryFallback: previous takes an older one`,
         { store: store.settings.name, ...errorFields(error) },
+      )
+    }
+    if (isEngineError(error, "DATA_LOSS")) {
+      const message = `store ${store.settings.name}: the newest version is damaged: ${error.message}`
+      throw new EngineError(
+        error.reason,
+        `${message}; to start with an older one set its recoveryFallback to previous`,
+        { cause: error },
       )
     }
     if (!isEngineError(error, "SNAPSHOT_NOT_FOUND")) throw error

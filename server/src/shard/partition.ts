@@ -28,6 +28,8 @@ export class Partition {
   recovery: PartitionRecovery = "new"
   /** A restore of this partition runs: no snapshot and no other restore of it may start. */
   restoring = false
+  /** Its shard has died, and its state is not yet known again: nothing is sealed or put back but by its recovery. */
+  isLost = false
   /** Versions that are sealed and not committed yet. */
   readonly pendingVersions = new Set<number>()
 

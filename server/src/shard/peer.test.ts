@@ -130,6 +130,24 @@ test("peer: when the other shard dies, what waits fails as of unknown fate, and 
   again.port1.close()
 })
 
+test("peer: a scan whose shard dies between two pages fails, also when the shard is back by then", async () => {
+  const peer = connected()
+  const scan = peer.scan(scanRequest)
+  strictEqual((await scan.next()).done, false)
+  channel!.port2.close()
+  const again = new MessageChannel()
+  peer.connect(again.port1)
+  servePeer(again.port2, handlers)
+  // Nothing before it is answered later than this call.
+  const outcome = scan.next().then(
+    () => "a page",
+    (error: unknown) => error,
+  )
+  const first = await Promise.race([outcome, settled(peer).then(() => "nothing")])
+  strictEqual(isVarveError(first, "CONNECTION_LOST"), true, String(first))
+  again.port1.close()
+})
+
 test("errors between threads: class, reason, causes and the system's code arrive", () => {
   const system = Object.assign(new Error("listen EACCES"), { code: "EACCES", syscall: "listen" })
   const error = new EngineError("STORAGE_FAILED", "no room", { cause: system })

@@ -52,10 +52,7 @@ export class Peer {
   disconnect(): void {
     this.#port?.close()
     this.#port = undefined
-    const lost = new VarveError(
-      "CONNECTION_LOST",
-      `shard ${this.index} ended before its answer: a write may or may not have been applied`,
-    )
+    const lost = this.#lost()
     const waiting = [...this.#waiting.values()]
     this.#waiting.clear()
     for (const { reject } of waiting) reject(lost)
@@ -79,11 +76,14 @@ export class Peer {
   /** Pages of a scan. @throws (rejects) as `call` */
   async *scan(request: PeerCalls["scan"][0]): AsyncGenerator<PeerCalls["scan"][1]["records"], void, void> {
     const id = this.#newId()
+    const port = this.#port
     let isDone = false
     try {
       let page = await this.#ask(id, "scan", request, Number.POSITIVE_INFINITY)
       while (page.records.length > 0) {
         yield page.records
+        // The shard that is there now knows nothing of this scan.
+        if (this.#port !== port) throw this.#lost()
         page = await new Promise((resolve, reject) => {
           this.#waiting.set(id, { name: "scan", resolve: resolve as (page: unknown) => void, reject })
           this.#post({ kind: "next", id })
@@ -94,8 +94,15 @@ export class Peer {
       isDone = true
       throw error
     } finally {
-      if (!isDone && this.#port !== undefined) this.#post({ kind: "cancel", id })
+      if (!isDone && this.#port === port) this.#post({ kind: "cancel", id })
     }
+  }
+
+  #lost(): VarveError {
+    return new VarveError(
+      "CONNECTION_LOST",
+      `shard ${this.index} ended before its answer: a write may or may not have been applied`,
+    )
   }
 
   #newId(): number {

@@ -7,7 +7,7 @@ import { type EngineError, isEngineError } from "@varve/engines"
 import { VarveError } from "@varve/proto"
 import { decideRetention, type RetentionDecision, type RetentionRules } from "./retention.ts"
 import type { Store } from "./store.ts"
-import { groupVersions, type StoreVersion } from "./store-versions.ts"
+import { groupVersions, removalOrder, type StoreVersion } from "./store-versions.ts"
 
 /**
  * What became of each version, oldest first; with `dryRun`, what would.
@@ -36,9 +36,10 @@ export async function pruneStore(
 }
 
 /** @returns why the version stays after all */
-async function remove(store: Store, { version, timeline, parts }: StoreVersion): Promise<string | undefined> {
+async function remove(store: Store, going: StoreVersion): Promise<string | undefined> {
   checkNotRestoring(store)
   const { partitions } = store
+  const { version, timeline } = going
   if (
     partitions.some(
       ({ engine: { position } }) => position.version === version && position.timeline === timeline,
@@ -46,7 +47,7 @@ async function remove(store: Store, { version, timeline, parts }: StoreVersion):
   ) {
     return "a partition stands on it"
   }
-  for (const { partition } of parts) {
+  for (const { partition } of removalOrder(going)) {
     try {
       await store.deletePart(partition, { version, timeline })
     } catch (error) {

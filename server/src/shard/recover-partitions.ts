@@ -10,7 +10,7 @@ import { errorFields, type Log } from "../log.ts"
 import type { Partition } from "./partition.ts"
 import type { Store, StoreRestoreTarget } from "./store.ts"
 
-/** @param partitions of the store, opened anew. @throws (rejects) as `Engine.restore` */
+/** @param partitions of the store, opened anew; not lost any more then. @throws (rejects) as `Engine.restore` */
 export async function recoverPartitions(
   store: Store,
   partitions: readonly Partition[],
@@ -20,6 +20,7 @@ export async function recoverPartitions(
   for (const partition of standing) partition.recovery = "replayed"
   const lost = partitions.filter((partition) => !standing.includes(partition))
   if (lost.length > 0) await restoreNewest(store, lost, log)
+  for (const partition of partitions) partition.isLost = false
   log.warn("partitions-recovered", `store ${store.settings.name}: partitions of a shard that died are back`, {
     store: store.settings.name,
     partitions: Object.fromEntries(partitions.map(({ index, recovery }) => [index, recovery])),
@@ -30,7 +31,7 @@ async function restoreNewest(store: Store, lost: readonly Partition[], log: Log)
   const { name, recoveryFallback } = store.settings
   const indexes = lost.map(({ index }) => index)
   const restore = async (target: StoreRestoreTarget, recovery: Partition["recovery"]): Promise<void> => {
-    await store.restore(indexes, target)
+    await store.recover(indexes, target)
     for (const partition of lost) partition.recovery = recovery
   }
   try {

@@ -12,10 +12,15 @@ import type { Store } from "./store.ts"
 const DAY_MS = 24 * 60 * 60 * 1000
 const HOUR_MS = 60 * 60 * 1000
 const PASSED: DrillResult = {
-  ...{ damage: [], bytesRead: 1200, stateBytes: 1000, createdMs: 5000, seconds: 9 },
+  ...{ damage: [], damagedPacks: [], bytesRead: 1200, stateBytes: 1000, createdMs: 5000, seconds: 9 },
   recovery: { firstAnswerSeconds: 2, completeSeconds: 8 },
 }
-const FAILED: DrillResult = { ...PASSED, damage: ["packs/records/a.pack is damaged"], recovery: undefined }
+const FAILED: DrillResult = {
+  ...PASSED,
+  damage: ["packs/records/a.pack is damaged"],
+  damagedPacks: ["a"],
+  recovery: undefined,
+}
 
 /** A store of three partitions, the last of them another daemon's by now; each is of twice the bytes drilled. */
 function makeStore(): Store {
@@ -35,6 +40,7 @@ function makeDrills() {
   const sleeps: { readonly ms: number; wake(): void }[] = []
   const lines: LogLine[] = []
   const readiness: boolean[] = []
+  const distrusted: string[] = []
   const registry = new Registry()
   const store = makeStore()
   const hold = new DrillHold()
@@ -57,10 +63,11 @@ function makeDrills() {
     metrics: new DrillMetrics(registry, [store]),
     startThread: () => ({ run, close: async () => undefined }) as unknown as ThreadExecutor,
     onReadiness: (isReady) => readiness.push(isReady),
+    onDamagedPacks: (packs) => distrusted.push(...packs),
   })
   const figures = async (name: string): Promise<number[]> =>
     (await registry.getSingleMetric(name)!.get()).values.map(({ value }) => value)
-  return { drills, store, hold, jobs, sleeps, lines, readiness, figures }
+  return { drills, store, hold, jobs, sleeps, lines, readiness, distrusted, figures }
 }
 
 /** Until nothing more happens by itself. */
@@ -87,7 +94,7 @@ test("a drill is about the newest version of the partitions that are still this 
 })
 
 test("by schedule: after a failure the next drill comes sooner, and readiness follows the last one", async () => {
-  const { drills, jobs, sleeps, lines, readiness, figures } = makeDrills()
+  const { drills, jobs, sleeps, lines, readiness, distrusted, figures } = makeDrills()
   drills.schedule()
   for (const [at, result] of [PASSED, FAILED, PASSED].entries()) {
     await settle()
@@ -98,6 +105,7 @@ test("by schedule: after a failure the next drill comes sooner, and readiness fo
   await settle()
   expect(sleeps.map(({ ms }) => ms)).toEqual([DAY_MS, DAY_MS, HOUR_MS, DAY_MS])
   expect(readiness).toEqual([true, false, true])
+  expect(distrusted).toEqual(["a"])
   expect(await figures("varve_drills_total")).toEqual([2, 1, 0])
   expect(lines.map(({ level, event }) => `${level} ${event}`)).toEqual([
     "info drill-passed",
@@ -119,6 +127,25 @@ test("a drill that could not be finished has found nothing out: what was known s
   expect(await figures("varve_drills_total")).toEqual([0, 1, 1])
   expect(await figures("varve_drill_failing")).toEqual([1])
   expect(drills.failing).toEqual(["s"])
+  await drills.close()
+})
+
+test("a drill whose version cannot be told is one that could not be finished; without a version nothing is said", async () => {
+  const { drills, store, sleeps, lines, figures } = makeDrills()
+  drills.schedule()
+  const reasons = ["SNAPSHOT_NOT_FOUND", "DATA_LOSS", "REPOSITORY_FAILED"] as const
+  for (const [at, reason] of reasons.entries()) {
+    store.restorable = () => Promise.reject(new EngineError(reason, "in the listing"))
+    await settle()
+    sleeps[at]!.wake()
+    await settle()
+  }
+  const warned = lines.filter(({ level }) => level !== "debug")
+  expect(warned.map(({ level, event }) => `${level} ${event}`)).toEqual([
+    "warn drill-incomplete",
+    "warn drill-incomplete",
+  ])
+  expect(await figures("varve_drills_total")).toEqual([0, 0, 2])
   await drills.close()
 })
 

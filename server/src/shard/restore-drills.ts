@@ -3,6 +3,7 @@
 // collection go first (`DrillHold`). A drill that fails changes nothing: people are told, by log, metrics, `Describe`
 // and, when the settings say so, by readiness.
 
+import { isEngineError } from "@varve/engines"
 import {
   type Clock,
   type DrillHold,
@@ -43,6 +44,8 @@ export interface DrillHost {
   startThread(): ThreadExecutor
   /** Called when the daemon is to count as not ready because of drills, and when it is to count as ready again. */
   onReadiness(isReady: boolean): void
+  /** Ids of packs that are damaged or missing: versions are not to rely on them any more. */
+  onDamagedPacks(packs: readonly string[]): void
 }
 
 export class RestoreDrills {
@@ -134,9 +137,12 @@ export class RestoreDrills {
   }
 
   async #drill(store: Store, signal: AbortSignal): Promise<DrillReport> {
-    const { url, settings, hold, log, metrics, startThread } = this.#host
+    const { url, settings, hold, startThread } = this.#host
     const { name, engine, restoreMode } = store.settings
-    const targets = await newestTargets(store)
+    const targets = await newestTargets(store).catch((error: unknown) => {
+      if (!isNothingToDrill(error)) this.#tellIncomplete(store, error, signal)
+      throw error
+    })
     const executor = startThread()
     this.#executor = executor
     try {
@@ -144,21 +150,26 @@ export class RestoreDrills {
       const { bytesPerSecond } = settings
       const options = { url, store: name, targets, bytesPerSecond, answersFromIndex, hold: hold.shared }
       const { damage, ...figures } = await executor.run(drillRestore, options, [], signal)
+      this.#host.onDamagedPacks(figures.damagedPacks)
       const { version, timeline } = targets[0]!
       const endedMs = this.#host.clock.nowMs()
       const report = { ...figures, version, timeline, endedMs, isPassed: damage.length === 0, damage }
       return this.#tell(store, report)
     } catch (error) {
-      if (!signal.aborted) {
-        metrics.incomplete(name)
-        const fields = { store: name, ...errorFields(error) }
-        log.warn("drill-incomplete", `store ${name}: a restore drill could not be finished`, fields)
-      }
+      this.#tellIncomplete(store, error, signal)
       throw error
     } finally {
       await executor.close()
       this.#executor = undefined
     }
+  }
+
+  #tellIncomplete({ settings: { name } }: Store, error: unknown, signal: AbortSignal): void {
+    if (signal.aborted) return
+    const { log, metrics } = this.#host
+    metrics.incomplete(name)
+    const fields = { store: name, ...errorFields(error) }
+    log.warn("drill-incomplete", `store ${name}: a restore drill could not be finished`, fields)
   }
 
   #tell(store: Store, found: DrillReport): DrillReport {
@@ -178,6 +189,12 @@ export class RestoreDrills {
     if (settings.failReadiness) onReadiness(!this.#isFailing)
     return report
   }
+}
+
+/** There is no version yet, or the store is another daemon's by now. */
+function isNothingToDrill(error: unknown): boolean {
+  const isFenced = error instanceof VarveError && error.reason === "OWNER_FENCED"
+  return isFenced || isEngineError(error, "SNAPSHOT_NOT_FOUND")
 }
 
 /** The newest complete version of the partitions that are still this daemon's. */

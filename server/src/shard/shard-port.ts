@@ -41,6 +41,8 @@ export interface ShardCalls {
   standings: [undefined, readonly (PartitionName & { readonly standing: EngineStanding })[]]
   /** What health checks answer from now on, as far as the daemon as a whole is concerned; calls are taken all the same. */
   setServing: [boolean, undefined]
+  /** Ids of packs that turned out to be damaged. */
+  distrust: [readonly string[], undefined]
   /** The figures of the thread's registry. */
   metrics: [undefined, readonly MetricObjectWithValues<MetricValue<string>>[]]
   /** Takes no more calls of clients and gives those that run a grace time. */

@@ -63,6 +63,8 @@ async function doCall(
       return await shard.serve(argument as ShardCalls["serve"][0])
     case "setServing":
       return shard.setServing(argument as boolean)
+    case "distrust":
+      return shard.distrust(argument as ShardCalls["distrust"][0])
     case "standings":
       return shard.standings()
     case "metrics":

@@ -6,7 +6,7 @@
 
 import { strict as assert } from "node:assert"
 import type { MessagePort } from "node:worker_threads"
-import { BlockCache, type Engine } from "@varve/engines"
+import { BlockCache, type Engine, EngineError } from "@varve/engines"
 import { type SystemSeams, systemSeams } from "@varve/engines/internal"
 import { Registry } from "prom-client"
 import type { ListenAddress } from "../config/address.ts"
@@ -111,10 +111,21 @@ export class Shard {
   /** Begins all calls in this turn. */
   callEngines(
     calls: readonly EngineCall[],
-    answer: (call: EngineCall, result: PromiseSettledResult<unknown>, standing: EngineStanding) => void,
+    answer: (
+      call: EngineCall,
+      result: PromiseSettledResult<unknown>,
+      standing: EngineStanding | undefined,
+    ) => void,
   ): void {
     for (const call of calls) {
-      const { engine } = this.#parts.stores.get(call.store).partition(call.partition)
+      const partition = this.#parts.stores.get(call.store).partition(call.partition)
+      if (!partition.isOpen) {
+        // The shard was started again, and main did not wait.
+        const reason = new EngineError("ENGINE_CLOSED", `partition ${call.partition} is not open yet`)
+        answer(call, { status: "rejected", reason }, undefined)
+        continue
+      }
+      const { engine } = partition
       const settle = (result: PromiseSettledResult<unknown>): void => answer(call, result, standingOf(engine))
       const work = engine[call.name] as (...argumentList: unknown[]) => Promise<unknown>
       work.apply(engine, [...call.arguments]).then(
@@ -154,6 +165,11 @@ export class Shard {
   /** What main says of the daemon as a whole. */
   setServing(isServing: boolean): undefined {
     this.#server?.setServing("daemon", isServing)
+  }
+
+  /** No version that is made from now on relies on these packs, as far as its runs are here. */
+  distrust(packs: readonly string[]): undefined {
+    this.#outside.repository.distrust(packs)
   }
 
   /** The way to another shard, and from there. */

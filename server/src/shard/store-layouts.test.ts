@@ -122,6 +122,8 @@ test("retention counts the versions of both layouts", () => {
 class DrawnStore {
   readonly parts = new Map(Array.from({ length: BEFORE }, (_, index) => [index, drawn(index)]))
   readonly asked: RestoreOptions[] = []
+  /** Of this partition nothing can be deleted. */
+  stuck = -1
 
   open(): Store {
     const partitions = Array.from({ length: NOW }, (_, index) => new Partition(index, this.#engine(index)))
@@ -155,6 +157,7 @@ class DrawnStore {
   }
 
   #delete(partition: number, { timeline, version }: VersionName): void {
+    if (partition === this.stuck) throw new EngineError("REPOSITORY_FAILED", "no answer")
     const before = this.parts.get(partition)!
     const after = before.filter((each) => each.timeline !== timeline || each.version !== version)
     if (after.length === before.length) throw new EngineError("SNAPSHOT_NOT_FOUND", "it is gone")
@@ -188,6 +191,31 @@ test("a store lists, pins and deletes parts of partitions that it does not have 
     ["b/5 b/6", "b/5 b/6", "", ""],
   )
 })
+
+test.each([0, 1, 2, 3])(
+  "what a deletion that fails at partition %i leaves of the last version of a layout is found again",
+  async (index) => {
+    const drawing = new DrawnStore()
+    for (const [partition, versions] of drawing.parts) {
+      drawing.parts.set(
+        partition,
+        versions.filter(({ timeline, version }) => timeline === "b" || version === 1),
+      )
+    }
+    const store = drawing.open()
+    const prune = () =>
+      pruneStore(store, { keepLast: 1, keepForMs: 0 }, { dryRun: false, nowMs: 1_000_000_000 })
+    drawing.stuck = index
+    await rejects(store.deleteVersion(1, undefined), /no answer/)
+    await rejects(prune(), /no answer/)
+    drawing.stuck = -1
+    await prune()
+    deepStrictEqual(
+      [...drawing.parts.values()].map((each) => names(each)),
+      ["b/6", "b/6", "", ""],
+    )
+  },
+)
 
 test("a restore across layouts starts a timeline of its own, one for all, and says what it was made of", async () => {
   const drawing = new DrawnStore()

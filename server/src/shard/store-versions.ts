@@ -63,6 +63,14 @@ export function groupVersions(partitions: readonly PartitionVersions[]): StoreVe
     )
 }
 
+/**
+ * The parts in the order in which they go: those of partitions that are served say that there are others, so they go last,
+ * and what a removal that was cut short has left is found again.
+ */
+export function removalOrder({ parts }: StoreVersion): StoreVersion["parts"] {
+  return [...parts].reverse()
+}
+
 /** True when every partition that has the version, or was made of it, is on a line that runs through it. */
 export function isOnCurrentLine(version: StoreVersion, partitions: readonly PartitionVersions[]): boolean {
   if (isOfOtherLayout(version, partitions)) {

@@ -1,7 +1,7 @@
 // What concerns several partitions at once, on engines that fail when they are told to: real ones cannot.
 
 import { deepStrictEqual, ok, rejects, strictEqual, throws } from "node:assert"
-import { type Engine, EngineError, type RestoreOptions } from "@varve/engines"
+import { type Engine, EngineError, isEngineError, type RestoreOptions } from "@varve/engines"
 import { SystemClock, SystemRandom, type VersionName, type VersionSummary } from "@varve/engines/internal"
 import { test } from "vitest"
 import type { StoreSettings } from "../config/settings.ts"
@@ -294,4 +294,33 @@ test("replaced handle: round trip; anything else is refused", () => {
   ]) {
     throws(() => decodeReplacedHandle(text), reason("REQUEST_INVALID"), text.slice(0, 20))
   }
+})
+
+test("store: what a dead shard has is not sealed or put back; its recovery waits for no other dead shard", async () => {
+  const { engines } = makeStore()
+  const partitions = engines.map((engine, index) => new Partition(index, engine as unknown as Engine))
+  const repository = { listVersions: async () => [summary("a", 1)], damagedVersions: () => [] }
+  const store = new Store(
+    settings,
+    partitions,
+    { clock: new SystemClock(), random: new SystemRandom() },
+    repository as unknown as FormerPartitionsRepository,
+  )
+  await store.snapshot([], 1, new Uint8Array(0))
+  for (const lost of [1, 2]) {
+    partitions[lost]!.isLost = true
+    engines[lost]!.listVersions = () => Promise.reject(new EngineError("ENGINE_CLOSED", "the shard is dead"))
+  }
+  const isRefused = (error: unknown): boolean => isEngineError(error, "ENGINE_CLOSED")
+  await rejects(store.snapshot([], 2, new Uint8Array(0)), isRefused)
+  await rejects(store.restore([], { newest: true }), isRefused)
+  deepStrictEqual(
+    engines.map(({ position, asked }) => [position.version, asked.length]),
+    [1, 1, 1].map((version) => [version, 0]),
+  )
+  strictEqual((await store.recover([1], { newest: true })).version, 1)
+  deepStrictEqual(
+    engines.map(({ state }) => state),
+    ["first", "v1", "first"],
+  )
 })

@@ -27,6 +27,7 @@ import {
   layoutOf,
   needsNewTimeline,
   type PartitionVersions,
+  removalOrder,
   restoreTargets,
   type StoreVersion,
   withDamaged,
@@ -75,6 +76,7 @@ export class Store {
   readonly partitions: readonly Partition[]
   readonly #clock: Clock
   readonly #random: Random
+  readonly #repository: FormerPartitionsRepository
   readonly #former: FormerPartitions
 
   /** @param partitions all of the store, by number; owned by the store from here on */
@@ -88,6 +90,7 @@ export class Store {
     this.partitions = partitions
     this.#clock = seams.clock
     this.#random = seams.random
+    this.#repository = repository
     this.#former = new FormerPartitions(settings.name, partitions.length, repository)
   }
 
@@ -161,6 +164,20 @@ export class Store {
       "replaced" in target && indexes.length === 0
         ? this.select([...target.replaced.keys()])
         : this.select(indexes)
+    checkPresent(partitions)
+    return await this.#restore(partitions, target, mode)
+  }
+
+  /** As `restore`, of partitions whose shard has died. */
+  async recover(indexes: readonly number[], target: StoreRestoreTarget): Promise<StoreRestore> {
+    return await this.#restore(this.select(indexes), target, undefined)
+  }
+
+  async #restore(
+    partitions: readonly Partition[],
+    target: StoreRestoreTarget,
+    mode: RestoreMode | undefined,
+  ): Promise<StoreRestore> {
     const busy = partitions.find(({ restoring }) => restoring)
     if (busy !== undefined) throw restoreInProgress(busy)
     const startedMs = this.#clock.monotonicMs()
@@ -224,7 +241,9 @@ export class Store {
   /** Names of versions of the partition that the last listing left out because their manifests cannot be believed. */
   damagedVersions(partition: number): readonly VersionName[] {
     const owner = this.partitions[partition]
-    return owner === undefined ? this.#former.damagedVersions(partition) : owner.engine.damagedVersions()
+    return owner === undefined || owner.isLost
+      ? this.#former.damagedVersions(partition)
+      : owner.engine.damagedVersions()
   }
 
   /** What can be put back on each of these partitions; versions that cannot be believed are among them. */
@@ -236,9 +255,12 @@ export class Store {
 
   async #versionsOf(partitions: readonly Partition[]): Promise<PartitionVersions[]> {
     return await Promise.all(
-      partitions.map(async ({ index, engine }) => ({
+      partitions.map(async ({ index, engine, isLost }) => ({
         partition: index,
-        versions: await engine.listVersions(),
+        // The engine may not be there; and who brings it back must not wait for other shards that are not.
+        versions: await (isLost
+          ? this.#repository.listVersions(this.settings.name, index)
+          : engine.listVersions()),
         line: engine.line,
       })),
     )
@@ -256,7 +278,7 @@ export class Store {
     if (found.parts.some(({ summary }) => summary.pinned)) {
       throw new EngineError("SNAPSHOT_PINNED", `version ${version} on timeline ${found.timeline} is pinned`)
     }
-    for (const { partition } of found.parts) await this.deletePart(partition, found)
+    for (const { partition } of removalOrder(found)) await this.deletePart(partition, found)
   }
 
   /** Removes a version from one partition. @throws (rejects) `SNAPSHOT_NOT_FOUND`, `SNAPSHOT_PINNED` */
@@ -340,6 +362,7 @@ function checkSnapshot(partitions: readonly Partition[], version: number, metada
       `the metadata has ${metadata.length} bytes; at most ${METADATA_BYTES_MAX} are allowed`,
     )
   }
+  checkPresent(partitions)
   for (const partition of partitions) {
     if (partition.restoring) throw restoreInProgress(partition)
     if (version <= partition.versionFloor) {
@@ -349,6 +372,16 @@ function checkSnapshot(partitions: readonly Partition[], version: number, metada
       )
     }
   }
+}
+
+/** @throws EngineError `ENGINE_CLOSED` when one's shard has died and is not back */
+function checkPresent(partitions: readonly Partition[]): void {
+  const lost = partitions.find(({ isLost }) => isLost)
+  if (lost === undefined) return
+  throw new EngineError(
+    "ENGINE_CLOSED",
+    `the shard of partition ${lost.index} is being started again: nothing was done`,
+  )
 }
 
 function restoreInProgress({ index }: Partition): EngineError {

@@ -32,7 +32,7 @@ test("memtable: behaves as a map, however many keys share a hash", () => {
   for (const hashCount of [1, 3, 1_000_000]) {
     for (let seed = 1; seed <= 10; seed++) {
       const next = numbers(seed)
-      const memtable = new Memtable(1, CAPACITY)
+      const memtable = new Memtable(1, Buffer.alloc(CAPACITY, 0xaa))
       const model = new Map<string, string>()
       for (let step = 0; step < 3000; step++) {
         const key = `key ${next(80)}`
@@ -70,7 +70,7 @@ function byKey([a]: [string, string], [b]: [string, string]): number {
 }
 
 test("memtable: a write that fits is made in place", () => {
-  const memtable = new Memtable(1, CAPACITY)
+  const memtable = new Memtable(1, Buffer.alloc(CAPACITY, 0xaa))
   put(memtable, 1, "key", "v".repeat(200))
   const { end } = memtable
   for (const value of ["w".repeat(200), "short", "", "x".repeat(199), "y".repeat(200)]) {
@@ -87,7 +87,7 @@ test("sort: as a comparison sorts, with keys that share prefixes, end in zeros, 
   const alphabet = ["\0", "\0\0\0\0\0", "a", "ab", "b", "\xff"]
   for (let seed = 1; seed <= 20; seed++) {
     const next = numbers(seed)
-    const memtable = new Memtable(1, CAPACITY)
+    const memtable = new Memtable(1, Buffer.alloc(CAPACITY, 0xaa))
     for (let i = 0; i < 2000; i++) {
       let key = "common prefix"
       for (let part = next(6); part >= 0; part--) key += alphabet[next(alphabet.length)]

@@ -29,15 +29,30 @@ export class Memtable {
   /** Keys whose hash has another key in the index; as strings of one character a byte. Nearly always empty. */
   readonly #shared = new Map<string, number>()
   #tombstoneCount = 0
+  #holdCount = 0
   readonly #values: ValueSlab
   /** Of no meaning: keeps what is only touched from being optimised away. */
   touched = 0
 
-  /** The system gives pages of the arena as they are written. */
-  constructor(sequence: number, capacity: number) {
+  /** @param arena as long as the memtable may get; what is in it does not matter */
+  constructor(sequence: number, arena: Buffer) {
     this.sequence = sequence
-    this.bytes = Buffer.from(new ArrayBuffer(capacity))
-    this.#values = new ValueSlab(this.bytes)
+    this.bytes = arena
+    this.#values = new ValueSlab(arena)
+  }
+
+  /** Whether somebody reads it, and will when it has gone from the state: see `hold`. */
+  get isHeld(): boolean {
+    return this.#holdCount > 0
+  }
+
+  /** The arena stays as it is until `release`. */
+  hold(): void {
+    this.#holdCount++
+  }
+
+  release(): void {
+    this.#holdCount--
   }
 
   /** Keys in it, deleted ones included. */

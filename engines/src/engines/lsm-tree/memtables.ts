@@ -4,9 +4,14 @@
 //
 // A full memtable is sealed and another one takes over: a pointer. What waits is bounded by `bytesMax`, which the
 // caller keeps by asking `hasRoomFor` before it writes.
+//
+// A memtable gets its arena with its first record, and the arena of one that was flushed serves again: tens of MiB that
+// are new make the collector run, which would stop everything for milliseconds with each opening and each version.
 
 import { assert } from "../../base/assert.ts"
 import { Memtable } from "./memtable.ts"
+
+const NO_ARENA = Buffer.alloc(0)
 
 export class Memtables {
   readonly #bytesLimit: number
@@ -18,12 +23,14 @@ export class Memtables {
   /** All of them, newest first: the order of look-ups. A new array after each change. */
   #newestFirst: readonly Memtable[]
   #dropCount = 0
+  /** The arena of a memtable that has gone. */
+  #spare: Buffer | undefined
 
   /** @param bounds length of one memtable, and of all together, in bytes */
   constructor(bounds: { readonly bytesLimit: number; readonly bytesMax: number }) {
     this.#bytesLimit = bounds.bytesLimit
     this.#bytesMax = bounds.bytesMax
-    this.#active = new Memtable(1, bounds.bytesLimit)
+    this.#active = new Memtable(1, NO_ARENA)
     this.#newestFirst = [this.#active]
   }
 
@@ -70,13 +77,13 @@ export class Memtables {
 
   /** A memtable with room for a record of `bytes`. */
   forRecord(bytes: number): Memtable {
-    if (!this.#active.hasRoomFor(bytes)) this.#rotate(bytes)
+    if (!this.#active.hasRoomFor(bytes)) this.#rotate(this.#arenaFor(bytes))
     return this.#active
   }
 
   /** Fixes everything written so far: it is in memtables up to the sequence that is returned, and in runs. */
   seal(): number {
-    if (this.#active.end > 0) this.#rotate(0)
+    if (this.#active.end > 0) this.#rotate(NO_ARENA)
     return this.#active.sequence - 1
   }
 
@@ -86,15 +93,13 @@ export class Memtables {
     this.#sealed = this.#sealed.slice(1)
     this.#sealedBytes -= memtable.end
     this.#dropCount++
+    if (!memtable.isHeld && memtable.bytes.length === this.#bytesLimit) this.#spare = memtable.bytes
     this.#list()
   }
 
-  #rotate(bytes: number): void {
+  #rotate(arena: Buffer): void {
     const full = this.#active
-    this.#active = new Memtable(
-      full.end > 0 ? full.sequence + 1 : full.sequence,
-      Math.max(this.#bytesLimit, bytes),
-    )
+    this.#active = new Memtable(full.end > 0 ? full.sequence + 1 : full.sequence, arena)
     if (full.end > 0) {
       this.#sealed = [...this.#sealed, full]
       this.#sealedBytes += full.end
@@ -102,7 +107,19 @@ export class Memtables {
     this.#list()
   }
 
+  #arenaFor(bytes: number): Buffer {
+    const spare = this.#spare
+    if (bytes > this.#bytesLimit || spare === undefined) return newArena(Math.max(this.#bytesLimit, bytes))
+    this.#spare = undefined
+    return spare
+  }
+
   #list(): void {
     this.#newestFirst = [this.#active, ...[...this.#sealed].reverse()]
   }
+}
+
+/** The system gives pages of it as they are written. */
+function newArena(bytes: number): Buffer {
+  return Buffer.from(new ArrayBuffer(bytes))
 }

@@ -43,10 +43,25 @@ interface Sequence {
 }
 
 export async function* scanOrdered(source: ScanSource, options: ScanOptions): AsyncGenerator<KeyValue[]> {
-  const sorted = new Map<Memtable, Uint32Array>()
-  for (const memtable of source.memtables.newestFirst) {
-    sorted.set(memtable, await sortedOffsets(memtable, options, source.clock))
+  // One that is flushed meanwhile is read until the next record is chosen.
+  const memtables = source.memtables.newestFirst
+  for (const memtable of memtables) memtable.hold()
+  try {
+    const sorted = new Map<Memtable, Uint32Array>()
+    for (const memtable of memtables) {
+      sorted.set(memtable, await sortedOffsets(memtable, options, source.clock))
+    }
+    yield* mergeSequences(source, sorted, options)
+  } finally {
+    for (const memtable of memtables) memtable.release()
   }
+}
+
+async function* mergeSequences(
+  source: ScanSource,
+  sorted: ReadonlyMap<Memtable, Uint32Array>,
+  options: ScanOptions,
+): AsyncGenerator<KeyValue[]> {
   let page: KeyValue[] = []
   let pageBytes = 0
   let view = await View.open(source, sorted, lowestKey(options))

@@ -71,6 +71,14 @@ export class Layers {
     }
   }
 
+  /** Adds a key that has no value yet, before anything was sealed; takes over `value`, which is not empty. */
+  add(key: ByteString, value: Uint8Array): void {
+    this.#changeCount++
+    this.#keyCount++
+    this.#bytes += key.length + value.length
+    this.#maps[0]!.set(key, value)
+  }
+
   /** Fixes everything written so far: it lies below the layer that is returned. */
   seal(): Layer {
     const top: Layer = new Map()

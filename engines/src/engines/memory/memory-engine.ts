@@ -136,12 +136,13 @@ export class MemoryEngine implements EngineCore {
 
   async #load(): Promise<void> {
     const cursor = new RecordCursor()
+    // A dump has each key once, in one of its runs.
     for (const run of [...this.#host.runs.newestFirst].reverse()) {
       for await (const { bytes, bytesOffset, hashes, from, to } of run.scan()) {
         for (let i = from; i < to; i++) {
           decodeRecord(bytes, hashes.offset[i]! - bytesOffset, bytes.length, cursor)
           const key = toByteString(bytes, cursor.keyStart, cursor.keyEnd)
-          this.#layers.set(key, Uint8Array.prototype.slice.call(bytes, cursor.valueStart, cursor.end))
+          this.#layers.add(key, Uint8Array.prototype.slice.call(bytes, cursor.valueStart, cursor.end))
         }
       }
     }

@@ -12,7 +12,7 @@
 import { EngineError, type ErrorReason } from "../../base/error.ts"
 import type { Clock } from "../clock.ts"
 import type { Random } from "../random.ts"
-import { explain, isFull, mayTryAgain } from "./failure.ts"
+import { explain, hasNoRegion, isFull, mayTryAgain } from "./failure.ts"
 import type { S3Limits } from "./limits.ts"
 import { formatS3Url, type S3Location } from "./location.ts"
 import { RequestLane } from "./request-lane.ts"
@@ -113,6 +113,7 @@ export class S3Calls {
     if (error instanceof EngineError) return error
     const tries = count === 1 ? "" : ` (${count} attempts)`
     const why = explain(error, action, this.#parts.location)
+    if (hasNoRegion(error)) return this.#failed("REPOSITORY_URL_INVALID", why)
     return this.#failed(isFull(error) ? "STORAGE_FULL" : "REPOSITORY_FAILED", why + tries)
   }
 

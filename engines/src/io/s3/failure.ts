@@ -56,6 +56,11 @@ export function isFull(error: unknown): boolean {
   )
 }
 
+/** True when nothing was asked, since nobody has said in which region the bucket is. */
+export function hasNoRegion(error: unknown): boolean {
+  return error instanceof Error && /region is missing/i.test(error.message)
+}
+
 const CODES_OF_CREDENTIALS =
   /^(?:InvalidAccessKeyId|SignatureDoesNotMatch|InvalidToken|ExpiredToken|TokenRefreshRequired|InvalidSecurity|CredentialsProviderError)$/
 const CODES_OF_REGION =
@@ -80,9 +85,7 @@ export function explain(error: unknown, action: string, location: S3Location): s
   if (CODES_OF_REGION.test(code) || status === 301 || status === 307) {
     return `the bucket ${bucket} is in another region (${code}${words}): set region in the URL, or AWS_REGION`
   }
-  if (error instanceof Error && /region is missing/i.test(error.message)) {
-    return "there is no region: set region in the URL, or AWS_REGION"
-  }
+  if (hasNoRegion(error)) return "there is no region: set region in the URL, or AWS_REGION"
   if (status === 401 || status === 403) {
     const resource = action === "s3:ListBucket" ? bucket : `${bucket}/${prefix}*`
     return `access is denied (${code}${words}): the credentials need ${action} on ${resource}, and s3:ListBucket on ${bucket}`

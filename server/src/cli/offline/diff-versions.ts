@@ -20,7 +20,10 @@ export async function diffVersions(
   await withOfflineStore(options, async (store) => {
     const [ours, theirs] = [await store.openVersion(before), await store.openVersion(after)]
     if (ours.partitions.length !== theirs.partitions.length) {
-      throw new UsageError(`${before} and ${after} have different numbers of partitions`)
+      throw new UsageError(
+        `${before} has ${ours.partitions.length} partitions and ${after} has ${theirs.partitions.length}: partitions are ` +
+          "compared one by one, and these hold different keys; compare what `varve snapshots scan` prints of each, sorted",
+      )
     }
     const counts = { added: 0, removed: 0, changed: 0 }
     for (const [partition, reader] of ours.partitions.entries()) {

@@ -101,7 +101,10 @@ function offlineCommand(
     .addOption(new Option("--json", "print JSON").default(false))
     .hook("preAction", (command) => {
       if (command.getOptionValue("repository") === undefined) {
-        throw new UsageError("--repository is missing: file:DIR or s3://BUCKET/PREFIX")
+        throw new UsageError(
+          "--repository is missing: file:DIR or s3://BUCKET/PREFIX (or set VARVE_REPOSITORY); " +
+            "`varve describe` shows the URL of a daemon's",
+        )
       }
     })
 }

@@ -25,7 +25,7 @@ import {
   restoreTargets,
   withOtherLayouts,
 } from "../../shard/store-versions.ts"
-import { UsageError } from "../exit-codes.ts"
+import { OfflineError, UsageError } from "../exit-codes.ts"
 import { repositoryUrl } from "../repository-work.ts"
 
 /** Chunks that were read stay in memory up to this. */
@@ -105,8 +105,12 @@ export class OfflineStore {
     return eachAtOnce(names.entries(), PARTITIONS_AT_ONCE, ([at, name]) => this.manifest(at, name))
   }
 
-  manifest(partition: number, name: VersionName): Promise<Manifest> {
-    return this.repository.readManifest(this.name, partition, name)
+  /** @throws (rejects) EngineError `SNAPSHOT_NOT_FOUND`, `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED` */
+  manifest(partition: number, { timeline, version }: VersionName): Promise<Manifest> {
+    // One version of several partitions may be of another epoch in each of them: owners of each are counted by themselves.
+    const name = { timeline, version }
+    const listed = this.partitions[partition]?.versions.find((each) => isSameVersion(each, name))
+    return this.repository.readManifest(this.name, partition, listed ?? name)
   }
 
   /** The version of the partition that has the key, or of the one given. @throws (rejects) UsageError, EngineError */
@@ -170,7 +174,7 @@ export async function withOfflineStore<Result>(
     closing.push(() => store.shelf.close())
     return await use(store)
   } catch (error) {
-    if (isEngineError(error)) throw new VarveError(error.reason, error.message, { cause: error })
+    if (isEngineError(error)) throw new OfflineError(error)
     throw error
   } finally {
     for (const close of closing.reverse()) await close()

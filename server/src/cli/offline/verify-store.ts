@@ -30,7 +30,10 @@ export async function verifyStore(
   if (options.json) return await writeLine(terminal, toJson({ ...report, seconds }, false))
   for (const line of report.damage) await writeLine(terminal, line)
   const { runs, chunks, packs, bytes, damage } = report
-  const found = damage.length === 0 ? "nothing is damaged" : `${damage.length} damages`
+  const found =
+    damage.length === 0
+      ? "nothing is damaged"
+      : `${damage.length} ${damage.length === 1 ? "damage" : "damages"}`
   await writeLine(
     terminal,
     `${found}: ${report.versions} versions of partitions with ${runs} runs of ${chunks} chunks in ${packs} packs, ` +

@@ -524,8 +524,10 @@ export interface WhyKeptResponse {
   chunks: KeptChunk[];
   /** Sorted by store, timeline, partition and version. */
   keepers: Keeper[];
-  /** Function images that need it, sorted by name and age. Neither these nor keepers: nothing needs it. */
+  /** Function images that need it, sorted by name and age. Neither these, nor keepers, nor damage: nothing needs it. */
   images: KeptImage[];
+  /** What is damaged or missing, sorted: who keeps what by way of it is not known. */
+  damage: string[];
 }
 
 /** A function image. */
@@ -3774,7 +3776,7 @@ export const WhyKeptRequest: MessageFns<WhyKeptRequest> = {
 };
 
 function createBaseWhyKeptResponse(): WhyKeptResponse {
-  return { chunks: [], keepers: [], images: [] };
+  return { chunks: [], keepers: [], images: [], damage: [] };
 }
 
 export const WhyKeptResponse: MessageFns<WhyKeptResponse> = {
@@ -3787,6 +3789,9 @@ export const WhyKeptResponse: MessageFns<WhyKeptResponse> = {
     }
     for (const v of message.images) {
       KeptImage.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.damage) {
+      writer.uint32(34).string(v!);
     }
     return writer;
   },
@@ -3826,6 +3831,14 @@ export const WhyKeptResponse: MessageFns<WhyKeptResponse> = {
             }
 
             message.images.push(KeptImage.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.damage.push(reader.string());
             continue;
           }
         }

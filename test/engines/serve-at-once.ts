@@ -1,0 +1,14 @@
+// States of any size are served before their index is loaded.
+
+import type { EngineName } from "@varve/engines"
+import { definitionOf } from "@varve/engines/internal"
+import { vi } from "vitest"
+
+/** From now on no state of this engine is so small that it is loaded before it is served. */
+export function serveAtOnce(name: EngineName): void {
+  const definition = definitionOf(name)
+  const { open } = definition
+  vi.spyOn(definition, "open").mockImplementation((host, state) =>
+    open(Object.assign({ ...host }, { recordsAtOnceMax: 0 }), state),
+  )
+}
