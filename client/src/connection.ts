@@ -18,6 +18,7 @@ import {
   type PipelineResponse,
   type StateBackendClient,
   StateBackendService,
+  UNSEQUENCED,
   VarveError,
   varveErrorOf,
 } from "@varve/proto"
@@ -220,6 +221,7 @@ export class Connection {
         partition: frame.lane.partition,
         work: frame.message,
         lineage: this.#owner.lineageOf(frame.lane.partition),
+        ...UNSEQUENCED,
       })
     }
   }

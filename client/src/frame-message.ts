@@ -4,7 +4,7 @@
 import { PipelineRequest } from "@varve/proto"
 
 /** First bytes of the fields that hold records (state_backend.proto): field number, then "length and bytes". */
-const tags = { reads: (4 << 3) | 2, writes: (5 << 3) | 2 } as const
+const tags = { reads: (4 << 3) | 2, writes: (5 << 3) | 2, operations: (8 << 3) | 2 } as const
 
 /** The message; its records may change afterwards. */
 export function encodeFrameMessage(request: PipelineRequest): Buffer {

@@ -58,6 +58,19 @@ export const errorTable = {
     "The state is no longer the one that the caller wrote to: restore a version and replay.",
   ),
   OWNER_FENCED: conflict("Another owner has taken the partition over: ask it."),
+  FRAME_OUT_OF_ORDER: {
+    code: status.ABORTED,
+    httpStatus: 409,
+    retryable: true,
+    meaning: "A frame of the session that comes before this one has not come yet: send them in order.",
+  },
+  FRAME_REFUSED: conflict(
+    "The frame was refused when it first came, and is not applied now: its records may go in a new frame.",
+    status.ABORTED,
+  ),
+  SESSION_EXPIRED: conflict(
+    "The partition has forgotten the session: nobody knows whether this frame was applied when it came before.",
+  ),
 
   STORE_UNKNOWN: missing("There is no store of this name here."),
   SNAPSHOT_NOT_FOUND: missing("There is no such version."),

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs"
 import { expect, test } from "vitest"
 import { PipelineRequest, PipelineResponse } from "./gen/varve/v1/state_backend.ts"
 import { encodeKeys, encodeRecords, encodeValues } from "./record-batch.ts"
+import { UNSEQUENCED } from "./sequence.ts"
 
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text))
 
@@ -21,6 +22,7 @@ test("README: the frames in hex are what the code writes", () => {
         ]),
       },
       lineage: "",
+      ...UNSEQUENCED,
     }),
     PipelineRequest.encode({
       id: 2,
@@ -28,6 +30,7 @@ test("README: the frames in hex are what the code writes", () => {
       partition: 2,
       work: { $case: "reads", value: encodeKeys([bytes("a"), bytes("b")]) },
       lineage: "",
+      ...UNSEQUENCED,
     }),
     PipelineRequest.encode({
       id: 3,
@@ -44,6 +47,7 @@ test("README: the frames in hex are what the code writes", () => {
         },
       },
       lineage: "",
+      ...UNSEQUENCED,
     }),
     PipelineResponse.encode({ id: 1, result: { $case: "written", value: 2 } }),
     PipelineResponse.encode({

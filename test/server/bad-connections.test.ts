@@ -6,7 +6,7 @@ import { connect as connectHttp2 } from "node:http2"
 import { connect as connectSocket } from "node:net"
 import { gzipSync } from "node:zlib"
 import { type ServiceError, status } from "@grpc/grpc-js"
-import { GetRequest, PipelineRequest, partitionOfKey, SetRequest } from "@varve/proto"
+import { GetRequest, PipelineRequest, partitionOfKey, SetRequest, UNSEQUENCED } from "@varve/proto"
 import { afterAll, beforeAll, test } from "vitest"
 import { LimitedDaemon, VALUE_BYTES_MAX } from "./limited-daemon.ts"
 import { bytes, type RawClient, reads } from "./raw-client.ts"
@@ -39,7 +39,7 @@ async function settledGauge(name: string, begun: (value: number) => boolean): Pr
 test("pipeline: a client that never reads stops being read, and costs the others nothing", async () => {
   const partition = partitionOfKey(bytes("{slow}"), 4)
   await client.set(bytes("{slow}"), big(VALUE_BYTES_MAX))
-  const frame = { id: 1, store: "", partition, lineage: "", work: reads("{slow}") }
+  const frame = { id: 1, store: "", partition, lineage: "", ...UNSEQUENCED, work: reads("{slow}") }
   const request = frameOf(Buffer.from(PipelineRequest.encode(frame).finish()), 0)
   // grpc-js would take all answers into memory, read or not: this client is made by hand.
   const session = connectHttp2(`http://${daemon.grpc}`)
@@ -65,7 +65,7 @@ test("pipeline: a client that never reads stops being read, and costs the others
 test("a cancelled call and a passed deadline leave nothing behind", async () => {
   const stream = client.stub.pipeline()
   const cancelled = new Promise<ServiceError>((resolve) => stream.on("error", resolve))
-  stream.write({ id: 0, store: "", partition: 0, lineage: "", work: undefined })
+  stream.write({ id: 0, store: "", partition: 0, lineage: "", ...UNSEQUENCED, work: undefined })
   stream.cancel()
   strictEqual((await cancelled).code, status.CANCELLED)
 

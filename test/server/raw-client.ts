@@ -27,6 +27,7 @@ import {
   type SnapshotResponse,
   StateBackendClient,
   type StateBackendService,
+  UNSEQUENCED,
   type VarveError,
   varveErrorOf,
   type WriteRequest,
@@ -178,7 +179,7 @@ export class RawClient {
       call.on("error", (error) => reject(varveErrorOf(error as ServiceError)))
     })
     for (const [id, frame] of frames.entries()) {
-      call.write({ id, store: "", partition: 0, lineage: "", work: undefined, ...frame })
+      call.write({ id, store: "", partition: 0, lineage: "", ...UNSEQUENCED, work: undefined, ...frame })
     }
     call.end()
     await done

@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { engineNames } from "@varve/engines"
-import { type DescribeResponse, partitionOfKey } from "@varve/proto"
+import { type DescribeResponse, partitionOfKey, UNSEQUENCED } from "@varve/proto"
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest"
 import { startDaemon, type TestDaemon } from "./daemon.ts"
 import { bytes, failsWith, RawClient, writes } from "./raw-client.ts"
@@ -103,7 +103,7 @@ describe("after SIGTERM", () => {
     const stream = lives.client.stub.pipeline()
     stream.on("error", () => undefined)
     stream.on("data", () => undefined)
-    stream.write({ id: 0, store: "", partition: 0, lineage: "", work: undefined })
+    stream.write({ id: 0, store: "", partition: 0, lineage: "", ...UNSEQUENCED, work: undefined })
     const startedMs = performance.now()
     exitCode = await lives.daemon.kill("SIGTERM")
     stopMs = performance.now() - startedMs
@@ -258,7 +258,7 @@ test("a second signal ends the process at once", async () => {
   const { daemon, client } = await started()
   const stream = client.stub.pipeline()
   stream.on("error", () => undefined)
-  stream.write({ id: 0, store: "", partition: 0, lineage: "", work: undefined })
+  stream.write({ id: 0, store: "", partition: 0, lineage: "", ...UNSEQUENCED, work: undefined })
   await client.describe()
   process.kill(daemon.pid, "SIGTERM")
   await expect.poll(() => daemon.log.some(({ event }) => event === "stopping"), { timeout: 5000 }).toBe(true)

@@ -4,7 +4,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert"
 import { once } from "node:events"
 import { setTimeout as sleep } from "node:timers/promises"
 import { connect } from "@varve/client"
-import type { PipelineResponse } from "@varve/proto"
+import { type PipelineResponse, UNSEQUENCED } from "@varve/proto"
 import { test } from "vitest"
 import { startDaemon } from "./daemon.ts"
 import { RawClient, writes } from "./raw-client.ts"
@@ -35,7 +35,14 @@ test("shutdown: frames that arrive while the daemon goes down are answered SHUTT
     call.on("data", (answer: PipelineResponse) => answers.push(answer))
     call.on("error", () => undefined)
     const frame = (id: number): void => {
-      call.write({ id, store: "", partition: 0, work: writes([`key-${id}`, "v"]), lineage: "" })
+      call.write({
+        id,
+        store: "",
+        partition: 0,
+        work: writes([`key-${id}`, "v"]),
+        lineage: "",
+        ...UNSEQUENCED,
+      })
     }
     frame(1)
     await once(call, "data")

@@ -1,7 +1,13 @@
 // Sends frames over pipelines, one frame on its way per client, and takes the time of each.
 
 import { type ClientDuplexStream, Metadata } from "@grpc/grpc-js"
-import { type PipelineRequest, type PipelineResponse, VarveError, varveErrorOf } from "@varve/proto"
+import {
+  type PipelineRequest,
+  type PipelineResponse,
+  UNSEQUENCED,
+  VarveError,
+  varveErrorOf,
+} from "@varve/proto"
 import { isServiceError, openStub } from "./daemon-connection.ts"
 import { Latencies } from "./latencies.ts"
 import type { Frame } from "./load-plan.ts"
@@ -80,7 +86,7 @@ class LoadPipeline {
       this.#waiting = { resolve, reject }
     })
     const work = { $case: kind, value: bytes }
-    this.#stream.write({ id, store: this.#store, partition, work, lineage: "" })
+    this.#stream.write({ id, store: this.#store, partition, work, lineage: "", ...UNSEQUENCED })
     const { result } = await answer
     if (result?.$case === "error") {
       const { reason, message, code } = result.value

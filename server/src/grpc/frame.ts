@@ -56,6 +56,8 @@ export class Frames {
     if (work.$case === "writes") {
       return this.#write(store, partition, work.value, EMPTY, operations.pipeline_write)
     }
+    if (work.$case === "operations")
+      throw new VarveError("FRAME_MALFORMED", "frames of operations are not taken")
     const { records, expected } = work.value
     // Whoever lost the conditions on the way must not write without them.
     if (expected.length === 0)

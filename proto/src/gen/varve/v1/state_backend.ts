@@ -176,7 +176,13 @@ export interface ConditionalWrites {
   expected: Uint8Array;
 }
 
-/** One frame of a pipeline: reads or writes of one partition. */
+/**
+ * One frame of a pipeline: work on one partition.
+ *
+ * Exactly once: a client that may send a frame of writes again, after a connection broke or the daemon came back, gives
+ * it a session and a sequence. The partition keeps, inside its state, what came of the last 64 sequences of each session,
+ * and answers a frame that it has seen before from that, without applying it again.
+ */
 export interface PipelineRequest {
   /** Chosen by the client; comes back with the answer. */
   id: number;
@@ -198,12 +204,36 @@ export interface PipelineRequest {
      * frames that come behind it; its answer keeps its place.
      */
     { $case: "conditionalWrites"; value: ConditionalWrites }
+    | //
+    /**
+     * Reads and writes mixed, in the record encoding: a record with bit 7 of its flags is a key to read, the others are
+     * written. Each takes effect or fails on its own, in order.
+     */
+    { $case: "operations"; value: Uint8Array }
     | undefined;
   /**
    * When given, the frame fails with STATE_REPLACED unless this is the partition's lineage (see
    * PartitionDescription): a worker that must not go on after a rollback sends it.
    */
   lineage: string;
+  /**
+   * Identity of the session, 16 bytes chosen at random by the client when it starts. Empty: the frame is applied each
+   * time it comes. Only with writes.
+   */
+  session: Uint8Array;
+  /** Number of the frame in its session and partition: 1, 2, 3 and so on. */
+  sequence: bigint;
+  /**
+   * How many frames right before it, of the session and partition, have no answer yet: 0 to 63. All that lie before
+   * those were answered, and never come again. A frame that comes before one of those without an answer is refused with
+   * FRAME_OUT_OF_ORDER.
+   */
+  unanswered: number;
+  /**
+   * The frame may have come before. Where the partition has forgotten the session, such a frame is refused with
+   * SESSION_EXPIRED, for nobody knows whether it was applied; any other begins the session anew.
+   */
+  resent: boolean;
 }
 
 /** The answer to one frame. */
@@ -221,10 +251,31 @@ export interface PipelineResponse {
     | //
     /** The frame failed; nothing of it was applied. */
     { $case: "error"; value: FrameError }
+    | //
+    /** What came of operations. */
+    { $case: "operations"; value: OperationResults }
     | undefined;
 }
 
-/** Why a frame failed. */
+/** What came of a frame of operations. */
+export interface OperationResults {
+  /** Values of the keys read, in their order, encoded as `values` of a frame of reads; not found where the read failed. */
+  values: Uint8Array;
+  /** How many records were applied. */
+  written: number;
+  /** Operations that failed, ascending by index; the others took effect. */
+  errors: OperationError[];
+}
+
+/** Why one operation failed. */
+export interface OperationError {
+  /** Its place among the operations of the frame, from 0. */
+  index: number;
+  /** Why. */
+  error: FrameError | undefined;
+}
+
+/** Why a frame, or one operation of it, failed. */
 export interface FrameError {
   /** Canonical gRPC status code. */
   code: number;
@@ -1597,7 +1648,17 @@ export const ConditionalWrites: MessageFns<ConditionalWrites> = {
 };
 
 function createBasePipelineRequest(): PipelineRequest {
-  return { id: 0, store: "", partition: 0, work: undefined, lineage: "" };
+  return {
+    id: 0,
+    store: "",
+    partition: 0,
+    work: undefined,
+    lineage: "",
+    session: EMPTY_BYTES,
+    sequence: 0n,
+    unanswered: 0,
+    resent: false,
+  };
 }
 
 export const PipelineRequest: MessageFns<PipelineRequest> = {
@@ -1621,9 +1682,27 @@ export const PipelineRequest: MessageFns<PipelineRequest> = {
       case "conditionalWrites":
         ConditionalWrites.encode(message.work.value, writer.uint32(58).fork()).join();
         break;
+      case "operations":
+        writer.uint32(66).bytes(message.work.value);
+        break;
     }
     if (message.lineage !== "") {
       writer.uint32(50).string(message.lineage);
+    }
+    if (message.session.length !== 0) {
+      writer.uint32(74).bytes(message.session);
+    }
+    if (message.sequence !== 0n) {
+      if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
+        throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.sequence);
+    }
+    if (message.unanswered !== 0) {
+      writer.uint32(88).uint32(message.unanswered);
+    }
+    if (message.resent !== false) {
+      writer.uint32(96).bool(message.resent);
     }
     return writer;
   },
@@ -1689,12 +1768,52 @@ export const PipelineRequest: MessageFns<PipelineRequest> = {
             message.work = { $case: "conditionalWrites", value: ConditionalWrites.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.work = { $case: "operations", value: reader.bytes() };
+            continue;
+          }
           case 6: {
             if (tag !== 50) {
               break;
             }
 
             message.lineage = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.session = reader.bytes();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.sequence = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.unanswered = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.resent = reader.bool();
             continue;
           }
         }
@@ -1728,6 +1847,9 @@ export const PipelineResponse: MessageFns<PipelineResponse> = {
         break;
       case "error":
         FrameError.encode(message.result.value, writer.uint32(34).fork()).join();
+        break;
+      case "operations":
+        OperationResults.encode(message.result.value, writer.uint32(42).fork()).join();
         break;
     }
     return writer;
@@ -1776,6 +1898,139 @@ export const PipelineResponse: MessageFns<PipelineResponse> = {
             }
 
             message.result = { $case: "error", value: FrameError.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.result = { $case: "operations", value: OperationResults.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOperationResults(): OperationResults {
+  return { values: EMPTY_BYTES, written: 0, errors: [] };
+}
+
+export const OperationResults: MessageFns<OperationResults> = {
+  encode(message: OperationResults, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.values.length !== 0) {
+      writer.uint32(10).bytes(message.values);
+    }
+    if (message.written !== 0) {
+      writer.uint32(16).uint32(message.written);
+    }
+    for (const v of message.errors) {
+      OperationError.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OperationResults {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOperationResults();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.values = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.written = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.errors.push(OperationError.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOperationError(): OperationError {
+  return { index: 0, error: undefined };
+}
+
+export const OperationError: MessageFns<OperationError> = {
+  encode(message: OperationError, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.index !== 0) {
+      writer.uint32(8).uint32(message.index);
+    }
+    if (message.error !== undefined) {
+      FrameError.encode(message.error, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OperationError {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOperationError();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.index = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.error = FrameError.decode(reader, reader.uint32());
             continue;
           }
         }
