@@ -76,7 +76,7 @@ describe("layers: between packages", () => {
     ["engines/src/io/grpc.ts", 'import { Client } from "@grpc/grpc-js"'],
     ["client/src/connect.ts", 'const server = await import("@varve/server")'],
     ["client/src/connect.ts", 'import { errors } from "../../proto/src/errors.ts"'],
-    ["server/src/shard/store.ts", 'import { openEngine } from "@varve/engines/dist/index.js"'],
+    ["server/src/control/store.ts", 'import { openEngine } from "@varve/engines/dist/index.js"'],
     ["client/src/connect.ts", 'import {\n  errors,\n} from "@varve/proto/internal"'],
   ])("%s may not say %s", (path, text) => {
     expect(arrowsOf(path, text)).toHaveLength(1)
@@ -84,7 +84,7 @@ describe("layers: between packages", () => {
 
   test.each([
     ["client/src/connect.ts", 'import { errors } from "@varve/proto"'],
-    ["server/src/shard/store.ts", 'import { Repository } from "@varve/engines/internal"'],
+    ["server/src/control/store.ts", 'import { Repository } from "@varve/engines/internal"'],
     ["test/demo/main.ts", 'import { connect } from "@varve/client"'],
     ["client/src/connect.ts", '// import { startDaemon } from "@varve/server"'],
     ["client/src/connect.ts", 'const text = `import { startDaemon } from "@varve/server"`'],
@@ -96,6 +96,27 @@ describe("layers: between packages", () => {
     expect(checkDependencies("client", ["@varve/proto", "@grpc/grpc-js"])).toEqual([])
     expect(checkDependencies("client", ["@varve/engines"])).toHaveLength(1)
     expect(checkDependencies("engines", ["zod", "fastify"])).toHaveLength(1)
+  })
+})
+
+describe("layers: inside server", () => {
+  test.each([
+    ["server/src/shard/shard.ts", 'import type { Store } from "../control/store.ts"'],
+    ["server/src/grpc/frame.ts", 'import { checkLineage } from "../control/store.ts"'],
+    ["server/src/control/shards.ts", 'import { GrpcServer } from "../grpc/grpc-server.ts"'],
+    ["server/src/control/shards.ts", 'import { startDaemon } from "../main/start-daemon.ts"'],
+    ["server/src/threads/shard.ts", 'import { Peer } from "../shard/peer.ts"'],
+  ])("%s may not say %s", (path, text) => {
+    expect(arrowsOf(path, text)).toHaveLength(1)
+  })
+
+  test.each([
+    ["server/src/control/store.ts", 'import { checkLineage } from "../shard/lineage.ts"'],
+    ["server/src/shard/shard.ts", 'import { GrpcServer } from "../grpc/grpc-server.ts"'],
+    ["server/src/shard/shard.ts", 'import type { Log } from "../log.ts"'],
+    ["server/src/index.ts", 'export { startDaemon } from "./main/start-daemon.ts"'],
+  ])("%s may say %s", (path, text) => {
+    expect(arrowsOf(path, text)).toEqual([])
   })
 })
 

@@ -7,18 +7,20 @@
 //      │ nothing to send   │  ▼                                 ▼
 //      └────────────────── pausing ◄─────────────────────────────
 //
-// What is in the air when the stream breaks: reads are sent again; writes fail with CONNECTION_LOST, for nobody
-// knows whether they were applied; what was never sent waits for the next stream. Order is kept: frames to be sent
-// again stand before those not yet sent.
+// What is in the air when the stream breaks is sent again: reads, and writes that have a number in the session, which the
+// daemon applies once. Without a session writes fail with CONNECTION_LOST, for nobody knows whether they were applied. What
+// was never sent waits for the next stream. Order is kept: frames to be sent again stand before those not yet sent.
+//
+// So does a frame that the daemon gives back. From then on nothing is sent until all that is on its way was answered;
+// then those given back go first: on the same stream when one of them was only out of order, otherwise on a new one.
 
-import { type ClientDuplexStream, Metadata, type ServiceError, status } from "@grpc/grpc-js"
+import { type ClientDuplexStream, Metadata, type ServiceError } from "@grpc/grpc-js"
 import {
   type DescribeResponse,
   type PipelineRequest,
   type PipelineResponse,
   type StateBackendClient,
   StateBackendService,
-  UNSEQUENCED,
   VarveError,
   varveErrorOf,
 } from "@varve/proto"
@@ -27,7 +29,9 @@ import { openChannel } from "./channel.ts"
 import { Fifo } from "./fifo.ts"
 import type { Frame } from "./frame.ts"
 import { encodeFrameMessage } from "./frame-message.ts"
+import type { Lane } from "./lane.ts"
 import { CONNECT_ATTEMPT_MS, type Settings } from "./options.ts"
+import { FATAL_CODES, LEFT_IN_DOUBT, SENT_AGAIN, SENT_BEFORE, UNKNOWING } from "./sent-again.ts"
 import { SentFrames } from "./sent-frames.ts"
 
 /** What a connection asks of its owner. */
@@ -41,19 +45,13 @@ export interface ConnectionOwner {
   /** Nothing of the frame is pending any more. */
   frameDone(frame: Frame): void
   frameSplit(): void
+  /** Nobody answers at this connection's address. */
+  unreachable(connection: Connection): void
+  /** The frame's place in the session. */
+  placeOf(frame: Frame): Pick<PipelineRequest, "session" | "sequence" | "unanswered" | "resent">
   /** What the frame carries as its lineage; empty: none. */
   lineageOf(partition: number): string
 }
-
-/** After these the same attempt fails again: no use in trying on. */
-const FATAL_CODES: ReadonlySet<number> = new Set([
-  status.INVALID_ARGUMENT,
-  status.NOT_FOUND,
-  status.PERMISSION_DENIED,
-  status.UNAUTHENTICATED,
-  status.UNIMPLEMENTED,
-  status.FAILED_PRECONDITION,
-])
 
 /** Of an attempt to connect that found nobody. */
 const CONNECTION_TROUBLES: ReadonlySet<string> = new Set(["CONNECTION_LOST", "DEADLINE_PASSED", "CANCELLED"])
@@ -70,13 +68,16 @@ export class Connection {
   readonly #backoff: Backoff
   readonly #unsent = new Fifo<Frame>()
   readonly #sent = new SentFrames()
-  /** Frames that the daemon did not take because it goes down. */
+  /** Frames that the daemon gave back. */
   #returned: Frame[] = []
+  /** Why they go over another stream; undefined: they were only out of order. */
+  #leaving: VarveError | undefined
   #state: "idle" | "opening" | "open" | "pausing" | "closed" = "idle"
   #stream: Stream | undefined
   #blocked = false
+  #isAsking = false
   #pause: NodeJS.Timeout | undefined
-  #lastSequence = 0
+  #lastOrder = 0
   #lastError: VarveError | undefined
 
   constructor(address: string, settings: Settings, owner: ConnectionOwner) {
@@ -113,6 +114,37 @@ export class Connection {
     if (this.#state !== "idle") return
     this.#state = "opening"
     this.#describe()
+  }
+
+  /** Asks anew where partitions are. */
+  askAgain(): void {
+    if (this.#state === "idle") this.connect()
+    if (this.#state !== "open" || this.#isAsking) return
+    this.#isAsking = true
+    const deadline = Date.now() + CONNECT_ATTEMPT_MS
+    const request = { store: this.#settings.store }
+    this.channel.describe(request, new Metadata(), { deadline }, (error, response) => {
+      this.#isAsking = false
+      if (this.#state !== "open") return
+      try {
+        if (error !== null) throw error
+        this.#owner.described(response, this)
+      } catch (refusal) {
+        // Whoever wanted to know asks again.
+        this.#lastError = refusal instanceof VarveError ? refusal : varveErrorOf(refusal as ServiceError)
+      }
+    })
+  }
+
+  /** Takes the lane's frames from a connection that is not open. */
+  release(lane: Lane): Frame[] {
+    const frames: Frame[] = []
+    this.#unsent.filter((frame) => {
+      if (frame.lane !== lane) return true
+      frames.push(frame)
+      return false
+    })
+    return frames
   }
 
   /** Gives up unsent frames none of whose calls is pending. Called after calls were given up. */
@@ -221,14 +253,14 @@ export class Connection {
         partition: frame.lane.partition,
         work: frame.message,
         lineage: this.#owner.lineageOf(frame.lane.partition),
-        ...UNSEQUENCED,
+        ...this.#owner.placeOf(frame),
       })
     }
   }
 
   /** The frame is on its way under the id that comes back. */
   #register(frame: Frame): number {
-    frame.sequence = ++this.#lastSequence
+    frame.order = ++this.#lastOrder
     frame.sent = true
     return this.#sent.add(frame)
   }
@@ -242,22 +274,41 @@ export class Connection {
     }
     this.#backoff.reset()
     this.#lastError = undefined
-    if (result?.$case === "values") frame.answerValues(result.value)
-    else if (result?.$case === "written") frame.answerWritten()
+    // Reads behind a frame that was given back are read again behind it.
+    if (
+      this.#returned.length > 0 &&
+      !frame.hasWrites &&
+      this.#returned.some(({ lane }) => lane === frame.lane)
+    ) {
+      this.#takeBack(frame)
+      return
+    }
+    if (result?.$case === "operations") {
+      const unread = frame.answerOperations(result.value)
+      if (unread !== undefined) this.#readAgain(unread)
+    } else if (result?.$case === "written") frame.answerWritten()
     else if (result?.$case === "error") {
       const { reason, message, code } = result.value
-      if (reason === "SHUTTING_DOWN") {
+      if (reason === "SHUTTING_DOWN" || (frame.sequence > 0 && SENT_AGAIN.has(reason))) {
+        if (reason !== "FRAME_OUT_OF_ORDER") this.#leaving ??= this.#leavingFor(reason, message)
+        if (LEFT_IN_DOUBT.has(reason)) frame.mayBeApplied = true
         this.#takeBack(frame)
         return
       }
-      if (reason === "MESSAGE_TOO_LARGE" && this.#sendHalves(frame)) return
-      frame.fail(new VarveError(reason === "" ? "INTERNAL" : reason, message, { code }))
+      const doubt = frame.mayBeApplied && UNKNOWING.has(reason) ? `; ${SENT_BEFORE}` : ""
+      frame.fail(new VarveError(reason === "" ? "INTERNAL" : reason, message + doubt, { code }))
     } else frame.fail(new VarveError("INTERNAL", "the daemon answered a frame with nothing"))
     this.#owner.frameDone(frame)
     this.#endWhenDrained()
   }
 
-  /** Nothing of the frame was applied: it goes to the daemon that comes next, after those before it. */
+  #leavingFor(reason: string, message: string): VarveError {
+    return reason === "SHUTTING_DOWN"
+      ? new VarveError(reason, `the daemon at ${this.address} goes down`)
+      : new VarveError(reason, message)
+  }
+
+  /** The frame is sent again, after those before it. */
   #takeBack(frame: Frame): void {
     frame.sent = false
     this.#returned.push(frame)
@@ -266,19 +317,22 @@ export class Connection {
 
   #endWhenDrained(): void {
     if (this.#returned.length === 0 || this.#sent.size > 0) return
+    const cause = this.#leaving
+    if (cause === undefined) {
+      this.#unsent.pushFront(this.#returned.splice(0).sort((a, b) => a.order - b.order))
+      this.#pump()
+      return
+    }
     this.#stream?.cancel()
-    this.#broken(new VarveError("SHUTTING_DOWN", `the daemon at ${this.address} goes down`))
+    this.#broken(cause)
   }
 
-  /** The values of all its keys were too much for one answer. */
-  #sendHalves(frame: Frame): boolean {
-    const halves = frame.split()
-    if (halves === undefined) return false
+  /** The answer had no room for the values of these reads. */
+  #readAgain(frame: Frame): void {
     this.#owner.frameSplit()
     frame.lane.frameCount++
-    this.#unsent.pushFront(halves)
+    this.#unsent.pushFront([frame])
     this.#pump()
-    return true
   }
 
   #broken(error: VarveError): void {
@@ -286,16 +340,21 @@ export class Connection {
     this.#lastError = error
     // A message too large for the peer ends the stream, and would end the next one too.
     const again = error.reason !== "MESSAGE_TOO_LARGE" && !FATAL_CODES.has(error.code)
-    const frames = [...this.#returned, ...this.#sent.takeAll()].sort((a, b) => a.sequence - b.sequence)
+    const frames = [...this.#returned, ...this.#sent.takeAll()].sort((a, b) => a.order - b.order)
     this.#returned = []
+    this.#leaving = undefined
     const resend: Frame[] = []
     for (const frame of frames) {
-      if (again && (frame.work === "reads" || !frame.sent)) {
+      if (again && frame.sent && frame.sequence > 0) frame.mayBeApplied = true
+      if (
+        again &&
+        (!frame.sent || frame.sequence > 0 || !frame.hasWrites || frame.loseWrites(this.#lostWrite(error)))
+      ) {
         frame.sent = false
         resend.push(frame)
         continue
       }
-      frame.fail(frame.work === "reads" ? error : this.#lostWrite(error))
+      frame.fail(frame.hasWrites && frame.isFateUnknown ? this.#lostWrite(error) : error)
       this.#owner.frameDone(frame)
     }
     this.#unsent.pushFront(resend)
@@ -320,6 +379,7 @@ export class Connection {
       return
     }
     this.#state = "pausing"
+    this.#owner.unreachable(this)
     this.#pause = setTimeout(() => {
       this.#pause = undefined
       this.#state = "idle"
@@ -332,7 +392,8 @@ export class Connection {
     const frames = [...this.#sent.takeAll(), ...this.#returned, ...this.#unsent.takeAll()]
     this.#returned = []
     for (const frame of frames) {
-      frame.fail(error)
+      const isClosing = this.#state === "closed"
+      frame.fail(frame.mayBeApplied && !isClosing ? this.#lostWrite(error) : error)
       this.#owner.frameDone(frame)
     }
   }

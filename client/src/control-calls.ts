@@ -32,16 +32,15 @@ export interface CallEnd {
 }
 
 export class ControlCalls {
-  readonly #connection: Connection
-  readonly #channel: StateBackendClient
+  readonly #way: () => Connection
   readonly #settings: Settings
   /** What to call when the client is closed. */
   readonly #running = new Set<(error: VarveError) => void>()
   #closed: VarveError | undefined
 
-  constructor(connection: Connection, settings: Settings) {
-    this.#connection = connection
-    this.#channel = connection.channel
+  /** @param way which connection a call is to take that is made now */
+  constructor(way: () => Connection, settings: Settings) {
+    this.#way = way
     this.#settings = settings
   }
 
@@ -60,11 +59,11 @@ export class ControlCalls {
     request: Request,
     end: CallEnd,
   ): Promise<Response> {
-    await this.#connected(end)
+    const { channel } = await this.#connected(this.#way(), end)
     return await new Promise((resolve, reject) => {
       if (this.#closed !== undefined) throw this.#closed
       if (end.signal?.aborted === true) throw cancelled(end.signal)
-      const unary = method(this.#channel).bind(this.#channel)
+      const unary = method(channel).bind(channel)
       const call = unary(request, new Metadata(), { deadline: wallDeadline(end) }, (error, response) => {
         forget()
         if (error === null) resolve(response)
@@ -109,16 +108,17 @@ export class ControlCalls {
     )
   }
 
-  /** Messages of a server stream, in order. Leaving the loop ends the call. @throws (rejects) VarveError */
+  /** Messages of a server stream over `connection`, in order. Leaving the loop ends the call. @throws (rejects) VarveError */
   async *stream<Request, Response>(
     open: (channel: StateBackendClient) => ServerStreamMethod<Request, Response>,
     request: Request,
     end: CallEnd,
+    connection: Connection = this.#way(),
   ): AsyncGenerator<Response, void, void> {
-    await this.#connected(end)
+    const { channel } = await this.#connected(connection, end)
     if (this.#closed !== undefined) throw this.#closed
     if (end.signal?.aborted === true) throw cancelled(end.signal)
-    const stream = open(this.#channel).call(this.#channel, request, new Metadata(), {
+    const stream = open(channel).call(channel, request, new Metadata(), {
       deadline: wallDeadline(end),
     })
     let given: VarveError | undefined
@@ -143,37 +143,37 @@ export class ControlCalls {
   }
 
   /** Resolves when the connection is open, or the daemon refuses it. @throws (rejects) VarveError `DEADLINE_PASSED`: nothing was sent */
-  #connected(end: CallEnd): Promise<void> {
+  #connected(connection: Connection, end: CallEnd): Promise<Connection> {
     return new Promise((resolve, reject) => {
       if (this.#closed !== undefined) throw this.#closed
       if (end.signal?.aborted === true) throw cancelled(end.signal)
-      if (this.#connection.isOpen) {
-        resolve()
+      if (connection.isOpen) {
+        resolve(connection)
         return
       }
       const leftMs = Math.max(0, end.deadlineAt - performance.now())
       const timer = setTimeout(
         () => {
           leave()
-          reject(noConnection(this.#connection, end, this.#settings))
+          reject(noConnection(connection, end, this.#settings))
         },
         Math.min(leftMs, this.#settings.connectDeadlineMs),
       )
       const wake = (): void => {
         leave()
-        resolve()
+        resolve(connection)
       }
       const leave = (): void => {
         clearTimeout(timer)
-        this.#connection.waiters.delete(wake)
+        connection.waiters.delete(wake)
         forget()
       }
       const forget = this.#remember(end.signal, (error) => {
         leave()
         reject(error)
       })
-      this.#connection.waiters.add(wake)
-      this.#connection.connect()
+      connection.waiters.add(wake)
+      connection.connect()
     })
   }
 

@@ -33,3 +33,21 @@ test("frame message: conditional writes are encoded too", () => {
   }
   expect(PipelineRequest.decode(encodeFrameMessage(request))).toEqual(request)
 })
+
+test("frame message: the place in a session is what the generated code decodes, whatever its numbers", () => {
+  const numbers = [1, 127, 128, 2 ** 31 - 1, 2 ** 31, 2 ** 32 + 5, 2 ** 35, Number.MAX_SAFE_INTEGER]
+  for (const sequence of numbers) {
+    const request: PipelineRequest = {
+      id: 0xffff_ffff,
+      store: "s".repeat(63),
+      partition: 16_383,
+      work: { $case: "operations", value: Buffer.from("abc") },
+      lineage: "f".repeat(32),
+      session: Buffer.alloc(16, 0xfe),
+      sequence: BigInt(sequence),
+      unanswered: Math.min(63, sequence - 1),
+      resent: sequence % 2 === 0,
+    }
+    expect(PipelineRequest.decode(encodeFrameMessage(request))).toEqual(request)
+  }
+})

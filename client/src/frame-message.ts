@@ -1,34 +1,77 @@
-// A frame as the message that carries it. The generated encoder would clear, fill and copy a buffer of the records'
-// size; here they are copied once, behind the other fields. Fields of a message may stand in any order.
+// A frame as the message that carries it. The generated encoder makes an object a field and copies the records twice; here
+// they are copied once, behind the other fields, which are few and short. Fields of a message may stand in any order.
 
 import { PipelineRequest } from "@varve/proto"
 
-/** First bytes of the fields that hold records (state_backend.proto): field number, then "length and bytes". */
-const tags = { reads: (4 << 3) | 2, writes: (5 << 3) | 2, operations: (8 << 3) | 2 } as const
+/** First bytes of the fields (state_backend.proto): field number, and whether a number follows or a length and bytes. */
+const tags = {
+  ...{ id: (1 << 3) | 0, store: (2 << 3) | 2, partition: (3 << 3) | 0, lineage: (6 << 3) | 2 },
+  ...{ reads: (4 << 3) | 2, writes: (5 << 3) | 2, operations: (8 << 3) | 2 },
+  ...{ session: (9 << 3) | 2, sequence: (10 << 3) | 0, unanswered: (11 << 3) | 0, resent: (12 << 3) | 0 },
+} as const
+
+/** Texts and sessions up to here have a length of one byte; longer ones are left to the generated encoder. */
+const SHORT_BYTES_MAX = 127
+/** Of a character in UTF-8, a UTF-16 unit of it. */
+const UTF8_BYTES_MAX = 3
+/** Of all fields but the work: three short ones, and numbers of up to ten bytes. */
+const HEAD_BYTES_MAX = 512
+
+const head = Buffer.allocUnsafeSlow(HEAD_BYTES_MAX)
 
 /** The message; its records may change afterwards. */
 export function encodeFrameMessage(request: PipelineRequest): Buffer {
-  const { work } = request
-  if (work === undefined || work.$case === "conditionalWrites") {
+  const { work, store, lineage, session } = request
+  const textLength = Math.max(store.length, lineage.length)
+  const isShort = textLength * UTF8_BYTES_MAX <= SHORT_BYTES_MAX && session.length <= SHORT_BYTES_MAX
+  if (work === undefined || work.$case === "conditionalWrites" || !isShort) {
     return bufferOf(PipelineRequest.encode(request).finish())
   }
-  const head = PipelineRequest.encode({ ...request, work: undefined }).finish()
   const records = work.value
-  const message = Buffer.allocUnsafe(head.length + 1 + varintBytes(records.length) + records.length)
-  message.set(head)
-  let at = head.length
-  message[at++] = tags[work.$case]
-  let rest = records.length
-  for (; rest >= 0x80; rest >>>= 7) message[at++] = (rest & 0x7f) | 0x80
-  message[at++] = rest
-  message.set(records, at)
+  let end = putNumber(0, tags.id, request.id)
+  end = putText(end, tags.store, store)
+  end = putNumber(end, tags.partition, request.partition)
+  end = putText(end, tags.lineage, lineage)
+  if (session.length > 0) {
+    head[end++] = tags.session
+    head[end++] = session.length
+    head.set(session, end)
+    end += session.length
+  }
+  end = putNumber(end, tags.sequence, Number(request.sequence))
+  end = putNumber(end, tags.unanswered, request.unanswered)
+  end = putNumber(end, tags.resent, request.resent ? 1 : 0)
+  head[end++] = tags[work.$case]
+  end = putVarint(end, records.length)
+  const message = Buffer.allocUnsafe(end + records.length)
+  head.copy(message, 0, 0, end)
+  message.set(records, end)
   return message
 }
 
-function varintBytes(value: number): number {
-  let bytes = 1
-  for (let rest = value >>> 7; rest > 0; rest >>>= 7) bytes++
-  return bytes
+/** Writes a field of `head` at `at`; returns its end. A number that is 0 is left out. */
+function putNumber(at: number, tag: number, value: number): number {
+  if (value === 0) return at
+  head[at] = tag
+  return putVarint(at + 1, value)
+}
+
+function putText(at: number, tag: number, text: string): number {
+  if (text === "") return at
+  head[at] = tag
+  const bytes = head.write(text, at + 2, "utf8")
+  head[at + 1] = bytes
+  return at + 2 + bytes
+}
+
+/** Whole numbers up to 2^53 - 1. */
+function putVarint(at: number, value: number): number {
+  let rest = value
+  let end = at
+  for (; rest >= 2 ** 31; rest = Math.floor(rest / 128)) head[end++] = (rest % 128) | 0x80
+  for (; rest >= 0x80; rest >>>= 7) head[end++] = (rest & 0x7f) | 0x80
+  head[end++] = rest
+  return end
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {

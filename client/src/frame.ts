@@ -1,16 +1,34 @@
-// A frame on its way: records of one partition, all to read or all to write, and whose they are.
+// A frame on its way: operations of one partition, whose they are, and what the answer means to each of them.
 //
 //   open ── seal ──► sealed ── send ──► sent ── answer ──► done
 //                      ▲                  │ the connection broke
-//                      └── reads only ────┘ (writes fail: nobody knows whether they were applied)
+//                      └──────────────────┘ without a session reads only: nobody knows whether writes were applied
+//
+//   work                 whose                                        fails
+//   operations           gets, getManys and single sets, in any mix   each by itself
+//   writes               writes of several records                    as a whole
+//   conditionalWrites    one call's: its condition fails the frame    as a whole
 
-import { decodeRecord, type PipelineRequest, RecordCursor, RecordWriter, VarveError } from "@varve/proto"
+import {
+  decodeOperation,
+  type FrameError,
+  type OperationResults,
+  type PipelineRequest,
+  RecordCursor,
+  RecordWriter,
+  VarveError,
+} from "@varve/proto"
 import type { Lane } from "./lane.ts"
 import type { PointCall } from "./point-call.ts"
 import { countValues, ValueSource } from "./value-source.ts"
 
-/** A frame of conditional writes is one call's: a condition that does not hold fails the frame. */
-export type Work = "reads" | "writes" | "conditionalWrites"
+export type Work = "operations" | "writes" | "conditionalWrites"
+
+/** A call of the frame whose records from `skip` on are wanted, as records of `call`. */
+interface Wanted {
+  readonly call: PointCall
+  readonly skip: number
+}
 
 export class Frame {
   readonly lane: Lane
@@ -22,8 +40,14 @@ export class Frame {
   /** What its keys and values weigh against the limit of bytes in flight. */
   bytes = 0
   /** Order of sending on its connection. */
-  sequence = 0
+  order = 0
   sent = false
+  /** Its number in the session and partition; 0: none yet. */
+  sequence = 0
+  /** It was sent, and the connection broke: it is sent again with the same bytes, if at all. */
+  mayBeApplied = false
+  /** It counts among those of its lane that may get numbers. */
+  isHandedOver = false
   /** Its calls have the daemon's answer: its message was sent, and nobody reads its records any more. */
   answered = false
   /** Calls that were given up while their records lie in here. */
@@ -54,88 +78,132 @@ export class Frame {
     return { $case: work, value: { records: payload, expected: this.#conditions } }
   }
 
-  /** Takes out the records of calls that were given up. @returns false when none are left */
+  /** Whether any of its records is to be written. */
+  get hasWrites(): boolean {
+    return this.calls.some(({ isRead }) => !isRead)
+  }
+
+  /** Whether its writes may be applied though its calls fail. */
+  get isFateUnknown(): boolean {
+    return this.sent || this.mayBeApplied
+  }
+
+  /** Whether anybody waits for its answer. */
+  get isWanted(): boolean {
+    return this.calls.some(({ settled }) => !settled)
+  }
+
+  /** The records just added are the call's. */
+  add(call: PointCall): void {
+    this.calls.push(call)
+    call.frame = this
+  }
+
+  /** Takes out the records of calls that were given up, or all or none of them. @returns false when none are left */
   prune(): boolean {
     if (this.givenUpCount === 0) return true
-    this.#keep((call) => !call.settled)
+    if (this.mayBeApplied) return this.isWanted
     this.givenUpCount = 0
+    const kept = this.#select((call) => (call.settled ? undefined : { call, skip: 0 }))
+    for (const call of kept.calls) call.frame = this
+    this.calls.splice(0, this.calls.length, ...kept.calls)
+    this.#kept = kept.payload
     return this.calls.length > 0
   }
 
-  /** Gives each call its values; when they do not fit the frame, all calls fail and none gets a value. */
-  answerValues(values: Uint8Array): void {
-    const keyCount = this.calls.reduce((sum, call) => sum + call.recordCount, 0)
-    if (this.work !== "reads" || countValues(values) !== keyCount) {
-      this.fail(new VarveError("INTERNAL", "the daemon answered values that do not fit the keys"))
-      return
+  /** Fails its writes and takes them out. @returns false when no reads are left */
+  loseWrites(error: VarveError): boolean {
+    for (const call of this.calls) {
+      if (!call.isRead) call.giveUp(error)
+    }
+    return this.prune()
+  }
+
+  /**
+   * Gives each call what came of its operations. Returns a frame of the reads that the answer had no room for;
+   * `undefined` when there are none. When the answer does not fit the frame, all calls fail and none gets a value.
+   */
+  answerOperations({ values, errors, writesError }: OperationResults): Frame | undefined {
+    const valueCount = countValues(values)
+    const readCount = this.calls.reduce((sum, call) => sum + (call.isRead ? call.recordCount : 0), 0)
+    if (this.work !== "operations" || valueCount < 0 || valueCount > readCount) {
+      this.fail(new VarveError("INTERNAL", "the daemon answered what does not fit the operations"))
+      return undefined
+    }
+    if (valueCount === 0 && readCount > 0 && errors.length === 0) {
+      this.fail(new VarveError("INTERNAL", "the daemon answered no value of those asked for"))
+      return undefined
     }
     this.answered = true
     const source = new ValueSource(values)
-    for (const call of this.calls) call.read(source)
+    const unread = new Map<PointCall, Wanted>()
+    let valuesLeft = valueCount
+    let operation = 0
+    let nextError = 0
+    for (const call of this.calls) {
+      operation += call.recordCount
+      let error: FrameError | undefined
+      for (; nextError < errors.length && errors[nextError]!.index < operation; nextError++) {
+        error ??= errors[nextError]!.error
+      }
+      if (!call.isRead) {
+        error ??= writesError
+        if (error === undefined) call.written()
+        else call.fail(toldError(error))
+        continue
+      }
+      const count = Math.min(call.recordCount, valuesLeft)
+      valuesLeft -= count
+      if (error !== undefined) call.fail(toldError(error))
+      const rest = call.read(source, count)
+      if (rest !== undefined) unread.set(call, { call: rest, skip: count })
+    }
+    return unread.size === 0 ? undefined : this.#splitOff(unread)
   }
 
   /** Tells each call that its records were applied. */
   answerWritten(): void {
-    if (this.work !== "reads") {
+    if (this.work !== "operations") {
       this.answered = true
       for (const call of this.calls) call.written()
-    } else this.fail(new VarveError("INTERNAL", "the daemon answered a read as if it were a write"))
+    } else this.fail(new VarveError("INTERNAL", "the daemon answered operations as if they were one write"))
   }
 
   fail(error: unknown): void {
     for (const call of this.calls) call.fail(error)
   }
 
-  /**
-   * Two frames with half the keys each, in order, when the answer to all would be too large; `undefined` for one
-   * key. The frame itself is empty then.
-   */
-  split(): [Frame, Frame] | undefined {
-    if (this.work !== "reads" || !this.prune()) return undefined
-    if (this.calls.length === 1) {
-      const halves = this.calls[0]!.split()
-      if (halves === undefined) return undefined
-      this.calls.splice(0, 1, ...halves)
-    }
-    const middle = this.calls.length >>> 1
-    const first = new Frame(this.lane, this.work)
-    const second = new Frame(this.lane, this.work)
-    this.#deal((index) => (index < middle ? first : second))
-    first.bytes = Math.floor(this.bytes / 2)
-    second.bytes = this.bytes - first.bytes
-    second.onDone = this.onDone
-    this.bytes = 0
+  #splitOff(unread: ReadonlyMap<PointCall, Wanted>): Frame {
+    const rest = this.#select((call) => unread.get(call))
+    rest.bytes = Math.min(this.bytes, rest.records.bytes)
+    this.bytes -= rest.bytes
+    rest.onDone = this.onDone
     this.onDone = []
-    return [first, second]
+    return rest
   }
 
-  #keep(keep: (call: PointCall) => boolean): void {
-    const kept = new Frame(this.lane, this.work)
-    this.#deal((_index, call) => (keep(call) ? kept : undefined))
-    for (const call of kept.calls) call.frame = this
-    this.calls.splice(0, this.calls.length, ...kept.calls)
-    this.#kept = kept.payload
-  }
-
-  /** Moves each call with its records to the frame that `target` names. */
-  #deal(target: (index: number, call: PointCall) => Frame | undefined): void {
-    const payload = this.payload
+  /** A new frame with the records that are wanted, in order. */
+  #select(wantedOf: (call: PointCall) => Wanted | undefined): Frame {
+    const selected = new Frame(this.lane, this.work)
+    const { payload } = this
     const cursor = new RecordCursor()
     let at = 0
-    this.calls.forEach((call, index) => {
-      const frame = target(index, call)
-      if (frame !== undefined) {
-        frame.calls.push(call)
-        call.frame = frame
-      }
+    for (const call of this.calls) {
+      const wanted = wantedOf(call)
       for (let record = 0; record < call.recordCount; record++) {
-        if (!decodeRecord(payload, at, payload.length, cursor)) throw new Error("a frame holds whole records")
+        if (!decodeOperation(payload, at, payload.length, cursor))
+          throw new Error("a frame holds whole records")
         at = cursor.end
-        frame?.records.add(
-          payload.subarray(cursor.keyStart, cursor.keyEnd),
-          payload.subarray(cursor.valueStart, cursor.end),
-        )
+        if (wanted !== undefined && record >= wanted.skip) {
+          selected.records.copy(payload, cursor.start, cursor.end)
+        }
       }
-    })
+      if (wanted !== undefined) selected.add(wanted.call)
+    }
+    return selected
   }
+}
+
+function toldError({ code, reason, message }: FrameError): VarveError {
+  return new VarveError(reason === "" ? "INTERNAL" : reason, message, { code })
 }

@@ -1,5 +1,6 @@
 // One partition's way to the daemon. Its calls keep their order: reads and writes alternate into separate frames,
-// and all its frames go over one connection. It changes to another connection only while it has no frame at all.
+// and all its frames go over one connection. It changes to another one while it has no frame at all, or all of them wait for
+// a connection that is not open and the partition is elsewhere.
 
 import type { Connection } from "./connection.ts"
 import type { Frame } from "./frame.ts"
@@ -11,4 +12,10 @@ export interface Lane {
   openFrame: Frame | undefined
   /** Frames that are not done, the open one included. */
   frameCount: number
+  /** Frames with writes that the connection has; of a client with a session. */
+  handedOver: number
+  /** The last number that a frame of the session got here. */
+  lastSequence: number
+  /** Frames that have a number and no answer, in the order of their numbers. */
+  readonly unanswered: Frame[]
 }

@@ -17,6 +17,11 @@ export interface ConnectOptions {
    * that replays its input wants "fail".
    */
   readonly rollback?: RollbackPolicy
+  /**
+   * Writes are sent again after a broken connection or a restart of the daemon, and applied once. Default: true. False: a
+   * write that was on its way then fails with CONNECTION_LOST, and the daemon remembers nothing of this client.
+   */
+  readonly sessions?: boolean
   /** How long a call may take, in milliseconds, reconnects included. Default: 10 000. */
   readonly deadlineMs?: number
   /** The same for `snapshot`, `restore` and `scan`. Default: 600 000. */
@@ -78,6 +83,8 @@ export const FRAME_RECORDS_MAX = 8192
  * cost client and daemon 1.6 times the time.
  */
 export const GATHER_FROM_FRAMES = 2
+/** Frames with writes of a partition that may have no answer yet, behind the oldest of them: what a daemon remembers. */
+export const UNANSWERED_MAX = 63
 /** Message size assumed of a daemon that does not tell its own: gRPC's usual limit. */
 export const MESSAGE_BYTES_DEFAULT = 4 * 1024 * 1024
 /** Room in a message beside the records: id, store, lineage, lengths. */
@@ -92,6 +99,7 @@ const DEADLINE_MS = 10_000
 const OPTION_NAMES = [
   "store",
   "rollback",
+  "sessions",
   "deadlineMs",
   "longDeadlineMs",
   "connectDeadlineMs",
@@ -109,6 +117,7 @@ export function parseOptions(options: ConnectOptions): Settings {
   const settings: Settings = {
     store: options.store ?? "default",
     rollback: options.rollback ?? "follow",
+    sessions: options.sessions ?? true,
     deadlineMs: options.deadlineMs ?? DEADLINE_MS,
     longDeadlineMs: options.longDeadlineMs ?? 600_000,
     connectDeadlineMs: options.connectDeadlineMs ?? options.deadlineMs ?? DEADLINE_MS,
@@ -126,6 +135,8 @@ export function parseOptions(options: ConnectOptions): Settings {
   if (settings.rollback !== "follow" && settings.rollback !== "fail") {
     throw invalid(`rollback is "follow" or "fail", not ${JSON.stringify(settings.rollback)}`)
   }
+  if (typeof settings.sessions !== "boolean")
+    throw invalid(`sessions is true or false, not ${shown(settings.sessions)}`)
   checkWhole("deadlineMs", settings.deadlineMs, 1, DEADLINE_MS_MAX)
   checkWhole("longDeadlineMs", settings.longDeadlineMs, 1, DEADLINE_MS_MAX)
   checkWhole("connectDeadlineMs", settings.connectDeadlineMs, 1, DEADLINE_MS_MAX)

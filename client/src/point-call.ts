@@ -28,6 +28,8 @@ export abstract class PointCall {
     if (options?.signal !== undefined) this.#watchSignal(options.signal)
   }
 
+  /** Whether its records are keys to read. */
+  abstract get isRead(): boolean
   /** Records of this share in its frame. */
   abstract get recordCount(): number
 
@@ -52,7 +54,7 @@ export abstract class PointCall {
 
   #watchSignal(signal: AbortSignal): void {
     if (signal.aborted) throw cancelled(signal, false)
-    const listener = (): void => this.giveUp(cancelled(signal, this.frame?.sent === true))
+    const listener = (): void => this.giveUp(cancelled(signal, this.frame?.isFateUnknown === true))
     this.#watch = { signal, listener }
     watchAbort(signal, listener)
   }
@@ -61,17 +63,22 @@ export abstract class PointCall {
     if (this.settle()) this.reject(error)
   }
 
-  /** Takes its values from the list, which was checked: it holds as many as the frame has keys. */
-  abstract read(source: ValueSource): void
+  /**
+   * Takes its first `count` values from the list, which was checked. @returns a share for its other keys; `undefined`
+   * when there are none, or nobody waits for them
+   */
+  abstract read(source: ValueSource, count: number): PointCall | undefined
   /** Its records were applied. */
   abstract written(): void
-  /** Two shares in place of one, for half the keys each; `undefined` when it has one key. */
-  abstract split(): [PointCall, PointCall] | undefined
   protected abstract reject(error: unknown): void
 }
 
 /** A `get`. */
 export class GetCall extends PointCall {
+  override get isRead(): boolean {
+    return true
+  }
+
   readonly #resolve: (value: Buffer | undefined) => void
   readonly #reject: (error: unknown) => void
 
@@ -91,17 +98,15 @@ export class GetCall extends PointCall {
     return 1
   }
 
-  override read(source: ValueSource): void {
+  override read(source: ValueSource, count: number): GetCall | undefined {
+    if (count === 0) return this.settled ? undefined : this
     if (this.settle()) this.#resolve(source.next())
     else source.skip()
+    return undefined
   }
 
   override written(): void {
     this.fail(new VarveError("INTERNAL", "the daemon answered a read as if it were a write"))
-  }
-
-  override split(): undefined {
-    return undefined
   }
 
   protected override reject(error: unknown): void {
@@ -111,6 +116,10 @@ export class GetCall extends PointCall {
 
 /** A `set`, a `delete`, or one partition's records of a `write`. */
 export class WriteCall extends PointCall {
+  override get isRead(): boolean {
+    return false
+  }
+
   override recordCount = 1
   readonly #resolve: () => void
   readonly #reject: (error: unknown) => void
@@ -127,16 +136,13 @@ export class WriteCall extends PointCall {
     this.#reject = reject
   }
 
-  override read(): void {
+  override read(): undefined {
     this.fail(new VarveError("INTERNAL", "a write was answered as if it were a read"))
+    return undefined
   }
 
   override written(): void {
     if (this.settle()) this.#resolve()
-  }
-
-  override split(): undefined {
-    return undefined
   }
 
   protected override reject(error: unknown): void {
@@ -171,6 +177,10 @@ export class ManyValues {
 
 /** Some keys of one partition of a `getMany`. */
 export class GetManyCall extends PointCall {
+  override get isRead(): boolean {
+    return true
+  }
+
   readonly #many: ManyValues
   /** Where its values belong, in the order of its keys in the frame. */
   readonly #indexes: number[]
@@ -205,27 +215,19 @@ export class GetManyCall extends PointCall {
     return new GetManyCall(this.#nowMs, this.deadlineMs, this.#options, this.#many, indexes)
   }
 
-  override read(source: ValueSource): void {
+  override read(source: ValueSource, count: number): GetManyCall | undefined {
+    const indexes = this.#indexes
+    const rest = count < indexes.length && !this.settled ? this.sibling(indexes.slice(count)) : undefined
     const live = this.settle()
-    for (const index of this.#indexes) {
-      if (live) this.#many.put(index, source.next())
+    for (let at = 0; at < count; at++) {
+      if (live) this.#many.put(indexes[at]!, source.next())
       else source.skip()
     }
+    return rest
   }
 
   override written(): void {
     this.fail(new VarveError("INTERNAL", "the daemon answered a read as if it were a write"))
-  }
-
-  override split(): [PointCall, PointCall] | undefined {
-    if (this.#indexes.length < 2 || this.settled) return undefined
-    const middle = this.#indexes.length >>> 1
-    const halves: [PointCall, PointCall] = [
-      this.sibling(this.#indexes.slice(0, middle)),
-      this.sibling(this.#indexes.slice(middle)),
-    ]
-    this.settle()
-    return halves
   }
 
   protected override reject(error: unknown): void {

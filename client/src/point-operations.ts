@@ -139,8 +139,8 @@ export class PointOperations {
     bytes: number,
     given: number | undefined,
   ): void {
-    const frame = this.#points.frameFor(topology, topology.partitionOf(key, given), "reads", bytes, 1)
-    frame.records.addKey(key)
+    const frame = this.#points.frameFor(topology, topology.partitionOf(key, given), "operations", bytes, 1)
+    frame.records.addRead(key)
     this.#points.added(frame, call, bytes)
   }
 
@@ -155,7 +155,7 @@ export class PointOperations {
     const shares = new Map<Frame, GetManyCall>()
     for (const [index, key] of keys.entries()) {
       const bytes = recordBytes(key.length, 0)
-      const frame = this.#points.frameFor(topology, partitions[index]!, "reads", bytes, 1)
+      const frame = this.#points.frameFor(topology, partitions[index]!, "operations", bytes, 1)
       let share = shares.get(frame)
       if (share === undefined) {
         share = shares.size === 0 ? first : first.sibling()
@@ -163,7 +163,7 @@ export class PointOperations {
         this.#points.added(frame, share, 0)
       }
       share.addIndex(index)
-      frame.records.addKey(key)
+      frame.records.addRead(key)
       this.#points.weigh(frame, bytes)
     }
   }
@@ -177,7 +177,7 @@ export class PointOperations {
     given: number | undefined,
   ): void {
     topology.checkValueBytes(value.length)
-    const frame = this.#points.frameFor(topology, topology.partitionOf(key, given), "writes", bytes, 1)
+    const frame = this.#points.frameFor(topology, topology.partitionOf(key, given), "operations", bytes, 1)
     frame.records.add(key, value)
     this.#points.added(frame, call, bytes)
   }
@@ -222,7 +222,7 @@ export class PointOperations {
     { keys, values, expected }: PreparedWrite,
   ): void {
     call.recordCount = indexes.length
-    const work = expected.length === 0 ? "writes" : "conditionalWrites"
+    const work = expected.length > 0 ? "conditionalWrites" : indexes.length > 1 ? "writes" : "operations"
     const frame = this.#points.frameFor(topology, partition, work, bytes, indexes.length)
     for (const index of indexes) frame.records.add(keys[index]!, values[index]!)
     for (const { key, value } of expected) frame.expected.add(key, value)

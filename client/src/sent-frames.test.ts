@@ -4,8 +4,8 @@ import type { Lane } from "./lane.ts"
 import { SentFrames } from "./sent-frames.ts"
 
 function frame(sequence: number): Frame {
-  const made = new Frame({} as Lane, "reads")
-  made.sequence = sequence
+  const made = new Frame({} as Lane, "operations")
+  made.order = sequence
   return made
 }
 
@@ -27,7 +27,7 @@ test("sent frames: an id belongs to one frame until that is taken, and is never 
     }
     expect(sent.size).toBe(model.size)
   }
-  const inOrder = [...model.values()].sort((a, b) => a.sequence - b.sequence)
+  const inOrder = [...model.values()].sort((a, b) => a.order - b.order)
   expect(sent.inOrder()).toEqual(inOrder)
   expect(sent.takeAll()).toEqual(inOrder)
   expect(sent.size).toBe(0)
@@ -48,7 +48,7 @@ test("sent frames: an id that was answered is not that of the frames behind it",
     const id = sent.add(frame(step))
     for (const old of answered.slice(-254)) expect(sent.take(old)).toBeUndefined()
     expect(id > 0 && id < 2 ** 32).toBe(true)
-    expect(sent.take(id)?.sequence).toBe(step)
+    expect(sent.take(id)?.order).toBe(step)
     answered.push(id)
   }
 })

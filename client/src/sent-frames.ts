@@ -47,7 +47,7 @@ export class SentFrames {
   /** All frames, in the order of sending. */
   inOrder(): Frame[] {
     const frames = this.#slots.filter((frame) => frame !== undefined)
-    return frames.sort((a, b) => a.sequence - b.sequence)
+    return frames.sort((a, b) => a.order - b.order)
   }
 
   /** Takes all frames, in the order of sending. */

@@ -64,7 +64,7 @@ export class State {
     this.#settings = settings
     this.#points = new PointPath(address, settings)
     this.#operations = new PointOperations(this.#points, settings)
-    this.#control = new ControlCalls(this.#points.seed, settings)
+    this.#control = new ControlCalls(() => this.#points.anyConnection, settings)
   }
 
   /** The value of the key; `undefined` when there is none. */
@@ -120,8 +120,19 @@ export class State {
       limit: toLimit(options.limit ?? 0),
     }
     await this.#settled(end)
-    for await (const { records } of this.#control.stream((channel) => channel.scan, request, end)) {
-      for (const { key, value } of records) yield { key: Buffer.from(key), value: Buffer.from(value) }
+    let { limit } = request
+    for (const { partition, connection } of this.#points.waysTo(request.partition)) {
+      const part = { ...request, partition, limit }
+      for await (const { records } of this.#control.stream(
+        (channel) => channel.scan,
+        part,
+        end,
+        connection,
+      )) {
+        for (const { key, value } of records) yield { key: Buffer.from(key), value: Buffer.from(value) }
+        if (limit > 0n) limit -= BigInt(records.length)
+      }
+      if (request.limit > 0n && limit === 0n) return
     }
   }
 

@@ -10,6 +10,7 @@
 //                   RunSet     ── open runs, newest first; merges
 
 import type { z } from "zod"
+import type { ReadBudget } from "./base/read-budget.ts"
 import type { EngineName, EngineStatistics, KeyValue, ScanOptions } from "./engine.ts"
 import type { Seams } from "./io/seams.ts"
 import type { Merging } from "./runs/merger.ts"
@@ -32,16 +33,24 @@ export interface CoreHost<Settings> extends Seams {
   readonly runs: RunSet
   /** When the state was opened, versions listed other runs in the place of some: the inputs of merges. */
   readonly isListedOtherwise: boolean
+  /** An eager restore puts the state back: what the engine reads of the runs at all, it reads before it is served. */
+  readonly isEager: boolean
   /** Where the files of new runs go. */
   readonly directory: RunDirectory
   /** Called when a background step fails in a way that loses the promise of durability: no later write is taken. */
   poison(error: unknown): void
+  /** Something of the state cannot be had, or went wrong and is tried again by itself. */
+  warn(message: string, error: unknown): void
 }
 
 /** The arguments were checked by the shell: keys of 1 to 65 535 bytes, values within the limit, batches whole. */
 export interface EngineCore {
   get(key: Uint8Array): Uint8Array | undefined | Promise<Uint8Array | undefined>
-  getMany(keys: readonly Uint8Array[]): (Uint8Array | undefined)[] | Promise<(Uint8Array | undefined)[]>
+  /** `NOT_READ` for values for which the budget has nothing left. */
+  getMany(
+    keys: readonly Uint8Array[],
+    budget?: ReadBudget,
+  ): (Uint8Array | undefined)[] | Promise<(Uint8Array | undefined)[]>
   set(key: Uint8Array, value: Uint8Array): Promise<void> | undefined
   /** Applies a checked batch of encoded records, all of it, before it returns. */
   write(batch: Uint8Array): Promise<void> | undefined
@@ -103,8 +112,6 @@ export interface EngineDefinition<Settings> {
   readonly countsExactly: boolean
   /** A core over the runs in `host.runs` (none for a new state) and the engine state saved with them. */
   open(host: CoreHost<Settings>, engineState: unknown): Promise<EngineCore>
-  /** Opening a state reads all of its records: a restore fetches them first, whatever mode is asked for. */
-  readonly needsLocalRuns?: boolean
   /** When and how runs are merged; undefined: never. */
   readonly merging: (settings: Settings) => Merging | undefined
 }

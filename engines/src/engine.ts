@@ -20,6 +20,7 @@
 // bytes that come out belong to the caller. Values may share an ArrayBuffer with others that were handed out: copy one
 // before its buffer is transferred to another thread, and before it is kept for long by itself.
 
+import type { ReadBudget } from "./base/read-budget.ts"
 import type { LogFigures } from "./log/log.ts"
 import type { RestoreMode } from "./partition/open-runs.ts"
 import type { RunFigures } from "./runs/run.ts"
@@ -48,6 +49,24 @@ export interface WriteOptions {
    * none). They may name keys that the batch does not write.
    */
   readonly expected?: readonly KeyValue[]
+}
+
+/**
+ * Where a batch stands among those of its sender, who may send it again when no answer came: it is applied once. The
+ * partition keeps what came of the last 64 sequences of each of 1024 sessions, inside its state: after a crash, a restore
+ * or a move it knows exactly the frames that its records come from.
+ */
+export interface SequencedFrame {
+  /** Identity of the sender, 16 random bytes. */
+  readonly session: Uint8Array
+  /** 1, 2, 3 and so on in a session and partition; given once, the same when it is sent again with the same bytes. */
+  readonly sequence: number
+  /** How many right before it have no answer yet. All before those never come again. Below `sequence`. */
+  readonly unanswered: number
+  /** It may have come before: when the session is forgotten it is refused. */
+  readonly resent: boolean
+  /** Called once, when the frame was not here before: what it throws refuses the frame, and is remembered. */
+  admit?(): void
 }
 
 export interface ScanOptions {
@@ -202,8 +221,14 @@ export interface Engine {
    * @throws EngineError `KEY_EMPTY`, `KEY_TOO_LARGE`, `OWNER_FENCED`; rejects with `DATA_LOSS`
    */
   get(key: Uint8Array): Uint8Array | undefined | Promise<Uint8Array | undefined>
-  /** Values in the order of `keys`; one promise for all when any needs the disk. */
-  getMany(keys: readonly Uint8Array[]): (Uint8Array | undefined)[] | Promise<(Uint8Array | undefined)[]>
+  /**
+   * Values in the order of `keys`; one promise for all when any needs the disk. With a budget, `NOT_READ` for those that
+   * came when it was spent.
+   */
+  getMany(
+    keys: readonly Uint8Array[],
+    budget?: ReadBudget,
+  ): (Uint8Array | undefined)[] | Promise<(Uint8Array | undefined)[]>
   /**
    * Sets one key; an empty value deletes it.
    * @throws EngineError `KEY_EMPTY`, `KEY_TOO_LARGE`, `VALUE_TOO_LARGE`, `WRITES_STALLED`, `STORAGE_FULL`,
@@ -225,11 +250,18 @@ export interface Engine {
   /**
    * The same for records in the encoding of `base/record.ts`, one behind the other; `expected` are conditions in
    * the same encoding. Returns how many records there were in `recordCount`; `pending` as for `write`.
-   * @throws also `RECORD_MALFORMED`, `RECORD_FLAGS_UNSUPPORTED`
+   *
+   * With `frame`, a batch that was here before is not applied again; answered is what came of it then: success,
+   * `CONDITION_FAILED`, or `FRAME_REFUSED` for any other failure; while that is not known, the same promise. After
+   * `FRAME_OUT_OF_ORDER`, `RESTORE_IN_PROGRESS` and `ENGINE_CLOSED` the frame is to be sent again as it is: they leave no
+   * trace. Every other failure is remembered.
+   * @throws also `RECORD_MALFORMED`, `RECORD_FLAGS_UNSUPPORTED`; with `frame` also those above, `SESSION_EXPIRED` when nobody
+   * knows whether it was applied, and `SETTING_INVALID`
    */
   writeEncoded(
     batch: Uint8Array,
     expected?: Uint8Array,
+    frame?: SequencedFrame,
   ): { recordCount: number; pending: Promise<void> | undefined }
   /**
    * Records in pages of bounded size. A key that is there from the first page to the last comes exactly once,

@@ -8,6 +8,7 @@ export {
   errorReasons,
   isEngineError,
 } from "./base/error.ts"
+export { NOT_READ, ReadBudget } from "./base/read-budget.ts"
 export * from "./engine.ts"
 export type { ImageKind, ImageMap, ImageSummary, MappedRegion } from "./images/image-format.ts"
 export type { ImagePiece, StoredImage } from "./images/image-reader.ts"

@@ -2,11 +2,14 @@ import { expect, test } from "vitest"
 import { isVarveError } from "./errors.ts"
 import {
   decodeKeys,
+  decodeOperation,
   decodeRecords,
   decodeValues,
   encodeKeys,
   encodeRecords,
   encodeValues,
+  READ_FLAG,
+  RecordCursor,
   RecordWriter,
 } from "./record-batch.ts"
 
@@ -57,6 +60,34 @@ test("records: an empty key, a key too long, flags, a uvarint that is not shorte
 test("keys: a record with a value is no key", () => {
   expectMalformed(() => decodeKeys(encodeRecords([{ key: bytes("a"), value: bytes("x") }])))
   expect(decodeKeys(encodeKeys([bytes("a"), bytes("bc")])).map(hex)).toEqual(["61", "6263"])
+})
+
+test("operations: reads and writes are told apart, and the bytes are pinned", () => {
+  const writer = new RecordWriter()
+  writer.addRead(bytes("a"))
+  writer.add(bytes("b"), bytes("xyz"))
+  const list = writer.take()
+  expect(hex(list)).toBe("010080" + "61" + "010300" + "62" + "78797a")
+  const cursor = new RecordCursor()
+  expect(decodeOperation(list, 0, list.length, cursor)).toBe(true)
+  expect({ ...cursor }).toEqual({ start: 0, flags: READ_FLAG, keyStart: 3, keyEnd: 4, valueStart: 4, end: 4 })
+  expect(decodeOperation(list, 4, list.length, cursor)).toBe(true)
+  expect({ ...cursor }).toEqual({ start: 4, flags: 0, keyStart: 7, keyEnd: 8, valueStart: 8, end: 11 })
+  for (let end = 4; end < list.length; end++) expect(decodeOperation(list, 4, end, cursor)).toBe(false)
+  const copied = new RecordWriter()
+  copied.copy(list, 4, 11)
+  copied.copy(list, 0, 4)
+  expect([hex(copied.written), copied.count]).toEqual(["01030062" + "78797a" + "01008061", 2])
+})
+
+test("operations: an empty key and unknown flags are left to who applies them, malformed lengths are not", () => {
+  const cursor = new RecordCursor()
+  const decoded = (text: string) => decodeOperation(Buffer.from(text, "hex"), 0, text.length / 2, cursor)
+  expect([decoded("000000"), cursor.keyEnd - cursor.keyStart]).toEqual([true, 0])
+  expect([decoded("0100ff61"), cursor.flags]).toEqual([true, 0xff])
+  for (const text of ["", "01", "0100", "010000", "81000061", "01800061", "ffffffff0f0000"]) {
+    expect(decoded(text), text).toBe(false)
+  }
 })
 
 test("values: not found is undefined, and a list cut off is malformed", () => {

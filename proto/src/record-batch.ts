@@ -3,6 +3,7 @@
 //   record := keyLength uvarint | valueLength uvarint | flags u8 | key | value       flags: zero on the wire
 //   writes := record*                 an empty value deletes the key
 //   reads  := record*                 keys to read: the values are empty
+//   operations := record*             flags 0x80: a key to read, its value empty; flags 0: to be written
 //   values := (length uvarint | bytes)*     in the order of the keys; length 0: not found
 //
 //   "a" = "xyz"   01 03 00  61  78 79 7a
@@ -18,6 +19,9 @@ export const KEY_BYTES_MAX = 65_535
 export const VALUE_BYTES_MAX = UVARINT_MAX
 /** Bytes before the key, at most. */
 export const RECORD_HEADER_BYTES_MAX = 3 + UVARINT_BYTES_MAX + 1
+
+/** Flags of a key to read among `operations`. */
+export const READ_FLAG = 0x80
 
 const KEY_LENGTH_BYTES_MAX = 3
 const BUFFER_BYTES_FIRST = 512
@@ -62,6 +66,33 @@ export function decodeRecord(source: Uint8Array, offset: number, end: number, cu
   cursor.flags = 0
   cursor.keyStart = at
   cursor.keyEnd = at + keyBytes
+  cursor.valueStart = cursor.keyEnd
+  cursor.end = cursor.keyEnd + valueBytes
+  return true
+}
+
+/**
+ * Reads the operation at `source[offset, end)` into `cursor`: what the lengths say, whatever the flags, an empty key
+ * included. Who applies it checks the key's length and the flags.
+ * @returns false when the bytes are cut off, or their lengths malformed; `cursor` is then undefined.
+ */
+export function decodeOperation(
+  source: Uint8Array,
+  offset: number,
+  end: number,
+  cursor: RecordCursor,
+): boolean {
+  const keyBytes = decodeUvarint(source, offset, end, UVARINT_BYTES_MAX)
+  if (keyBytes < 0) return false
+  let at = offset + uvarintBytes(keyBytes)
+  const valueBytes = decodeUvarint(source, at, end, UVARINT_BYTES_MAX)
+  if (valueBytes < 0) return false
+  at += uvarintBytes(valueBytes)
+  if (at + 1 + keyBytes + valueBytes > end) return false
+  cursor.start = offset
+  cursor.flags = source[at]!
+  cursor.keyStart = at + 1
+  cursor.keyEnd = cursor.keyStart + keyBytes
   cursor.valueStart = cursor.keyEnd
   cursor.end = cursor.keyEnd + valueBytes
   return true
@@ -143,24 +174,39 @@ class BatchWriter {
   }
 }
 
-/** Writes `writes` and `reads`. The bytes of keys and values are copied. */
+/** Writes `writes`, `reads` and `operations`. The bytes of keys and values are copied. */
 export class RecordWriter extends BatchWriter {
   /** @throws VarveError `KEY_EMPTY`, `KEY_TOO_LARGE`, `VALUE_TOO_LARGE`; nothing was then added */
   add(key: Uint8Array, value: Uint8Array): void {
+    this.#add(key, value, 0)
+  }
+
+  /** A key to read, or to delete. @throws VarveError `KEY_EMPTY`, `KEY_TOO_LARGE` */
+  addKey(key: Uint8Array): void {
+    this.#add(key, EMPTY, 0)
+  }
+
+  /** A key to read among operations. @throws VarveError `KEY_EMPTY`, `KEY_TOO_LARGE` */
+  addRead(key: Uint8Array): void {
+    this.#add(key, EMPTY, READ_FLAG)
+  }
+
+  /** A record that is encoded already, at `source[start, end)`. */
+  copy(source: Uint8Array, start: number, end: number): void {
+    const at = this.bytes
+    this.extend(end - start).set(source.subarray(start, end), at)
+  }
+
+  #add(key: Uint8Array, value: Uint8Array, flags: number): void {
     checkKeyBytes(key.length)
     checkValueBytes(value.length)
     const start = this.bytes
     const buffer = this.extend(recordBytes(key.length, value.length))
     let at = encodeUvarint(buffer, start, key.length)
     at = encodeUvarint(buffer, at, value.length)
-    buffer[at++] = 0
+    buffer[at++] = flags
     copyInto(buffer, at, key)
     copyInto(buffer, at + key.length, value)
-  }
-
-  /** A key to read, or to delete. @throws VarveError `KEY_EMPTY`, `KEY_TOO_LARGE` */
-  addKey(key: Uint8Array): void {
-    this.add(key, EMPTY)
   }
 }
 

@@ -1,4 +1,4 @@
-// `npm run bench [-- engines|wire|durability|kills|snapshots|images …] [--json FILE] [options of engines, snapshots, wire]`: Varve against its
+// `npm run bench [-- engines|wire|shards|durability|kills|snapshots|images|attacks|overload …] [--json FILE] [options of engines, snapshots, wire]`: Varve against its
 // peers, side by side in one run. Every figure that the documents give comes from here.
 
 import { writeFileSync } from "node:fs"
@@ -29,10 +29,13 @@ interface Options {
 const suites: Readonly<Record<string, (options: Options) => Promise<SuiteResult>>> = {
   engines: async (options) => (await import("./engines.ts")).benchEngines(options.engines),
   wire: async (options) => (await import("./wire.ts")).benchWire(options.wire),
+  shards: async () => (await import("./shards.ts")).benchShards(),
   durability: async () => (await import("./durability.ts")).benchDurability(),
   kills: async () => (await import("./durability.ts")).benchKills(),
   snapshots: async (options) => (await import("./snapshots.ts")).benchSnapshots(options.snapshots),
   images: async (options) => (await import("./images.ts")).benchImages(options.images),
+  attacks: async () => (await import("./attacks.ts")).benchAttacks(),
+  overload: async () => (await import("./overload.ts")).benchOverload(),
 }
 
 const optionTables: Readonly<Record<string, object>> = {

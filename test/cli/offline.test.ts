@@ -200,6 +200,16 @@ describe("cli: a repository without a daemon", () => {
     expect(result.err).toContain(message)
   })
 
+  test.each([
+    [["gc", "--grace", "0"], 2, /--grace 0: 12h or more; with --exclusive/],
+    [["gc", "why", "zz"], 2, /"zz" names no chunk and no pack: 8 to 64 hex digits/],
+    [["gc", "why", "01234567"], 0, /nothing needs 01234567: .* `varve snapshots show`/],
+  ])("%j ends with code %i and says what to give", async (words, code, message) => {
+    const result = await runVarveHere([...words, ...repository])
+    expect(result.code).toBe(code)
+    expect(result.stdout.toString() + result.stderr).toMatch(message)
+  })
+
   test("what is no repository stays none", async () => {
     const empty = await mkdtemp(join(tmpdir(), "varve-offline-"))
     const { code, stderr } = await runVarveHere(["snapshots", "verify", "--repository", `file:${empty}`])

@@ -4,9 +4,9 @@
 import { execFile } from "node:child_process"
 import { promisify } from "node:util"
 import { connect, type State, VarveError } from "@varve/client"
-import { encodeKeys, type PipelineRequest } from "@varve/proto"
+import { type PipelineRequest, RecordWriter } from "@varve/proto"
 import { afterEach, expect, test } from "vitest"
-import { MemoryDaemon, type MemoryDaemonOptions } from "./memory-daemon.ts"
+import { kindsOf, MemoryDaemon, type MemoryDaemonOptions } from "./memory-daemon.ts"
 import { turns } from "./turns.ts"
 
 const closers: (() => unknown)[] = []
@@ -110,9 +110,30 @@ test("client: a read that was on its way when the connection broke is sent again
   expect(String(await read)).toBe("v")
 })
 
-test("client: a write that was on its way when the connection broke fails with CONNECTION_LOST, applied or not", async () => {
+test("client: a write that was on its way when the connection broke is sent again, and applied once", async () => {
   for (const fate of ["apply", "hold"] as const) {
     const { daemon, state } = await pair()
+    await state.set("k", "0")
+    const held = frameHeld(daemon, fate)
+    const write = state.set("k", "1")
+    await held
+    const other = connect(daemon.address)
+    closers.push(() => other.close())
+    daemon.onFrame = () => "answer"
+    await daemon.restart()
+    if (fate === "apply") await other.set("k", "2")
+    await write
+    const [first, again] = daemon.frames.filter(({ work, sequence }) => work !== undefined && sequence === 2n)
+    expect(again).toMatchObject({ session: first!.session, partition: 0, unanswered: 0, resent: true })
+    expect(first!.resent).toBe(false)
+    // What another client has written since is not overwritten by what was applied before.
+    expect(daemon.valueOf("k")).toBe(fate === "apply" ? "2" : "1")
+  }
+})
+
+test("client: without sessions a write that was on its way fails with CONNECTION_LOST, applied or not", async () => {
+  for (const fate of ["apply", "hold"] as const) {
+    const { daemon, state } = await pair({}, { sessions: false })
     await state.get("warm")
     const held = frameHeld(daemon, fate)
     const write = state.set("k", "v")
@@ -128,6 +149,92 @@ test("client: a write that was on its way when the connection broke fails with C
   }
 })
 
+test("client: of a frame that may be applied all is sent again, or nothing", async () => {
+  const { daemon, state } = await pair()
+  await state.get("warm")
+  const held = frameHeld(daemon)
+  const abort = new AbortController()
+  const calls = [reasonOf(state.set("a", "1", { signal: abort.signal })), reasonOf(state.set("b", "2"))]
+  const first = await held
+  abort.abort()
+  daemon.onFrame = () => "answer"
+  await daemon.restart()
+  expect(await Promise.all(calls)).toEqual(["CANCELLED", "none"])
+  const again = daemon.frames.find(({ resent }) => resent)
+  expect(again?.work).toEqual(first.work)
+  const heldAgain = frameHeld(daemon)
+  const late = reasonOf(state.set("c", "3", { deadlineMs: 60 }))
+  await heldAgain
+  daemon.stop()
+  expect(await late).toBe("DEADLINE_PASSED")
+  daemon.onFrame = () => "answer"
+  await daemon.start()
+  await state.set("d", "4")
+  expect(daemon.valueOf("c")).toBeUndefined()
+  expect(daemon.frames.at(-1)).toMatchObject({ sequence: 3n, unanswered: 0, resent: false })
+})
+
+test("client: frames that come back because they were out of order are sent again in order, on the same stream", async () => {
+  const { daemon, state } = await pair()
+  await state.set("k", "0")
+  const outOfOrder = new VarveError("FRAME_OUT_OF_ORDER", "send them in order")
+  let refusals = 0
+  daemon.onFrame = ({ sequence }) => (sequence > 1n && refusals++ < 2 ? outOfOrder : "answer")
+  const describes = daemon.calls.filter((name) => name === "describe").length
+  const calls = [state.set("k", "1"), state.get("k"), state.set("k", "2"), state.get("k")]
+  expect((await Promise.all(calls)).map(String)).toEqual(["undefined", "1", "undefined", "2"])
+  expect(daemon.calls.filter((name) => name === "describe").length).toBe(describes)
+})
+
+test("client: a daemon that does not know what came of a write says so, and the client goes on", async () => {
+  const { daemon, state } = await pair()
+  await state.set("k", "0")
+  const held = frameHeld(daemon)
+  const write = reasonOf(state.set("k", "1"))
+  await held
+  daemon.onFrame = ({ resent }) => (resent ? new VarveError("SESSION_EXPIRED", "forgotten") : "answer")
+  await daemon.restart()
+  expect(await write).toBe("SESSION_EXPIRED")
+  await state.set("k", "2")
+  expect(daemon.valueOf("k")).toBe("2")
+})
+
+test("client: what was on its way follows its partition to where it is now", async () => {
+  const { daemon: first } = await pair()
+  const second = await MemoryDaemon.started({ partitionCount: 1 })
+  closers.push(() => second.stop())
+  first.elsewhere = second.address
+  const state = connect(first.address, { backoffFirstMs: 5, backoffMaxMs: 50 })
+  closers.push(() => state.close())
+  await state.set("k", "0")
+  expect(second.valueOf("k")).toBe("0")
+  const held = frameHeld(second)
+  const calls = [state.set("k", "1")]
+  await held
+  calls.push(state.set("l", "2", { ifAbsent: true }))
+  first.elsewhere = undefined
+  second.stop()
+  await Promise.all(calls)
+  expect([first.valueOf("k"), first.valueOf("l")]).toEqual(["1", "2"])
+  expect(first.frames.map(({ sequence }) => sequence)).toEqual([2n, 3n])
+  expect(first.frames[0]!.resent).toBe(true)
+})
+
+test("client: no more than 64 frames of writes are without an answer", async () => {
+  const { daemon, state } = await pair()
+  await state.set("k", "0")
+  daemon.onFrame = () => "hold"
+  const keys = Array.from({ length: 100 }, (_, i) => `k${i}`)
+  const calls = keys.map((key) => state.set(key, key, { ifAbsent: true }))
+  while (daemon.frames.filter(({ sequence }) => sequence > 1n).length < 64) await turns()
+  await turns()
+  expect(daemon.frames.at(-1)).toMatchObject({ sequence: 65n, unanswered: 63 })
+  daemon.onFrame = () => "answer"
+  await daemon.restart()
+  await Promise.all(calls)
+  expect(keys.map((key) => daemon.valueOf(key))).toEqual(keys)
+})
+
 test("client: a write that was never sent is sent to the daemon that comes back, once, in order", async () => {
   const { daemon, state } = await pair()
   await state.set("k", "0")
@@ -138,7 +245,7 @@ test("client: a write that was never sent is sent to the daemon that comes back,
   await turns()
   await daemon.start()
   expect((await Promise.all(calls)).map(String)).toEqual(["undefined", "1", "undefined", "2"])
-  expect(daemon.frames.map(({ work }) => work?.$case)).toEqual(["writes", "reads", "writes", "reads"])
+  expect(daemon.frames.map(kindsOf)).toEqual(["wrwr"])
 })
 
 test("client: a write given up before it was sent is not applied later", async () => {
@@ -178,9 +285,11 @@ test("client: what a daemon going down did not take goes to the one that comes b
   daemon.onCall = () => {
     throw goingDown
   }
-  const calls = [state.set("k", "1"), state.get("k"), state.set("k", "2"), state.get("k")]
+  daemon.frames.length = 0
+  const twice = (value: string) => state.write([1, 2].map((n) => ({ key: `${n}`, value })))
+  const calls = [twice("1"), state.get("1"), twice("2"), state.get("2")]
   // The last read gathers behind the others.
-  while (daemon.frames.length < 4) await new Promise((resolve) => setTimeout(resolve, 5))
+  while (daemon.frames.length < 3) await new Promise((resolve) => setTimeout(resolve, 5))
   daemon.onFrame = () => "answer"
   daemon.onCall = () => undefined
   await daemon.restart()
@@ -193,8 +302,8 @@ test("client: what is sent again goes before what was never sent", async () => {
   daemon.frames.length = 0
   // The write comes back, the read hangs: what is called next is not sent any more.
   daemon.onFrame = ({ work }) =>
-    work?.$case === "writes" ? new VarveError("SHUTTING_DOWN", "going down") : "hold"
-  const calls = [state.set("k", "1"), state.get("k")]
+    work?.$case === "conditionalWrites" ? new VarveError("SHUTTING_DOWN", "going down") : "hold"
+  const calls: Promise<unknown>[] = [state.set("k", "1", { ifValue: "0" }), state.get("k")]
   while (daemon.frames.length < 2) await new Promise((resolve) => setTimeout(resolve, 5))
   await turns()
   calls.push(state.set("k", "2"), state.get("k"), state.set("other", "3"))
@@ -277,15 +386,21 @@ test("client: an answer that fits no key, or not the frame, is an error and not 
   daemon.onFrame = () => new VarveError("", "no reason given")
   expect(await reasonOf(state.get("k"))).toBe("INTERNAL")
   daemon.onFrame = (frame) => {
-    frame.work = { $case: "reads", value: new Uint8Array(0) }
+    frame.work = { $case: "operations", value: new Uint8Array(0) }
     return "answer"
   }
   expect(await reasonOf(state.get("k"))).toBe("INTERNAL")
   expect(await reasonOf(state.getMany(["k", "l"]))).toBe("INTERNAL")
-  expect(await reasonOf(state.set("k", "v"))).toBe("INTERNAL")
-  const twoKeys = encodeKeys([Buffer.from("k"), Buffer.from("k")])
   daemon.onFrame = (frame) => {
-    frame.work = { $case: "reads", value: twoKeys }
+    frame.work = { $case: "reads", value: new Uint8Array(0) }
+    return "answer"
+  }
+  expect(await reasonOf(state.set("k", "v"))).toBe("INTERNAL")
+  const two = new RecordWriter()
+  for (const key of ["k", "k"]) two.addRead(Buffer.from(key))
+  const twoKeys = two.take()
+  daemon.onFrame = (frame) => {
+    frame.work = { $case: "operations", value: twoKeys }
     return "answer"
   }
   // The value is there, and bytes behind it: the daemon and this client do not agree on what was asked.

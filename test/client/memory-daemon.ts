@@ -14,13 +14,18 @@ import {
   type DeleteSnapshotRequest,
   type DescribeResponse,
   decodeKeys,
+  decodeOperation,
   decodeRecords,
   encodeValues,
   errorTrailer,
+  type OperationError,
+  type OperationResults,
   type PinSnapshotRequest,
   type PipelineRequest,
   type PipelineResponse,
   partitionOfKey,
+  READ_FLAG,
+  RecordCursor,
   type RestoreRequest,
   type RestoreResponse,
   type ScanRequest,
@@ -46,6 +51,13 @@ export interface MemoryDaemonOptions {
   silentRestore?: boolean
 }
 
+/** One of a frame of operations; key and value are views of it. */
+export interface Operation {
+  readonly isRead: boolean
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+}
+
 interface Version {
   readonly contents: Map<string, Buffer>[]
   readonly metadata: Uint8Array
@@ -58,11 +70,19 @@ export class MemoryDaemon {
   readonly calls: string[] = []
   /** Decides about each frame. */
   onFrame: (frame: PipelineRequest) => FrameFate = () => "answer"
+  /** Runs before each operation of a frame: what it throws fails that one. */
+  onOperation: (operation: Pick<Operation, "isRead" | "key">) => void = () => undefined
+  /** Why no writes among operations are taken. */
+  writesError: VarveError | undefined
   /** Runs before each unary call: what it throws is answered; it may take its time. */
   onCall: (name: string) => void | Promise<void> = () => undefined
   port = 0
+  /** Where `Describe` says that partitions are; undefined: here. */
+  elsewhere: string | undefined
   readonly #options: Required<MemoryDaemonOptions>
   readonly #versions = new Map<number, Version>()
+  /** What came of each frame of a session that did not fail, for good: nobody takes so many here. */
+  readonly #outcomes = new Map<string, PipelineResponse["result"]>()
   #contents: Map<string, Buffer>[]
   #lineages: string[]
   #lineageCount = 0
@@ -142,7 +162,7 @@ export class MemoryDaemon {
           if (fate === "hold") return
           const response = {
             id: frame.id,
-            result: fate instanceof VarveError ? failure(fate) : this.#apply(frame),
+            result: fate instanceof VarveError ? failure(fate) : this.#applyOnce(frame),
           }
           if (fate !== "apply") stream.write(response)
         })
@@ -202,6 +222,16 @@ export class MemoryDaemon {
     }
   }
 
+  #applyOnce(frame: PipelineRequest): PipelineResponse["result"] {
+    if (frame.session.length === 0) return this.#apply(frame)
+    const name = `${Buffer.from(frame.session).toString("hex")}/${frame.partition}/${frame.sequence}`
+    const known = this.#outcomes.get(name)
+    if (known !== undefined) return known
+    const result = this.#apply(frame)
+    if (result?.$case !== "error") this.#outcomes.set(name, result)
+    return result
+  }
+
   #apply({ partition, work, lineage }: PipelineRequest): PipelineResponse["result"] {
     try {
       const content = this.#contents[partition]
@@ -226,6 +256,9 @@ export class MemoryDaemon {
         }
         return { $case: "written", value: records.length }
       }
+      if (work?.$case === "operations") {
+        return { $case: "operations", value: this.#mix(content, partition, work.value) }
+      }
       if (work?.$case !== "reads") throw new VarveError("FRAME_MALFORMED", "no work")
       const values = decodeKeys(work.value).map((key) => {
         this.#checkPartition(key, partition)
@@ -239,6 +272,34 @@ export class MemoryDaemon {
       if (error instanceof VarveError) return failure(error)
       throw error
     }
+  }
+
+  #mix(content: Map<string, Buffer>, partition: number, list: Uint8Array): OperationResults {
+    const values: (Buffer | undefined)[] = []
+    const errors: OperationError[] = []
+    let written = 0
+    operationsOf(list).forEach(({ isRead, key, value }, index) => {
+      const name = Buffer.from(key).toString("latin1")
+      try {
+        this.#checkPartition(key, partition)
+        this.onOperation({ isRead, key })
+        if (isRead) values.push(content.get(name))
+        else if (this.writesError === undefined) {
+          written++
+          if (value.length === 0) content.delete(name)
+          else content.set(name, Buffer.from(value))
+        }
+      } catch (error) {
+        if (!(error instanceof VarveError)) throw error
+        const { code, reason, message } = error
+        errors.push({ index, error: { code, reason, message } })
+        if (isRead) values.push(undefined)
+      }
+    })
+    let fits = values.length
+    while (encodeValues(values.slice(0, fits)).length > this.#options.messageBytesMax) fits--
+    const { writesError } = this
+    return { values: encodeValues(values.slice(0, fits)), written, errors, writesError }
   }
 
   #checkPartition(key: Uint8Array, partition: number): void {
@@ -267,7 +328,7 @@ export class MemoryDaemon {
             partition,
             slotFirst: slotRange(partition, partitionCount).first,
             slotLast: slotRange(partition, partitionCount).last,
-            address: this.address,
+            address: this.elsewhere ?? this.address,
             recovery: "new",
             lineage,
             version: 0n,
@@ -325,6 +386,7 @@ export class MemoryDaemon {
       totalSeconds: 0.1,
       lineages: this.#options.silentRestore ? {} : { ...this.#lineages },
       skipped: [],
+      converted: false,
     }
   }
 
@@ -338,6 +400,29 @@ export class MemoryDaemon {
     this.#lineageCount++
     return this.#contents.map((_content, partition) => `lineage-${this.#lineageCount}-${partition}`)
   }
+}
+
+/** The operations of a frame. */
+function operationsOf(list: Uint8Array): Operation[] {
+  const operations: Operation[] = []
+  const cursor = new RecordCursor()
+  for (let at = 0; at < list.length; at = cursor.end) {
+    if (!decodeOperation(list, at, list.length, cursor)) throw new VarveError("RECORD_MALFORMED", "cut off")
+    operations.push({
+      isRead: cursor.flags === READ_FLAG,
+      key: list.subarray(cursor.keyStart, cursor.keyEnd),
+      value: list.subarray(cursor.valueStart, cursor.end),
+    })
+  }
+  return operations
+}
+
+/** What a frame does, in a word a kind: "rww" reads once and writes twice, "conditionalWrites" is one. */
+export function kindsOf({ work }: PipelineRequest): string {
+  if (work?.$case !== "operations") return work?.$case ?? "nothing"
+  return operationsOf(work.value)
+    .map(({ isRead }) => (isRead ? "r" : "w"))
+    .join("")
 }
 
 /** Bytes of keys and values in a frame. */

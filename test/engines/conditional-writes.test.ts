@@ -4,7 +4,7 @@ import { type Engine, EngineError, type EngineName, engineNames } from "@varve/e
 import { encodeRecord, InlineExecutor } from "@varve/engines/internal"
 import { describe, expect, test } from "vitest"
 import { SimulatedRandom, simulatedSeams } from "../simulation/index.ts"
-import { bytes, contents, openTiny, read, tinyEngine } from "./engine-fixture.ts"
+import { bytes, contents, cool, openTiny, read, tinyEngine } from "./engine-fixture.ts"
 import { GatedFileSystem } from "./gated-file-system.ts"
 
 /** What a write comes to: its reason when it fails. */
@@ -30,18 +30,6 @@ function swapOnDisk(engine: Engine, key: string, expected: string, value: string
   const pending = engine.write([{ ...record(key, value), ifValue: bytes(expected) }])
   expect(pending, `${key} is in memory`).toBeInstanceOf(Promise)
   return outcome(() => pending)
-}
-
-/** Writes many others, so that what was written before is on disk only, and waits for all that this sets off. */
-async function cool(engine: Engine): Promise<void> {
-  for (let i = 0; i < 2000; i++) await engine.set(bytes(`filler:${i}`), Buffer.alloc(200, 1))
-  let before = ""
-  for (let idleTurns = 0; idleTurns < 50; idleTurns++) {
-    await new Promise((resolve) => setImmediate(resolve))
-    const now = JSON.stringify(engine.statistics())
-    if (now !== before) idleTurns = 0
-    before = now
-  }
 }
 
 /** An engine whose reads of runs, `count` of them after `close`, wait for `open`. */

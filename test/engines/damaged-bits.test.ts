@@ -18,7 +18,7 @@ import {
 import { expectNoUnhandledRejections } from "./no-unhandled-rejections.ts"
 
 /** One bit of so many turns over, by chance. */
-const BITS_A_FLIP = Number(process.env["VARVE_BITS_A_FLIP"] ?? 997)
+const BITS_A_FLIP = Number(process.env["VARVE_BITS_A_FLIP"] ?? 1499)
 const SEED = 1
 
 expectNoUnhandledRejections()

@@ -19,7 +19,7 @@ import {
 import { expectNoUnhandledRejections } from "./no-unhandled-rejections.ts"
 
 /** A file is cut to one length of so many, by chance. */
-const BYTES_A_CUT = Number(process.env["VARVE_BYTES_A_CUT"] ?? 499)
+const BYTES_A_CUT = Number(process.env["VARVE_BYTES_A_CUT"] ?? 797)
 const SEED = 1
 
 expectNoUnhandledRejections()

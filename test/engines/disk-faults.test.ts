@@ -156,7 +156,7 @@ const changingKinds = [
   "open",
 ] as const
 /** One call of so many of a kind is made to fail, each in a life of its own. */
-const FAULT_STRIDE = 5
+const FAULT_STRIDE = 7
 const refusedWrites = ["ENGINE_POISONED", "WRITES_STALLED", "STORAGE_FAILED"] as const
 const failedVersions = ["ENGINE_POISONED", "STORAGE_FAILED", "REPOSITORY_FAILED"] as const
 
@@ -228,7 +228,7 @@ test.each(engineNames)(
         }
       }
     }
-    expect(lives).toBeGreaterThan(30)
+    expect(lives).toBeGreaterThan(20)
     expect(poisonedBy).toContain("sync")
   },
 )

@@ -48,6 +48,7 @@ export function openTiny(
   seams: Seams,
   settings?: unknown,
   blockCacheBytes = TINY_CACHE_BYTES,
+  onWarning: (message: string) => void = () => undefined,
 ): Promise<Engine> {
   return openEngine({
     engine: name,
@@ -58,6 +59,7 @@ export function openTiny(
     valueBytesMax: TINY_VALUE_BYTES_MAX,
     blockCache: new BlockCache(blockCacheBytes),
     seams,
+    onWarning,
   })
 }
 
@@ -114,4 +116,16 @@ export async function contents(engine: Engine): Promise<Map<string, string>> {
     }
   }
   return all
+}
+
+/** Writes many others, so that what was written before is on disk only, and waits for all that this sets off. */
+export async function cool(engine: Engine): Promise<void> {
+  for (let i = 0; i < 2000; i++) await engine.set(bytes(`filler:${i}`), Buffer.alloc(200, 1))
+  let before = ""
+  for (let idleTurns = 0; idleTurns < 50; idleTurns++) {
+    await new Promise((resolve) => setImmediate(resolve))
+    const now = JSON.stringify(engine.statistics())
+    if (now !== before) idleTurns = 0
+    before = now
+  }
 }

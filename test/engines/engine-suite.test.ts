@@ -1,6 +1,6 @@
 // What every engine does, the same for all of them. A caller cannot tell engines apart by anything in here.
 
-import { type Engine, EngineError, engineNames } from "@varve/engines"
+import { type Engine, EngineError, engineNames, NOT_READ, openEngine, ReadBudget } from "@varve/engines"
 import { encodeRecord } from "@varve/engines/internal"
 import { describe, expect, test } from "vitest"
 import { simulatedSeams } from "../simulation/index.ts"
@@ -113,6 +113,22 @@ describe.each(engineNames)("%s", (name) => {
       ])
     })
 
+    test("a budget ends a read of many keys, whatever is in memory", async () => {
+      const { engine } = await tinyEngine(name)
+      await engine.set(bytes("large"), new Uint8Array(2000).fill(1))
+      // Once from memory, once, where there is a disk, from there.
+      for (const recordCount of [0, 2000]) {
+        await fill(engine, recordCount)
+        const budget = new ReadBudget(5000)
+        const keys = [bytes("none"), ...Array.from({ length: 600 }, () => bytes("large"))]
+        const values = await engine.getMany(keys, budget)
+        expect(values[0]).toBe(undefined)
+        expect(values.filter((value) => value === NOT_READ).length).toBe(597)
+        expect(values.filter((value) => value?.length === 2000).length).toBe(3)
+        expect([budget.isSpent, budget.bytes]).toEqual([true, 6000])
+      }
+    })
+
     test("a batch is applied in order", async () => {
       const { engine } = await tinyEngine(name)
       const records: [string, string][] = [
@@ -215,6 +231,24 @@ describe.each(engineNames)("%s", (name) => {
         round++
       }
       for (let i = 0; i < 500; i++) expect(met.get(`stays:${i}`)).toBe(1)
+    })
+
+    test("pages are bounded in bytes, and records for which one has no room come all the same", async () => {
+      const seams = simulatedSeams(1)
+      const valueBytesMax = 100_000
+      const options = { directory: "/partition", repository: "file:/repository", valueBytesMax, seams }
+      const engine = await openEngine({ engine: name, ...options })
+      for (let i = 0; i < 40; i++) await engine.set(bytes(`key:${i}`), new Uint8Array(valueBytesMax).fill(i))
+      const seen: string[] = []
+      for await (const page of engine.scan({})) {
+        expect(page.reduce((sum, { value }) => sum + value.length, 0)).toBeLessThan(400_000)
+        for (const { key, value } of page) {
+          seen.push(Buffer.from(key).toString())
+          expect([value.length, `key:${value[0]}`]).toEqual([valueBytesMax, seen.at(-1)])
+        }
+      }
+      expect(seen.sort()).toEqual(Array.from({ length: 40 }, (_, i) => `key:${i}`).sort())
+      await engine.close()
     })
 
     test("come in the order of keys on engines that order, and only there", async () => {

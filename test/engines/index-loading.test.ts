@@ -1,64 +1,23 @@
-// States that are served while their index is loaded. Beside a plain map, seed by seed: page after page comes when the
+// States that are served while their index is loaded, of `memory` their records. Beside a plain map, seed by seed: page after page comes when the
 // dice say so, and in between everything is done that callers do. Among the keys are pairs that share all bits of
 // their hash.
 
 import { type Engine, EngineError, type EngineName, isEngineError } from "@varve/engines"
-import type { Clock, FileSystem, Seams } from "@varve/engines/internal"
+import type { Seams } from "@varve/engines/internal"
 import { afterEach, describe, expect, test, vi } from "vitest"
 import { SimulatedRandom, type SimulatedSeams, seedsUpTo, simulatedSeams } from "../simulation/index.ts"
 import { collidingPairs, FixedHashSeed } from "./colliding-keys.ts"
 import { afterKill, bytes, contents, openTiny, read } from "./engine-fixture.ts"
 import { GatedFileSystem } from "./gated-file-system.ts"
 import { serveAtOnce } from "./serve-at-once.ts"
+import { openLoading } from "./turn-gate.ts"
 
 type State = Map<string, string>
 
-const hashedEngines = ["append-log", "hybrid-log"] as const satisfies readonly EngineName[]
+const loadingEngines = ["append-log", "hybrid-log", "memory"] as const satisfies readonly EngineName[]
 const PAIRED = collidingPairs.flat()
 const KEYS = [...Array.from({ length: 300 }, (_, i) => `key:${i}`), ...PAIRED]
 const STEPS = 250
-
-/** A clock that gives another turn of the event loop when it is told to. */
-class TurnGate implements Clock {
-  readonly #inner: Clock
-  readonly #waiting: (() => void)[] = []
-  isOpen = false
-
-  constructor(inner: Clock) {
-    this.#inner = inner
-  }
-
-  get waitingCount(): number {
-    return this.#waiting.length
-  }
-
-  /** Those who wait have their turn. */
-  letOn(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve()
-  }
-
-  open(): void {
-    this.isOpen = true
-    this.letOn()
-  }
-
-  nowMs(): number {
-    return this.#inner.nowMs()
-  }
-
-  monotonicMs(): number {
-    return this.#inner.monotonicMs()
-  }
-
-  sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return this.#inner.sleep(ms, signal)
-  }
-
-  async nextTurn(): Promise<void> {
-    if (!this.isOpen) await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    await this.#inner.nextTurn()
-  }
-}
 
 afterEach(() => vi.restoreAllMocks())
 
@@ -101,23 +60,11 @@ async function writeFirst(engine: Engine, key: string): Promise<boolean> {
   }
 }
 
-async function openLoading(
-  name: EngineName,
-  seams: SimulatedSeams,
-  fileSystem: FileSystem = seams.fileSystem,
-): Promise<{ engine: Engine; gate: TurnGate }> {
-  const gate = new TurnGate(seams.clock)
-  gate.isOpen = true
-  const engine = await openTiny(name, { ...seeded(seams), fileSystem, clock: gate })
-  gate.isOpen = false
-  return { engine, gate }
-}
-
-describe.each(hashedEngines)("%s", (name) => {
+describe.each(loadingEngines)("%s", (name) => {
   test.each(seedsUpTo(4))("index loading: all calls answer as if it were loaded, seed %i", async (seed) => {
     serveAtOnce(name)
     const { seams, state } = await killedState(name, seed)
-    const { engine, gate } = await openLoading(name, seams)
+    const { engine, gate } = await openLoading(name, seeded(seams))
     const random = new SimulatedRandom(seed + 1000)
     const answers: Promise<void>[] = []
     const versions: { readonly version: number; readonly state: State; readonly made: Promise<unknown> }[] =
@@ -178,7 +125,7 @@ describe.each(hashedEngines)("%s", (name) => {
   test("index loading: reads are answered, and a stop waits for it, when no page has come", async () => {
     serveAtOnce(name)
     const { seams, state } = await killedState(name, 1)
-    const { engine, gate } = await openLoading(name, seams)
+    const { engine, gate } = await openLoading(name, seeded(seams))
     for (const key of KEYS) expect(await read(engine, key)).toBe(state.get(key))
     await engine.set(bytes("new"), bytes("written meanwhile"))
     state.set("new", "written meanwhile")
@@ -195,7 +142,7 @@ describe.each(hashedEngines)("%s", (name) => {
   test("index loading: keys whose hash a key has that was written meanwhile are still there", async () => {
     serveAtOnce(name)
     const { seams, state } = await killedState(name, 1)
-    const { engine, gate } = await openLoading(name, seams)
+    const { engine, gate } = await openLoading(name, seeded(seams))
     const set = async (key: string, value: string): Promise<void> => {
       state.set(key, value)
       await engine.set(bytes(key), bytes(value))
@@ -222,10 +169,10 @@ describe.each(hashedEngines)("%s", (name) => {
   test("index loading: a crash in the middle of it leaves the version as it was", async () => {
     serveAtOnce(name)
     const { seams, state } = await killedState(name, 2)
-    const { engine, gate } = await openLoading(name, seams)
+    const { engine, gate } = await openLoading(name, seeded(seams))
     for (const key of KEYS.slice(0, 50)) await engine.set(bytes(key), bytes("lost as well"))
     gate.letOn()
-    const { engine: again, gate: open } = await openLoading(name, afterKill(seams))
+    const { engine: again, gate: open } = await openLoading(name, seeded(afterKill(seams)))
     open.open()
     expect(await contents(again)).toEqual(state)
     await again.close()
@@ -237,7 +184,7 @@ describe.each(hashedEngines)("%s", (name) => {
     serveAtOnce(name)
     const { seams, state } = await killedState(name, 3)
     const gated = new GatedFileSystem(seams.fileSystem)
-    const { engine, gate } = await openLoading(name, seams, gated)
+    const { engine, gate } = await openLoading(name, seeded({ ...seams, fileSystem: gated }))
     let failures = 0
     gated.beforeRead = async (path) => {
       if (path.endsWith(".run") && failures++ < 2) throw new EngineError("STORAGE_FAILED", "EIO")

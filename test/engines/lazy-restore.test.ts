@@ -1,7 +1,14 @@
 // Restores that answer before the records are here: what is read is right at any moment, everything comes in the end,
 // once, and a stop or a kill in the middle loses nothing. What the repository has lost is refused by key.
 
-import { type Engine, type EngineName, isEngineError, openEngine, type RestoreMode } from "@varve/engines"
+import {
+  type Engine,
+  type EngineName,
+  engineNames,
+  isEngineError,
+  openEngine,
+  type RestoreMode,
+} from "@varve/engines"
 import { type FillRunInput, InlineExecutor } from "@varve/engines/internal"
 import { describe, expect, test } from "vitest"
 import { expectReason } from "../io/expect-error.ts"
@@ -10,8 +17,8 @@ import { bytes, contents, read, tinySettings } from "./engine-fixture.ts"
 import { GatedExecutor } from "./gated-executor.ts"
 import { GatedFileSystem } from "./gated-file-system.ts"
 import { expectNoUnhandledRejections } from "./no-unhandled-rejections.ts"
+import { serveAtOnce } from "./serve-at-once.ts"
 
-const lazyEngines = ["append-log", "hybrid-log", "lsm-tree"] as const satisfies readonly EngineName[]
 const KEY_COUNT = 240
 const VALUE_BYTES = 900
 /** Far more turns of the event loop than anything here takes. */
@@ -20,6 +27,8 @@ const TURNS_MAX = 100_000
 const RECORDS_KIND = 1
 
 expectNoUnhandledRejections()
+// Whatever its size: a small state of this engine is read before it is served.
+serveAtOnce("memory")
 
 type State = ReadonlyMap<string, string>
 
@@ -68,7 +77,7 @@ async function live(
     repository: "file:/repository",
     owner: { checkIntervalMs: 0 },
     // Merged runs are stored, for which the ends of all packs are read: that would be counted.
-    settings: { ...tinySettings[name], compactionEnabled: merges },
+    settings: name === "memory" ? {} : { ...tinySettings[name], compactionEnabled: merges },
     seams: { ...seams, fileSystem, executor },
     onWarning: (message, error) => warnings.push(`${message}: ${String(error)}`),
     ...engineOptions,
@@ -138,7 +147,7 @@ async function expectState(engine: Engine, expected: State): Promise<void> {
   expect(await contents(engine)).toEqual(expected)
 }
 
-describe.each(lazyEngines)("%s", (name) => {
+describe.each(engineNames)("%s", (name) => {
   test("a restore answers when the index is here; reads bring what they need; then the rest comes", async () => {
     const { disk, versions } = await stored(name)
     const life = await live(name, disk, { merges: false })

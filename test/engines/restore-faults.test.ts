@@ -32,7 +32,7 @@ const CALLS_MAX = 400
 expectNoUnhandledRejections()
 
 /** Of the engines but one, which meets every call, one call of so many fails. `VARVE_EVERY_CALL=1`: all do. */
-const STRIDE = process.env["VARVE_EVERY_CALL"] === "1" ? 1 : 3
+const STRIDE = process.env["VARVE_EVERY_CALL"] === "1" ? 1 : 5
 /** One failed restore of so many ends in a killed process, too. */
 const KILL_STRIDE = 4
 

@@ -1,4 +1,4 @@
-// States of any size are served before their index is loaded.
+// States of any size are served before their index, or their records, are loaded.
 
 import type { EngineName } from "@varve/engines"
 import { definitionOf } from "@varve/engines/internal"
@@ -9,6 +9,6 @@ export function serveAtOnce(name: EngineName): void {
   const definition = definitionOf(name)
   const { open } = definition
   vi.spyOn(definition, "open").mockImplementation((host, state) =>
-    open(Object.assign({ ...host }, { recordsAtOnceMax: 0 }), state),
+    open(Object.assign({ ...host }, { recordsAtOnceMax: 0, bytesAtOnceMax: 0, sliceRecords: 16 }), state),
   )
 }

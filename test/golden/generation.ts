@@ -5,6 +5,6 @@ import { repositorySamples } from "./repository-samples.ts"
 import type { Sample } from "./sample.ts"
 
 /** Of all formats together: it goes up when one of them changes, and names the folder of their files. */
-export const GENERATION = 1
+export const GENERATION = 2
 
 export const samples: readonly Sample[] = [...recordSamples, ...repositorySamples]

@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import {
   DirectoryObjectStore,
+  encodeRecord,
   Repository,
   RunShelf,
   VersionReader,
@@ -20,7 +21,7 @@ import {
   simulatedSeams,
 } from "../simulation/index.ts"
 import { GENERATION, samples } from "./generation.ts"
-import { DIRECTORY, type LifeText, openLife, type Records, STORE, sortedRecords } from "./life.ts"
+import { DIRECTORY, frameOf, type LifeText, openLife, type Records, STORE, sortedRecords } from "./life.ts"
 import { textOf } from "./sample.ts"
 
 const root = fileURLToPath(new URL(".", import.meta.url))
@@ -53,6 +54,11 @@ describe.each(generations)("golden files of generation %s", (generation) => {
       const recovery = text.durability === "log" ? "replayed" : "continued"
       expect(engine.recovery).toBe(recovery)
       expect(sortedRecords(await contents(engine))).toEqual(text.present)
+      if (text.lastFrame !== undefined) {
+        const copy = encodeRecord(bytes("copy"), bytes("value"))
+        await engine.writeEncoded(copy, undefined, frameOf(text.lastFrame)).pending
+        expect(sortedRecords(await contents(engine)), "a frame that it has").toEqual(text.present)
+      }
       await engine.set(bytes("new"), bytes("value"))
       await engine.snapshot({ version: 9 })
       for (const { timeline, version, records, metadata } of text.versions) {

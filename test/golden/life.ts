@@ -5,8 +5,8 @@
 //                  └────────── 4          with a version that shares runs, tombstones and, of one engine, rewritten packs
 //                              └ present  a clean stop; under durability `log` a kill, with writes in the log only
 
-import { type Engine, type EngineName, openEngine } from "@varve/engines"
-import { collectGarbage, GRACE_MS_MIN, type Seams } from "@varve/engines/internal"
+import { type Engine, type EngineName, openEngine, type SequencedFrame } from "@varve/engines"
+import { collectGarbage, encodeRecord, GRACE_MS_MIN, type Seams } from "@varve/engines/internal"
 import { bytes, contents, tinySettings } from "../engines/engine-fixture.ts"
 import type { SimulatedFileSystem, SimulatedSeams } from "../simulation/index.ts"
 
@@ -26,6 +26,8 @@ export interface LifeText {
   readonly engine: EngineName
   readonly durability: "snapshot" | "log"
   readonly present: Records
+  /** The newest frame of the session that wrote; none in lives of software that knew no sessions. */
+  readonly lastFrame?: number
   readonly versions: readonly {
     readonly timeline: string
     readonly version: number
@@ -56,6 +58,11 @@ export function openLife(
   })
 }
 
+/** A frame of the session that writes, sent once more. */
+export function frameOf(sequence: number): SequencedFrame {
+  return { session: bytes("a golden session"), sequence, unanswered: 0, resent: true }
+}
+
 export function sortedRecords(records: Iterable<readonly [string, string]>): Records {
   return [...records].sort(([a], [b]) => (a < b ? -1 : 1))
 }
@@ -69,7 +76,8 @@ export async function live(engineName: EngineName, seams: SimulatedSeams): Promi
   const write = async (count: number): Promise<void> => {
     for (const end = written + count; written < end; written++) {
       const text = seams.random.oneIn(6) ? "" : `${written}-`.repeat(VALUE_BYTES).slice(0, VALUE_BYTES)
-      await engine.set(bytes(`key-${seams.random.integer(KEYS)}`), bytes(text))
+      const record = encodeRecord(bytes(`key-${seams.random.integer(KEYS)}`), bytes(text))
+      await engine.writeEncoded(record, undefined, { ...frameOf(written + 1), resent: false }).pending
     }
   }
   const version = async (number: number): Promise<void> => {
@@ -92,7 +100,7 @@ export async function live(engineName: EngineName, seams: SimulatedSeams): Promi
     return { timeline, version: number, pinNames, ...states.get(`${timeline}/${number}`)! }
   })
   if (durability === "snapshot") await engine.close()
-  return { engine: engineName, durability, present, versions }
+  return { engine: engineName, durability, present, lastFrame: written, versions }
 }
 
 /** Leaves marks and notes in the repository. */

@@ -1,8 +1,11 @@
 // Samples of what lies in a partition's directory: records, runs, a segment of a log, state files.
 
 import {
+  decodeLogEntry,
   decodeRecord,
+  encodeFrameHead,
   encodeRecord,
+  encodeSealedJson,
   KeyHasher,
   Log,
   type LogOptions,
@@ -50,6 +53,21 @@ const batch: Sample = {
     }
     return found
   },
+  newer: undefined,
+}
+
+const SESSION = Buffer.from("000102030405060708090a0b0c0d0e0f", "hex")
+
+/** An entry of a partition's log: a batch of a frame. */
+const entry: Sample = {
+  name: "frame.entry",
+  called: "the entry",
+  make: () =>
+    Buffer.concat([
+      encodeFrameHead({ session: SESSION, sequence: 2 ** 32 + 5 }),
+      encodeRecord(Buffer.from("a"), Buffer.from("xyz")),
+    ]),
+  read: decodeLogEntry,
   newer: undefined,
 }
 
@@ -166,6 +184,8 @@ const state = {
   ...{ present, replaced: [{ handle: "h1", replacedMs: 1_767_225_600_000, state: present }] },
 }
 
+const log = { id: LOG_ID, from: 12, end: 40 }
+
 function stateSample(name: string, written: Omit<StateFile, "format">): Sample {
   return {
     name,
@@ -180,12 +200,32 @@ function stateSample(name: string, written: Omit<StateFile, "format">): Sample {
   }
 }
 
+/** Written no more: of software whose logs named no frames. */
+const stateWithLog: Sample = {
+  ...stateSample("state-2", state),
+  make: () => {
+    const file = { format: 2, ...state, log }
+    return encodeSealedJson(file)
+  },
+}
+
+/** Frames 1 to 5 of one session: applied, condition failed, refused, never came, applied. */
+const sessions = {
+  hasForgotten: true,
+  table: Buffer.from(
+    `${SESSION.toString("hex")}${"05".padEnd(16, "0")}${"09".padEnd(16, "0")}e404${"0".repeat(28)}`,
+    "hex",
+  ).toString("base64"),
+}
+
 export const recordSamples: readonly Sample[] = [
   batch,
+  entry,
   hashedRun,
   sortedRun,
   segment,
   stateSample("state-1", state),
-  stateSample("state-2", { ...state, log: { id: LOG_ID, from: 12, end: 40 } }),
+  stateWithLog,
   stateSample("state-3", { ...state, present: { ...present, arriving: [figures.id] } }),
+  stateSample("state-4", { ...state, present: { ...present, sessions }, log }),
 ]

@@ -125,6 +125,21 @@ const manifest2: Sample = {
   newer: newerSealedJson,
 }
 
+const manifest3: Sample = {
+  ...manifest2,
+  name: "3.manifest",
+  make: () =>
+    encodeManifest({
+      ...manifest,
+      format: 3,
+      // Frames 1 to 5 of one session: applied, condition failed, refused, never came, applied.
+      sessions: {
+        hasForgotten: false,
+        table: "AAECAwQFBgcICQoLDA0ODwUAAAAAAAAACQAAAAAAAADkBAAAAAAAAAAAAAAAAAAA",
+      },
+    }),
+}
+
 /** Written no more: by software that knew no owners. */
 const manifest1: Sample = {
   name: "1.manifest",
@@ -186,6 +201,7 @@ export const repositorySamples: readonly Sample[] = [
   recipe,
   manifest1,
   manifest2,
+  manifest3,
   claim,
   inheritance,
   moved,

@@ -35,10 +35,12 @@ test("a sleep longer than a timer can be does not end at once", async () => {
   await sleep
 })
 
-test("a sleep keeps no process alive", () => {
+test("a sleep that somebody waits for keeps the process alive, an idle one does not", () => {
   const program = `
     import { SystemClock } from "@varve/engines/internal"
-    void new SystemClock().sleep(60_000)
+    const clock = new SystemClock()
+    void clock.sleep(60_000, undefined, "idle")
+    await clock.sleep(20)
     process.stdout.write("done")`
   const options = { cwd: new URL("../..", import.meta.url), timeout: 20_000, encoding: "utf8" } as const
   expect(execFileSync(process.execPath, ["--input-type=module", "-e", program], options)).toBe("done")

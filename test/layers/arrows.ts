@@ -2,6 +2,8 @@
 //
 //   server ─► engines    server ─► proto    client ─► proto    test ─► everything
 //
+//   server/src:    cli ─► main ─► control (main thread) ─► shard, grpc (thread of a shard) ─► metrics ─► config
+//
 //   engines/src:   root files ─► engines/*, partition, garbage ─► versions, images ─► snapshots, hashed ─► runs, log ─► io ─► base
 //
 // Root files of engines/src are the doors of the package; its folders do not import them, but for the two that are
@@ -39,6 +41,16 @@ const folderArrows: Readonly<Record<string, readonly string[]>> = {
   versions: ["base", "io", "runs", "snapshots"],
   partition: ["base", "io", "runs", "log", "snapshots", "versions"],
   engines: ["base", "io", "runs", "log", "hashed", "snapshots"],
+}
+/** Folders of server/src. What runs in the thread of a shard knows nothing of the main thread's folders. */
+const serverArrows: Readonly<Record<string, readonly string[]>> = {
+  config: [],
+  metrics: ["config"],
+  grpc: ["config", "metrics", "shard"],
+  shard: ["config", "metrics", "grpc"],
+  control: ["config", "metrics", "shard"],
+  main: ["config", "metrics", "grpc", "shard", "control", "cli"],
+  cli: ["config", "control"],
 }
 const contracts = ["engine.ts", "core.ts"]
 const contractUsers = ["partition", "engines", "hashed"]
@@ -90,7 +102,9 @@ function checkRelative(path: string, specifier: string): string | undefined {
   if (home !== targetHome || !target.startsWith(`${home}/src/`)) {
     return `${specifier} leaves the package: import @varve/${targetHome} by its name`
   }
-  if (home !== "engines" || isUnitTest(path)) return undefined
+  if (isUnitTest(path)) return undefined
+  if (home === "server") return checkServer(path, target)
+  if (home !== "engines") return undefined
 
   const [, , folder, ...inner] = path.split("/")
   const [, , targetFolder, ...targetInner] = target.split("/")
@@ -113,6 +127,17 @@ function checkRelative(path: string, specifier: string): string | undefined {
   return allowed.includes(targetFolder!)
     ? undefined
     : `${folder} may not import ${targetFolder}; it may import ${allowed.join(", ") || "nothing"}`
+}
+
+function checkServer(path: string, target: string): string | undefined {
+  const [, , folder, ...inner] = path.split("/")
+  const [, , targetFolder, ...targetInner] = target.split("/")
+  if (inner.length === 0 || targetInner.length === 0 || targetFolder === folder) return undefined
+  const allowed = serverArrows[folder!]
+  if (allowed === undefined) return `folder ${folder} has no place in the server: give it one in arrows.ts`
+  return allowed.includes(targetFolder!)
+    ? undefined
+    : `${folder} may not import ${targetFolder}; it may import ${allowed.join(", ") || "no other folder"}`
 }
 
 function checkBare(path: string, { specifier, names }: Import): string | undefined {

@@ -4,6 +4,7 @@
 import {
   completeVersions,
   GRACE_MS_MIN,
+  packBytes,
   RunShelf,
   StoreVersionReader,
   VersionReader,
@@ -109,7 +110,7 @@ export class Witness {
     throw new Error(`after ${COLLECTIONS_MAX} collections there is still something to collect`)
   }
 
-  /** What versions need is at least LIVE_MIN of what is stored. */
+  /** What versions need, with its entries and the ends of packs, is at least LIVE_MIN of what is stored. */
   async expectNoSlack(): Promise<void> {
     const repository = await this.machine.repository()
     /** By where they were stored. */
@@ -126,11 +127,13 @@ export class Witness {
         }
       }
     }
-    const neededBytes = [...needed.values()].reduce((sum, bytes) => sum + bytes, 0)
     const packs = await this.machine.door.list("packs/")
+    const chunkBytes = [...needed.values()].reduce((sum, bytes) => sum + bytes, 0)
+    // A pack needs an entry for each of its chunks, and each pack its end.
+    const neededBytes = packBytes(needed.size, chunkBytes) + (packs.length - 1) * packBytes(0, 0)
     const storedBytes = packs.reduce((sum, { bytes }) => sum + bytes, 0)
     if (storedBytes * LIVE_MIN > neededBytes) {
-      throw new Error(`versions need ${neededBytes} bytes of chunks, and packs have ${storedBytes}`)
+      throw new Error(`versions need ${neededBytes} bytes of packs, and packs have ${storedBytes}`)
     }
   }
 

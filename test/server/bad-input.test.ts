@@ -275,7 +275,7 @@ test("pipeline: a frame's error is its own; the stream goes on", async () => {
       "FRAME_MALFORMED",
       "WRONG_PARTITION",
       "RECORD_MALFORMED",
-      "RECORD_MALFORMED",
+      "RECORD_FLAGS_UNSUPPORTED",
       "REQUEST_INVALID",
       "written",
       "values",

@@ -3,10 +3,10 @@
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert"
 import { status } from "@grpc/grpc-js"
-import { decodeValues, partitionOfKey } from "@varve/proto"
+import { decodeValues, type OperationError, partitionOfKey } from "@varve/proto"
 import { afterAll, beforeAll, test } from "vitest"
 import { startDaemon, type TestDaemon } from "./daemon.ts"
-import { bytes, conditionalWrites, failsWith, RawClient, reads, writes } from "./raw-client.ts"
+import { bytes, conditionalWrites, failsWith, operations, RawClient, reads, writes } from "./raw-client.ts"
 
 let daemon: TestDaemon
 let client: RawClient
@@ -114,6 +114,36 @@ test("a frame of conditional writes is applied whole or fails alone", async () =
     /^varve_operations_total\{store="default",kind="conditional_write",result="refused"\} (\d+)$/m
   ok(Number(counted.exec(text)?.[1]) >= 1)
 })
+
+test("a frame of operations: reads see the writes before them, what cannot be taken fails alone", async () => {
+  const [a, b, c] = keysOf(1, 3, "mixed") as [string, string, string]
+  const [foreign] = keysOf(0, 1, "mixed") as [string]
+  const answers = await client.pipeline([
+    {
+      partition: 1,
+      work: operations([a], [a, "1"], [a], [foreign, "x"], [foreign], [b, "2"], [a, ""], [b], [a], [c, "3"]),
+    },
+    { partition: 1, work: operations([a], [b], [c]) },
+    { partition: 1, work: operations([a, "4"], [b, ""]) },
+    { partition: 1, work: reads(a, b) },
+  ])
+  const results = answers.map(({ result }) => {
+    if (result?.$case === "values") return decodeValues(result.value).map(shown)
+    ok(result?.$case === "operations")
+    const { values, written, errors, writesError } = result.value
+    strictEqual(writesError, undefined)
+    return { values: decodeValues(values).map(shown), written, errors: errors.map(reasonOf) }
+  })
+  deepStrictEqual(results, [
+    { values: ["", "1", "", "2", ""], written: 4, errors: ["3 WRONG_PARTITION", "4 WRONG_PARTITION"] },
+    { values: ["", "2", "3"], written: 0, errors: [] },
+    { values: [], written: 2, errors: [] },
+    ["4", ""],
+  ])
+})
+
+const shown = (value: Uint8Array | undefined): string => Buffer.from(value ?? []).toString()
+const reasonOf = ({ index, error }: OperationError): string => `${index} ${error?.reason}`
 
 test("scan answers every record of a prefix once, keys only and with a limit when asked", async () => {
   const keys = Array.from({ length: 300 }, (_, index) => `scan:${String(index).padStart(3, "0")}`)

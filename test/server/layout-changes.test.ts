@@ -70,6 +70,13 @@ async function listed(client: RawClient): Promise<string[]> {
   })
 }
 
+/** What `varve restore` says. */
+async function restored(daemon: TestDaemon, version: string): Promise<string> {
+  const { code, stdout, stderr } = await runVarveHere(["restore", version, "--address", daemon.grpc])
+  if (code !== 0) throw new Error(`code ${code}: ${stderr}`)
+  return stdout.toString()
+}
+
 async function offline(...words: string[]): Promise<string> {
   const { code, stdout, stderr } = await runVarveHere([
     ...["snapshots", ...words, "--repository", `file:${repository}`],
@@ -95,7 +102,7 @@ test("another engine and another number of partitions, and back", { timeout: 120
   const line = refused.log.find(({ event }) => event === "setting-refused")
   expect(line?.message).toMatch(/empty data directory.*deploy\/README\.md/)
   const heading = /"([^"]+)" in deploy/.exec(
-    await readFile(new URL("../../server/src/shard/store-file.ts", import.meta.url), "utf8"),
+    await readFile(new URL("../../server/src/control/store-file.ts", import.meta.url), "utf8"),
   )![1]!
   const guide = await readFile(new URL("../../deploy/README.md", import.meta.url), "utf8")
   expect(guide).toContain(`## ${heading}`)
@@ -122,12 +129,15 @@ test("another engine and another number of partitions, and back", { timeout: 120
   expect(await listed(client)).toEqual(after)
 
   // An older version of the old layout, in place; and the way back.
-  const { metadata, replaced } = await client.restore({ version: 1n })
-  expect(Buffer.from(metadata).toString()).toBe("offset 1")
+  const { metadata, replaced, converted } = await client.restore({ version: 1n })
+  expect([Buffer.from(metadata).toString(), converted]).toEqual(["offset 1", true])
   expect(await read(client)).toEqual(first)
   await client.restore({ replaced })
   expect(await read(client)).toEqual(third)
-  await client.restore({ version: 3n })
+  expect(await restored(daemon, "2")).toMatch(
+    /\nit was written by another engine .*: its records were written anew/,
+  )
+  expect(await restored(daemon, "3")).not.toContain("written anew")
   expect(await read(client)).toEqual(third)
 
   // Tools that read the repository find each version in the partitions that it has.
@@ -141,6 +151,9 @@ test("another engine and another number of partitions, and back", { timeout: 120
     '"value":"3"',
   ])
   expect(await offline("verify")).toContain("nothing is damaged")
+  await expect(offline("diff", "2", "3")).rejects.toThrow(
+    /code 2: .*2 has 2 partitions and 3 has 3.*snapshots scan/,
+  )
   // Also by its whole name, although partition 2 has had fewer owners than the others.
   const { timeline } = (await client.listSnapshots()).find(({ version }) => version === 3n)!
   for (const [words, wanted] of [

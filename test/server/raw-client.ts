@@ -18,6 +18,7 @@ import {
   type PinSnapshotRequest,
   type PipelineRequest,
   type PipelineResponse,
+  RecordWriter,
   type RestoreRequest,
   type RestoreResponse,
   type ScanRequest,
@@ -216,6 +217,16 @@ export const writes = (...records: TextRecords): { $case: "writes"; value: Uint8
   $case: "writes",
   value: encoded(records),
 })
+
+/** Keys to read, given alone, and records to write. */
+export const operations = (...list: readonly (readonly [string, string?])[]): PipelineRequest["work"] => {
+  const writer = new RecordWriter()
+  for (const [key, value] of list) {
+    if (value === undefined) writer.addRead(bytes(key))
+    else writer.add(bytes(key), bytes(value))
+  }
+  return { $case: "operations", value: writer.take() }
+}
 
 /** Records to write if others are as expected. */
 export const conditionalWrites = (records: TextRecords, expected: TextRecords): PipelineRequest["work"] => ({

@@ -35,18 +35,34 @@ export class ShardedDaemon {
     this.#console = path
   }
 
-  /** Of the partitions of the store default, at least one lies on each shard. */
+  /**
+   * Of the partitions of the store default, at least one lies on each shard.
+   * @param settings of the file that `--config` names
+   */
   static async start(
     shards: number,
     partitionCount: number,
     flags: readonly string[] = [],
+    settings: object = {},
+    nodeOptions = "",
   ): Promise<ShardedDaemon> {
     const directory = await mkdtemp(join(tmpdir(), "varve-shards-"))
+    const config = join(directory, "varve.yaml")
+    await writeFile(config, JSON.stringify(settings))
     const path = join(directory, "console")
     const daemon = await startDaemon({
       directory,
-      flags: ["--shards", String(shards), "--partitions", String(partitionCount), ...flags],
-      environment: { NODE_OPTIONS: `--import ${fileURLToPath(consoleModule)}`, SHARD_CONSOLE: path },
+      flags: [
+        ...["--config", config, "--shards", String(shards), "--partitions", String(partitionCount)],
+        ...flags,
+      ],
+      environment: {
+        NODE_OPTIONS: `--import ${fileURLToPath(consoleModule)} ${nodeOptions}`,
+        SHARD_CONSOLE: path,
+      },
+    }).catch(async (error: unknown) => {
+      await rm(directory, { recursive: true, force: true })
+      throw error
     })
     const client = new RawClient(daemon.grpc)
     try {
@@ -58,11 +74,11 @@ export class ShardedDaemon {
     }
   }
 
-  /** Begins to run `code` in the thread of a shard. */
-  async runIn(shard: number, code: string): Promise<void> {
+  /** Begins to run `code` in the thread of a shard, or in the one that comes after it. */
+  async runIn(shard: number, code: string, next = false): Promise<void> {
     const socket = connectSocket({ path: this.#console })
     socket.setEncoding("utf8")
-    socket.write(`${JSON.stringify({ shard, code })}\n`)
+    socket.write(`${JSON.stringify({ shard, code, next })}\n`)
     const [answer] = (await once(socket, "data")) as [string]
     strictEqual(answer, "done")
     socket.destroy()
@@ -71,6 +87,26 @@ export class ShardedDaemon {
   /** Ends the thread of a shard by an error that nobody catches. */
   kill(shard: number): Promise<void> {
     return this.runIn(shard, `setImmediate(() => { throw new Error("poisoned by a test") })`)
+  }
+
+  /** The thread of a shard does not turn its event loop any more. */
+  hang(shard: number): Promise<void> {
+    return this.runIn(shard, "for (;;);")
+  }
+
+  /** Kills the thread of a shard; resolves when the next one hangs before it can serve. */
+  async killForGood(shard: number): Promise<void> {
+    const caught = this.runIn(shard, "for (;;);", true)
+    await this.kill(shard)
+    await caught
+  }
+
+  /** The heap of a shard grows until there is no room. */
+  fillHeap(shard: number): Promise<void> {
+    return this.runIn(
+      shard,
+      "{ const all = []; setInterval(() => all.push(new Array(250_000).fill({})), 1) }",
+    )
   }
 
   /** Keeps the thread of a shard busy until the returned function is called. */
@@ -85,18 +121,18 @@ export class ShardedDaemon {
   }
 
   /** The first key `PREFIX-N` that lies on a partition. */
-  keyOn(partition: number, prefix: string): string {
+  keyOn(partition: number, prefix: string, partitionCount = this.partitionCount): string {
     for (let count = 0; ; count++) {
       const key = `${prefix}-${count}`
-      if (partitionOfKey(bytes(key), this.partitionCount) === partition) return key
+      if (partitionOfKey(bytes(key), partitionCount) === partition) return key
     }
   }
 
   /** Resolves when the log has `count` lines of an event. @throws (rejects) with the log when they do not come */
-  async logged(event: string, count = 1): Promise<void> {
+  async logged(event: string, count = 1, log = this.daemon.log): Promise<void> {
     const giveUpMs = performance.now() + WAIT_MS
-    while (this.daemon.log.filter((line) => line.event === event).length < count) {
-      if (performance.now() > giveUpMs) throw new Error(JSON.stringify(this.daemon.log, undefined, 1))
+    while (log.filter((line) => line.event === event).length < count) {
+      if (performance.now() > giveUpMs) throw new Error(JSON.stringify(log, undefined, 1))
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
   }

@@ -1,12 +1,13 @@
 // Unix sockets as addresses: who may connect, and whose file is replaced.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert"
-import { existsSync, statSync } from "node:fs"
+import { existsSync, readdirSync, statSync } from "node:fs"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { request } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { connect } from "@varve/client"
+import { lockDirectory } from "@varve/engines/internal"
 import { afterEach, beforeEach, test } from "vitest"
 import { startDaemon, startRefusedDaemon, type TestDaemon } from "./daemon.ts"
 
@@ -86,6 +87,28 @@ test("unix sockets: the file of a killed daemon is replaced, that of a living on
     await daemon.kill("SIGTERM")
     await rm(other, { recursive: true, force: true })
   }
+})
+
+test("unix sockets: while another process is about to replace a stale file, nobody else does", async () => {
+  const killed = await startDaemon({ directory, flags })
+  await killed.kill("SIGKILL")
+  const stale = statSync(grpcPath).ino
+  const lock = await lockDirectory(directory, "grpc.sock.lock")
+  try {
+    const refused = await startRefusedDaemon({ directory, flags })
+    strictEqual(refused.exitCode, 2)
+    const { message } = refused.log.at(-1)!
+    ok(message.includes(`grpc: unix:${grpcPath} is in use`), message)
+    strictEqual(statSync(grpcPath).ino, stale)
+  } finally {
+    await lock.release()
+  }
+  const daemon = await startDaemon({ directory, flags })
+  await daemon.kill("SIGTERM")
+  deepStrictEqual(
+    readdirSync(directory).filter((name) => name.includes("sock")),
+    [],
+  )
 })
 
 test("unix sockets: a file that is none is left alone, and so is a path without a directory", async () => {

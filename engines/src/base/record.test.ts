@@ -1,12 +1,10 @@
 // One encoding for wire, log and runs: what is written comes back, what is malformed is told apart, and no bytes
 // make the decoder read outside of its bounds.
 
-import { deepStrictEqual, ok, strictEqual, throws } from "node:assert"
+import { deepStrictEqual, ok, strictEqual } from "node:assert"
 import fc from "fast-check"
 import { test } from "vitest"
-import { isEngineError } from "./error.ts"
 import {
-  checkBatch,
   decodeRecord,
   encodeRecord,
   encodeRecordHeader,
@@ -136,24 +134,4 @@ test("record: padding is skipped up to the next record or the end", () => {
   strictEqual(skipPadding(bytes, 0, 5), 3)
   strictEqual(skipPadding(bytes, 0, 2), 2)
   strictEqual(skipPadding(bytes, 4, 5), 4)
-})
-
-test("batch: whole batches are counted, the first bad record is named", () => {
-  const good = Buffer.concat(
-    ["a", "bb", "ccc"].map((k) => encodeRecord(Buffer.from(k), Buffer.from("v".repeat(k.length)))),
-  )
-  deepStrictEqual(checkBatch(good, 3), { recordCount: 3, recordBytesMax: 9 })
-  deepStrictEqual(checkBatch(new Uint8Array(0), 3), { recordCount: 0, recordBytesMax: 0 })
-  const reasons: [Uint8Array, number, string, string][] = [
-    [good, 2, "VALUE_TOO_LARGE", "3 bytes"],
-    [good.subarray(0, good.length - 1), 3, "RECORD_MALFORMED", "record 2"],
-    [Buffer.concat([good, Buffer.from([0])]), 3, "RECORD_MALFORMED", "record 3"],
-    [Buffer.from("0100016b", "hex"), 3, "RECORD_FLAGS_UNSUPPORTED", "flags 1"],
-  ]
-  for (const [batch, valueBytesMax, reason, words] of reasons) {
-    throws(
-      () => checkBatch(batch, valueBytesMax),
-      (error) => isEngineError(error) && error.reason === reason && error.message.includes(words),
-    )
-  }
 })

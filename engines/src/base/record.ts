@@ -177,43 +177,6 @@ export function skipPadding(source: Uint8Array, offset: number, end: number): nu
   return at
 }
 
-/** What a batch holds, found by one pass over it. */
-export interface BatchFigures {
-  readonly recordCount: number
-  readonly recordBytesMax: number
-}
-
-/**
- * Checks a batch that came from outside, whole, before any of it is applied.
- * @param what names the records in messages
- * @throws EngineError `RECORD_MALFORMED`, `RECORD_FLAGS_UNSUPPORTED`, `VALUE_TOO_LARGE`; the message names the record.
- */
-export function checkBatch(batch: Uint8Array, valueBytesMax: number, what = "the batch"): BatchFigures {
-  const cursor = new RecordCursor()
-  let recordCount = 0
-  let recordBytesMax = 0
-  let at = 0
-  while (at < batch.length) {
-    if (!decodeRecord(batch, at, batch.length, cursor)) {
-      throw new EngineError(
-        "RECORD_MALFORMED",
-        `record ${recordCount} of ${what}, at byte ${at} of ${batch.length}, is not a whole record`,
-      )
-    }
-    if (cursor.flags !== 0) {
-      throw new EngineError(
-        "RECORD_FLAGS_UNSUPPORTED",
-        `record ${recordCount} of ${what} has flags ${cursor.flags}; only 0 may be written`,
-      )
-    }
-    checkValueBytes(cursor.end - cursor.valueStart, valueBytesMax)
-    recordBytesMax = Math.max(recordBytesMax, cursor.end - cursor.start)
-    recordCount++
-    at = cursor.end
-  }
-  return { recordCount, recordBytesMax }
-}
-
 /** @throws EngineError `KEY_EMPTY`, `KEY_TOO_LARGE` */
 export function checkKeyBytes(keyBytes: number): void {
   if (keyBytes === 0) throw new EngineError("KEY_EMPTY", "a key has at least 1 byte")
@@ -247,7 +210,7 @@ function encodeUvarint(target: Uint8Array, offset: number, value: number): numbe
 }
 
 /** A uvarint of up to four bytes in shortest form, or -1. */
-function decodeUvarint(source: Uint8Array, offset: number, end: number): number {
+export function decodeUvarint(source: Uint8Array, offset: number, end: number): number {
   let value = 0
   for (let at = offset, shift = 0; at < end && shift <= 21; at++, shift += 7) {
     const byte = source[at]!
@@ -257,6 +220,7 @@ function decodeUvarint(source: Uint8Array, offset: number, end: number): number 
   return -1
 }
 
-function uvarintBytes(value: number): number {
+/** Bytes of the shortest form. */
+export function uvarintBytes(value: number): number {
   return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x20_0000 ? 3 : 4
 }

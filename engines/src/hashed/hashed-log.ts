@@ -18,6 +18,7 @@
 
 import { EngineError, isEngineError } from "../base/error.ts"
 import { KeyHasher } from "../base/key-hash.ts"
+import { NOT_READ, type ReadBudget } from "../base/read-budget.ts"
 import { decodeRecord, RecordCursor } from "../base/record.ts"
 import type { CoreHost, EngineCore, Seal } from "../core.ts"
 import type { EngineStatistics, KeyValue, ScanOptions } from "../engine.ts"
@@ -107,7 +108,7 @@ export class HashedLog implements EngineCore {
     return this.#getAt(key, hasher.h1, hasher.h2, this.#index.get(hasher.h1, hasher.h2))
   }
 
-  getMany(keys: readonly Uint8Array[]): Value[] | Promise<Value[]> {
+  getMany(keys: readonly Uint8Array[], budget?: ReadBudget): Value[] | Promise<Value[]> {
     const values = new Array<Value | Promise<Value>>(keys.length)
     let hasPromise = false
     const round = this.#round
@@ -119,7 +120,12 @@ export class HashedLog implements EngineCore {
       }
       round.lookUp(count, this.#index, this.#records)
       for (let i = 0; i < count; i++) {
-        const value = this.#getAt(keys[start + i]!, round.h1[i]!, round.h2[i]!, round.places[i]!)
+        if (budget?.isSpent) {
+          values[start + i] = NOT_READ
+          continue
+        }
+        let value = this.#getAt(keys[start + i]!, round.h1[i]!, round.h2[i]!, round.places[i]!)
+        if (budget !== undefined) value = budget.keep(value)
         if (value instanceof Promise) hasPromise = true
         values[start + i] = value
       }
@@ -183,7 +189,7 @@ export class HashedLog implements EngineCore {
     yield* scanIndex(
       this.#index,
       this.#collisions,
-      { read: (place) => this.#readPlace(place), settled },
+      { read: (place) => this.#readPlace(place), settled, get: (key) => this.get(key) },
       options,
     )
   }

@@ -11,7 +11,7 @@ import { CollisionTable } from "../runs/collision-table.ts"
 import { HashIndex } from "../runs/hash-index.ts"
 import { HASH_PAGE_ENTRIES, type HashPage } from "../runs/hash-page.ts"
 import type { OpenRun, RunSet } from "../runs/run-set.ts"
-import { type FoundHash, hashNumber, searchHashes } from "./search-hashes.ts"
+import { type FoundHash, hashNumber, searchHashes } from "../runs/search-hashes.ts"
 
 /** States of so many records are loaded before they are served: that takes some 10 ms. */
 const RECORDS_AT_ONCE_MAX = 100_000

@@ -32,15 +32,18 @@ interface LockContent extends ProcessIdentity {
   readonly token: string
 }
 
-/** Takes the lock of `directory`, which must exist. See `FileSystem.lock`. */
-export async function lockDirectory(directory: string): Promise<DirectoryLock> {
+/**
+ * Takes the lock of `directory`, which must exist. See `FileSystem.lock`.
+ * @param name of the lock's file: another one than `LOCK` is a lock of its own, of something in the directory
+ */
+export async function lockDirectory(directory: string, name = LOCK_NAME): Promise<DirectoryLock> {
   const content: LockContent = { ...(await thisProcess()), token: randomUUID() }
-  const draft = join(directory, `${LOCK_NAME}.${content.token}`)
+  const draft = join(directory, `${name}.${content.token}`)
   try {
     await writeFile(draft, `${JSON.stringify(content)}\n`, { flag: "wx" })
     try {
-      await acquire(directory, LOCK_NAME, draft, 0)
-      await removeStaleDrafts(directory, draft)
+      await acquire(directory, name, draft, 0)
+      await removeStaleDrafts(directory, name, draft)
     } finally {
       await unlinkIfThere(draft)
     }
@@ -48,15 +51,15 @@ export async function lockDirectory(directory: string): Promise<DirectoryLock> {
     if (error instanceof EngineError) throw error
     throw storageError("lock", directory, error)
   }
-  return new HeldLock(directory)
+  return new HeldLock(directory, name)
 }
 
 /**
  * Removes the lock of `directory` that a thread of this process left behind when it died. The caller knows that the
  * thread is gone: a lock names its process, and that one still runs. A lock of another process stays.
  */
-export async function releaseLockOfDeadThread(directory: string): Promise<void> {
-  const path = join(directory, LOCK_NAME)
+export async function releaseLockOfDeadThread(directory: string, name = LOCK_NAME): Promise<void> {
+  const path = join(directory, name)
   const content = parseLock((await readLock(path)) ?? "")
   const { pid, bootId, startTicks } = await thisProcess()
   const isOurs = content?.pid === pid && content.bootId === bootId && content.startTicks === startTicks
@@ -65,17 +68,19 @@ export async function releaseLockOfDeadThread(directory: string): Promise<void> 
 
 class HeldLock implements DirectoryLock {
   readonly #directory: string
+  readonly #name: string
   #released = false
 
-  constructor(directory: string) {
+  constructor(directory: string, name: string) {
     this.#directory = directory
+    this.#name = name
   }
 
   async release(): Promise<void> {
     // Once only: the second time the file could be the lock of another.
     if (this.#released) return
     this.#released = true
-    await unlinkIfThere(join(this.#directory, LOCK_NAME)).catch((error) => {
+    await unlinkIfThere(join(this.#directory, this.#name)).catch((error) => {
       throw storageError("unlock", this.#directory, error)
     })
   }
@@ -156,10 +161,10 @@ function locked(directory: string, text: string): EngineError {
 }
 
 /** Called under the lock: removes what starters left behind that died on the way. */
-async function removeStaleDrafts(directory: string, ownDraft: string): Promise<void> {
+async function removeStaleDrafts(directory: string, lockName: string, ownDraft: string): Promise<void> {
   for (const name of await readdir(directory)) {
     const path = join(directory, name)
-    if (!name.startsWith(`${LOCK_NAME}.`) || path.startsWith(ownDraft)) continue
+    if (!name.startsWith(`${lockName}.`) || path.startsWith(ownDraft)) continue
     // A takeover lock is replaced under its own rules only.
     if (name.endsWith(TAKEOVER_SUFFIX)) continue
     const text = await readLock(path)

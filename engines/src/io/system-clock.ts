@@ -15,12 +15,12 @@ export class SystemClock implements Clock {
     return performance.now()
   }
 
-  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  async sleep(ms: number, signal?: AbortSignal, whatFor?: "idle"): Promise<void> {
     const endMs = performance.now() + ms
     let restMs = ms
     do {
       if (signal?.aborted === true) return
-      await sleepOnce(Math.min(restMs, TIMER_MS_MAX), signal)
+      await sleepOnce(Math.min(restMs, TIMER_MS_MAX), signal, whatFor)
       restMs = endMs - performance.now()
       // Longer than one timer can: sleep on. A timer that fires a little early is not worth another one.
     } while (restMs > 1)
@@ -31,14 +31,15 @@ export class SystemClock implements Clock {
   }
 }
 
-function sleepOnce(ms: number, signal: AbortSignal | undefined): Promise<void> {
+function sleepOnce(ms: number, signal: AbortSignal | undefined, whatFor?: "idle"): Promise<void> {
   return new Promise((resolve) => {
     const end = (): void => {
       clearTimeout(timer)
       signal?.removeEventListener("abort", end)
       resolve()
     }
-    const timer = setTimeout(end, ms).unref()
+    const timer = setTimeout(end, ms)
+    if (whatFor === "idle") timer.unref()
     signal?.addEventListener("abort", end, { once: true })
   })
 }

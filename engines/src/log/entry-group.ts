@@ -75,12 +75,14 @@ export class EntryGroup {
     return this.#outcome.promise
   }
 
-  /** Copies an entry in. */
-  append(entry: Uint8Array): void {
+  /** Copies an entry in, `head` first. */
+  append(entry: Uint8Array, head: Uint8Array): void {
+    const bytes = head.length + entry.length
     assert(!this.#isFrozen, "a group that is being written takes no entry")
-    this.#reserve(sectorsOf(this.#bytes + ENTRY_HEADER_BYTES + entry.length) * SECTOR_BYTES)
-    new DataView(this.#length.buffer).setUint32(0, entry.length, true)
+    this.#reserve(sectorsOf(this.#bytes + ENTRY_HEADER_BYTES + bytes) * SECTOR_BYTES)
+    new DataView(this.#length.buffer).setUint32(0, bytes, true)
     this.#put(this.#length)
+    this.#put(head)
     this.#put(entry)
     this.entryCount++
   }

@@ -33,6 +33,8 @@ import { FULL_RETRY_MS, PreparedSegments } from "./prepared-segments.ts"
 import { createSegment, readSegment, segmentPath, type WritableSegment } from "./segment-file.ts"
 import { SegmentScan } from "./segment-scan.ts"
 
+const EMPTY = new Uint8Array(0)
+
 /** A buffer up to this size is kept for the next group. */
 const SPARE_BUFFER_BYTES_MAX = 2 * LOG_GROUP_BYTES_MAX
 
@@ -196,23 +198,25 @@ export class Log {
   }
 
   /**
-   * Takes a copy of `entry` and gives it a position; `synced` says when it is durable. Errors as `admit`; nothing is
+   * Takes a copy of an entry and gives it a position; `synced` says when it is durable. Errors as `admit`; nothing is
    * then taken.
+   * @param head the first bytes of the entry, when they lie elsewhere
    */
-  append(entry: Uint8Array): number {
-    this.admit(entry.length)
+  append(entry: Uint8Array, head: Uint8Array = EMPTY): number {
+    const bytes = head.length + entry.length
+    this.admit(bytes)
     let group = this.#groups.at(-1)
-    if (group === undefined || group.isFrozen || group.bytes + entry.length > LOG_GROUP_BYTES_MAX) {
+    if (group === undefined || group.isFrozen || group.bytes + bytes > LOG_GROUP_BYTES_MAX) {
       group = new EntryGroup(this.#end, this.#spare)
       this.#spare = undefined
       this.#groups.push(group)
     }
     const sectorsBefore = group.sectorCount
-    group.append(entry)
+    group.append(entry, head)
     this.#pendingSectors += group.sectorCount - sectorsBefore
-    this.#pendingBytes += entry.length
+    this.#pendingBytes += bytes
     this.#figures.entryCount++
-    this.#figures.bytesAppended += entry.length
+    this.#figures.bytesAppended += bytes
     if (!this.#isWriting) {
       this.#isWriting = true
       this.#work = this.#writeGroups()

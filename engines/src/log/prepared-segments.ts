@@ -105,7 +105,7 @@ export class PreparedSegments {
         }
         this.#full = error
         if (this.#givesUpWhenFull) return
-        await this.#log.clock.sleep(FULL_RETRY_MS, this.#wake.signal)
+        await this.#log.clock.sleep(FULL_RETRY_MS, this.#wake.signal, "idle")
       }
     }
   }

@@ -92,9 +92,9 @@ export class Checkpoints {
     this.#log.admit(bytes)
   }
 
-  /** Appends a batch, before it is applied. @returns its position */
-  append(batch: Uint8Array): number {
-    const position = this.#log.append(batch)
+  /** Appends a batch, before it is applied. @param head what stands before it in its entry @returns its position */
+  append(batch: Uint8Array, head?: Uint8Array): number {
+    const position = this.#log.append(batch, head)
     if (this.#log.bytesAppended - this.#bytesAtLast >= this.#bytesMax) this.#request()
     return position
   }
@@ -205,7 +205,7 @@ export class Checkpoints {
           this.#host.poison(error)
           throw error
         }
-        await this.#host.clock.sleep(FULL_RETRY_MS, this.#closing.signal)
+        await this.#host.clock.sleep(FULL_RETRY_MS, this.#closing.signal, "idle")
       }
     }
     throw new EngineError("ENGINE_CLOSED", "the engine was closed before the write was durable")

@@ -13,6 +13,7 @@
 
 import { EngineError } from "../base/error.ts"
 import { decodeRecord, RecordCursor } from "../base/record.ts"
+import type { SequencedFrame } from "../engine.ts"
 import { Conditions, type ReadMany } from "./conditions.ts"
 
 /** Conditional writes that wait for the disk. */
@@ -28,11 +29,12 @@ export interface ConditionalTarget {
   /** Throws when `bytes` of records cannot be taken now, for whatever reason. */
   admit(bytes: number): void
   /** Applies checked records as a plain write does. */
-  apply(batch: Uint8Array): Promise<void> | undefined
+  apply(batch: Uint8Array, frame: SequencedFrame | undefined): Promise<void> | undefined
 }
 
 interface WaitingWrite {
   readonly batch: Uint8Array
+  readonly frame: SequencedFrame | undefined
   readonly conditions: Conditions
   readonly bytes: number
   readonly reject: (error: unknown) => void
@@ -67,11 +69,15 @@ export class ConditionalWrites {
    * @param batch checked records; both are the caller's again when this returns
    * @throws EngineError `CONDITION_FAILED`, `WRITES_STALLED`, and what a plain write throws; nothing was then applied
    */
-  write(batch: Uint8Array, expected: Uint8Array): Promise<void> | undefined {
+  write(
+    batch: Uint8Array,
+    expected: Uint8Array,
+    frame?: SequencedFrame | undefined,
+  ): Promise<void> | undefined {
     this.#target.admit(batch.length)
     const conditions = new Conditions(expected)
     const reading = conditions.look(this.#target.read)
-    return reading === undefined ? this.#apply(batch) : this.#wait(batch, conditions, reading)
+    return reading === undefined ? this.#apply(batch, frame) : this.#wait(batch, conditions, reading, frame)
   }
 
   /** A key is written in this turn. */
@@ -95,11 +101,16 @@ export class ConditionalWrites {
     }
   }
 
-  #apply(batch: Uint8Array): Promise<void> | undefined {
-    return batch.length === 0 ? undefined : this.#target.apply(batch)
+  #apply(batch: Uint8Array, frame: SequencedFrame | undefined): Promise<void> | undefined {
+    return batch.length === 0 ? undefined : this.#target.apply(batch, frame)
   }
 
-  #wait(batch: Uint8Array, conditions: Conditions, reading: Promise<void>): Promise<void> {
+  #wait(
+    batch: Uint8Array,
+    conditions: Conditions,
+    reading: Promise<void>,
+    frame: SequencedFrame | undefined,
+  ): Promise<void> {
     const bytes = batch.length + conditions.bytes
     return new Promise((resolve, reject) => {
       const isFull =
@@ -116,14 +127,20 @@ export class ConditionalWrites {
         return
       }
       conditions.own()
-      const write: WaitingWrite = { batch: new Uint8Array(batch), conditions, bytes, reject }
+      const write: WaitingWrite = {
+        batch: new Uint8Array(batch),
+        frame: frame && { ...frame, session: Uint8Array.from(frame.session) },
+        conditions,
+        bytes,
+        reject,
+      }
       this.#watch(write)
       this.#decide(write, reading).then(resolve, reject)
     })
   }
 
   async #decide(write: WaitingWrite, firstRead: Promise<void>): Promise<void> {
-    const { batch, conditions } = write
+    const { batch, frame, conditions } = write
     const roundsMax = conditions.roundCount + FURTHER_ROUNDS_MAX
     try {
       let reading: Promise<void> | undefined = firstRead
@@ -142,7 +159,7 @@ export class ConditionalWrites {
       // Before it is applied: it does not mark itself.
       this.#forget(write)
     }
-    await this.#apply(batch)
+    await this.#apply(batch, frame)
   }
 
   #watch(write: WaitingWrite): void {

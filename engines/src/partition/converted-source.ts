@@ -11,11 +11,13 @@
 // Nothing of the present state is touched. What was written is given up when the conversion fails, and a crash leaves
 // runs that no state names, which the next opening removes.
 
+import { checkBatch } from "../base/batch.ts"
 import { eachAtOnce } from "../base/each-at-once.ts"
 import { EngineError, isEngineError } from "../base/error.ts"
-import { checkBatch, decodeRecord, RecordCursor } from "../base/record.ts"
+import { decodeRecord, RecordCursor } from "../base/record.ts"
 import { processName } from "../io/process-identity.ts"
 import type { Manifest } from "../snapshots/manifest.ts"
+import { FORGOTTEN_SESSIONS } from "../snapshots/saved-sessions.ts"
 import type { RecordPage } from "../versions/record-pages.ts"
 import { RunShelf } from "../versions/run-shelf.ts"
 import { VersionReader } from "../versions/version-reader.ts"
@@ -104,7 +106,8 @@ async function convert(
     partition.checkGoesOn()
   }
   const { description } = emptySource(timeline, randomSeed(parts.seams.random.bytes(4)))
-  const started = { ...description, line: [...first.line], metadata: first.metadata }
+  const { line, metadata } = first
+  const started = { ...description, line: [...line], metadata, sessions: FORGOTTEN_SESSIONS }
   const state = await partition.openState(own, started)
   try {
     for (const manifest of manifests) {

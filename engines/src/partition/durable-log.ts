@@ -1,16 +1,19 @@
 // The log of a partition under durability `log`: every accepted batch of records, in order, is one entry. It lies in
 // a directory of its own beside the runs, `log-{id}`; the state file says which one counts and from where.
 //
-//   entry := batch of records (base/record.ts), as it came
+// log-entry.ts says what an entry holds.
 
 import { join } from "node:path"
+import { checkBatch } from "../base/batch.ts"
 import { isEngineError } from "../base/error.ts"
-import { checkBatch, decodeRecord, RecordCursor } from "../base/record.ts"
+import { decodeRecord, RecordCursor } from "../base/record.ts"
 import type { EngineCore } from "../core.ts"
 import type { Clock } from "../io/clock.ts"
 import { Log, type LogOptions } from "../log/log.ts"
 import { holdsEntries } from "../log/open-segments.ts"
-import type { PartitionParts } from "./live-state.ts"
+import type { LiveState, PartitionParts } from "./live-state.ts"
+import { decodeLogEntry } from "./log-entry.ts"
+import { outcomes } from "./session-table.ts"
 import type { LogMark } from "./state-file.ts"
 
 /** How long an acknowledged write lasts. */
@@ -77,26 +80,28 @@ export async function removeOtherLogs(parts: PartitionParts, id: string | undefi
 }
 
 /**
- * Applies the entries from `from` on to `core`, waiting where a writer would. Resolves their bytes.
+ * Applies the entries from `from` on to the state, waiting where a writer would. Resolves their bytes.
  * @throws (rejects) EngineError `DATA_LOSS`, `STORAGE_FULL`; `BATCH_TOO_LARGE` when settings have been made smaller
  * than a record
  */
 export async function replay(
   log: Log,
   from: number,
-  core: EngineCore,
+  { core, sessions }: Pick<LiveState, "core" | "sessions">,
   world: { readonly clock: Clock; readonly valueBytesMax: number },
 ): Promise<number> {
   let replayedBytes = 0
   for await (const { bytes } of log.read(from)) {
-    checkBatch(bytes, world.valueBytesMax)
+    const { frame, batch } = decodeLogEntry(bytes)
+    checkBatch(batch, world.valueBytesMax)
     replayedBytes += bytes.length
+    if (frame !== undefined) sessions.note(frame, outcomes.applied)
     try {
-      await apply(core, bytes, world.clock)
+      await apply(core, batch, world.clock)
     } catch (error) {
       if (!isEngineError(error, "BATCH_TOO_LARGE")) throw error
       // Memory is smaller than when the batch was taken; nobody sees the state before it is whole.
-      for (const record of recordsOf(bytes)) await apply(core, record, world.clock)
+      for (const record of recordsOf(batch)) await apply(core, record, world.clock)
     }
   }
   return replayedBytes

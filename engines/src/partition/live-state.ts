@@ -10,9 +10,11 @@ import type { RunDirectory } from "../runs/run-directory.ts"
 import { type OpenRun, RunSet } from "../runs/run-set.ts"
 import type { VersionName } from "../snapshots/manifest.ts"
 import type { Repository } from "../snapshots/repository.ts"
+import type { SavedSessions } from "../snapshots/saved-sessions.ts"
 import { ListedRuns } from "./listed-runs.ts"
 import { MergedUploads } from "./merged-uploads.ts"
-import { arrivingRuns } from "./open-runs.ts"
+import { arrivingRuns, type RestoreMode } from "./open-runs.ts"
+import { SessionTable } from "./session-table.ts"
 import type { StateDescription } from "./state-file.ts"
 
 /** Which partition it is, and what runs it; as versions are filed. */
@@ -43,6 +45,8 @@ export class LiveState {
   readonly listed: ListedRuns
   readonly uploads: MergedUploads
   readonly hashSeed: number
+  /** Which frames of which sessions it holds. */
+  readonly sessions: SessionTable
   /** Undefined when the engine's runs never merge. */
   readonly merger: Merger | undefined
   line: readonly VersionName[]
@@ -59,6 +63,7 @@ export class LiveState {
     this.listed = opened.listed
     this.uploads = new MergedUploads({ ...opened, warn: parts.warn })
     this.hashSeed = description.hashSeed
+    this.sessions = new SessionTable(description.sessions)
     this.line = description.line
     this.timeline = description.timeline
     this.metadata = Buffer.from(description.metadata, "base64")
@@ -89,6 +94,7 @@ export class LiveState {
     engine: { readonly definition: EngineDefinition<Settings>; readonly settings: Settings },
     description: StateDescription,
     openRuns: readonly OpenRun[],
+    mode: RestoreMode = "lazy",
   ): Promise<LiveState> {
     const runs = new RunSet()
     for (const run of openRuns) runs.add(run)
@@ -101,8 +107,10 @@ export class LiveState {
       hashSeed: description.hashSeed,
       runs,
       isListedOtherwise: listings.some(([id, stored]) => stored.some((run) => run.id !== id)),
+      isEager: mode === "eager",
       directory: parts.directory,
       poison: (error) => parts.poison(error),
+      warn: parts.warn,
     }
     try {
       const core = await engine.definition.open(host, description.engineState)
@@ -156,12 +164,20 @@ export class LiveState {
    * @throws (rejects) EngineError `STORAGE_FULL`, `STORAGE_FAILED`
    */
   async settle(): Promise<{ description: StateDescription; runs: readonly OpenRun[] }> {
+    const sessions = this.sessions.describe()
     const runs = await this.core.flush(this.core.seal())
-    return { description: this.describe(runs, this.core.engineState()), runs }
+    return { description: this.describe(runs, this.core.engineState(), sessions), runs }
   }
 
-  /** A state of these runs, which stands where this one stands now. */
-  describe(runs: readonly OpenRun[], engineState: unknown): StateDescription {
+  /**
+   * A state of these runs, which stands where this one stands now.
+   * @param sessions as of the seal
+   */
+  describe(
+    runs: readonly OpenRun[],
+    engineState: unknown,
+    sessions: SavedSessions | undefined,
+  ): StateDescription {
     return {
       line: [...this.line],
       timeline: this.timeline,
@@ -171,6 +187,7 @@ export class LiveState {
       stored: this.listed.describe(runs),
       ...arrivingRuns(runs),
       engineState,
+      ...(sessions === undefined ? {} : { sessions }),
     }
   }
 

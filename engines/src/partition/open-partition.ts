@@ -118,7 +118,7 @@ export async function openPartition<Settings>(
     undo.push(() => state.close())
     const world = { clock: seams.clock, valueBytesMax: parts.valueBytesMax }
     const replayedBytes =
-      found === undefined || mark === undefined ? 0 : await replay(found, mark.from, state.core, world)
+      found === undefined || mark === undefined ? 0 : await replay(found, mark.from, state, world)
     const ownership = await parts.repository.own({
       store: setting.identity.store,
       partition: setting.identity.partition,

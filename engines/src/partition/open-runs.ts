@@ -33,20 +33,15 @@ export function openStoredRuns(
   mode: RestoreMode,
 ): Promise<OpenRun[]> {
   return holdingAll(async (hold) => {
-    const missing: StoredRun[] = []
-    const arriving: OpenRun[] = []
-    for (const run of stored) {
-      const local = await parts.directory.findById(run.id)
-      if (local === undefined) {
-        missing.push(run)
-        continue
-      }
-      hold(local)
-      if (!local.isLocal) arriving.push(local)
-    }
+    const found = await eachAtOnce(stored, RUNS_AT_ONCE, async (run) => {
+      const local = await parts.directory.findById(run.id, run)
+      if (local !== undefined) hold(local)
+      return local
+    })
+    const missing = stored.filter((_, at) => found[at] === undefined)
     if (mode === "lazy") return serveWhileFetched(parts, missing, hold)
     await fetchWhole(parts, missing, hold)
-    for (const run of arriving) await run.becomeLocal()
+    for (const run of found) await run?.becomeLocal()
   }, stored)
 }
 

@@ -5,8 +5,10 @@
 //   snapshot   seal now, commit in order: snapshot-queue.ts       restore         another state in its place: restores.ts
 //   close      flush -> publish the state file as clean           refusals        write-gate.ts
 
+import { checkBatch } from "../base/batch.ts"
 import { EngineError } from "../base/error.ts"
-import { checkBatch, checkKeyBytes, encodeRecord, recordBytes } from "../base/record.ts"
+import type { ReadBudget } from "../base/read-budget.ts"
+import { checkKeyBytes, encodeRecord, recordBytes } from "../base/record.ts"
 import type {
   ConditionalRecord,
   Engine,
@@ -16,6 +18,7 @@ import type {
   RestoreOptions,
   RestoreResult,
   ScanOptions,
+  SequencedFrame,
   SnapshotOptions,
   SnapshotResult,
   WriteOptions,
@@ -30,11 +33,14 @@ import { versionNames } from "./choose-source.ts"
 import { ConditionalWrites } from "./conditional-writes.ts"
 import { removeOtherLogs } from "./durable-log.ts"
 import type { LiveState, PartitionParts } from "./live-state.ts"
+import { encodeFrameHead } from "./log-entry.ts"
 import { type OpenedPartition, openPartition, type PartitionSetting } from "./open-partition.ts"
 import { OWNER_CHECK_INTERVAL_MS_DEFAULT, type PartitionOwner } from "./partition-owner.ts"
 import { PublishedState } from "./published-state.ts"
 import type { ReplacedStates } from "./replaced-states.ts"
 import { Restores } from "./restores.ts"
+import { SequencedWrites } from "./sequenced-writes.ts"
+import { outcomes } from "./session-table.ts"
 import { SnapshotQueue } from "./snapshot-queue.ts"
 import type { LogMark, StateDescription } from "./state-file.ts"
 import { WriteGate } from "./write-gate.ts"
@@ -57,6 +63,7 @@ export class PartitionEngine<Settings> implements Engine {
   readonly #published: PublishedState
   readonly #gate = new WriteGate()
   readonly #conditional: ConditionalWrites
+  readonly #sequenced: SequencedWrites
   /** Under durability `log`. */
   readonly #checkpoints: Checkpoints | undefined
   readonly #restores: Restores<Settings>
@@ -89,7 +96,12 @@ export class PartitionEngine<Settings> implements Engine {
     this.#conditional = new ConditionalWrites({
       read: (keys) => this.#state.core.getMany(keys),
       admit: (bytes) => this.#admit(bytes),
-      apply: (batch) => this.#apply(batch),
+      apply: (batch, frame) => this.#apply(batch, frame),
+    })
+    this.#sequenced = new SequencedWrites({
+      table: () => this.#state.sessions,
+      checkReadable: () => this.#gate.checkReadable(),
+      isHeld: () => this.#gate.isHeld,
     })
     this.#restores = this.#restoresOf(opened)
   }
@@ -147,10 +159,13 @@ export class PartitionEngine<Settings> implements Engine {
     return this.#state.core.get(key)
   }
 
-  getMany(keys: readonly Uint8Array[]): (Uint8Array | undefined)[] | Promise<(Uint8Array | undefined)[]> {
+  getMany(
+    keys: readonly Uint8Array[],
+    budget?: ReadBudget,
+  ): (Uint8Array | undefined)[] | Promise<(Uint8Array | undefined)[]> {
     for (const key of keys) checkKeyBytes(key.length)
     this.#gate.checkReadable()
-    return this.#state.core.getMany(keys)
+    return this.#state.core.getMany(keys, budget)
   }
 
   set(key: Uint8Array, value: Uint8Array): Promise<void> | undefined {
@@ -174,10 +189,17 @@ export class PartitionEngine<Settings> implements Engine {
   writeEncoded(
     batch: Uint8Array,
     expected: Uint8Array = EMPTY,
+    frame?: SequencedFrame,
   ): { recordCount: number; pending: Promise<void> | undefined } {
-    const { recordCount } = checkBatch(batch, this.#parts.valueBytesMax)
-    if (expected.length > 0) checkBatch(expected, this.#parts.valueBytesMax, "the conditions")
-    return { recordCount, pending: this.#write(batch, expected) }
+    const { valueBytesMax } = this.#parts
+    let recordCount: number | undefined
+    const write = (): Promise<void> | undefined => {
+      recordCount = checkBatch(batch, valueBytesMax).recordCount
+      if (expected.length > 0) checkBatch(expected, valueBytesMax, "the conditions")
+      return this.#write(batch, expected, frame)
+    }
+    const pending = frame === undefined ? write() : this.#sequenced.apply(frame, write)
+    return { recordCount: recordCount ?? checkBatch(batch, valueBytesMax).recordCount, pending }
   }
 
   scan(options: ScanOptions = {}): AsyncIterable<KeyValue[]> {
@@ -280,14 +302,26 @@ export class PartitionEngine<Settings> implements Engine {
     }
   }
 
-  #write(batch: Uint8Array, conditions: Uint8Array): Promise<void> | undefined {
-    return conditions.length === 0 ? this.#apply(batch) : this.#conditional.write(batch, conditions)
+  #write(
+    batch: Uint8Array,
+    conditions: Uint8Array,
+    frame?: SequencedFrame | undefined,
+  ): Promise<void> | undefined {
+    // Nothing that a log would have to keep.
+    if (frame !== undefined && batch.length + conditions.length === 0) {
+      this.#admit(0)
+      return undefined
+    }
+    return conditions.length === 0
+      ? this.#apply(batch, frame)
+      : this.#conditional.write(batch, conditions, frame)
   }
 
   /** Every batch goes through here to the core. */
-  #apply(batch: Uint8Array): Promise<void> | undefined {
+  #apply(batch: Uint8Array, frame?: SequencedFrame | undefined): Promise<void> | undefined {
     this.#admit(batch.length)
-    const position = this.#checkpoints?.append(batch)
+    const position = this.#checkpoints?.append(batch, frame && encodeFrameHead(frame))
+    if (frame !== undefined) this.#state.sessions.note(frame, outcomes.applied)
     if (this.#conditional.isWatching) this.#conditional.touchAll(batch)
     const pending = this.#state.held(this.#state.core.write(batch), batch.length)
     return position === undefined ? pending : this.#checkpoints?.acknowledged(position, pending)

@@ -62,7 +62,7 @@ export class PartitionOwner {
     const { signal } = this.#closing
     let isFailing = false
     for (;;) {
-      await this.#parts.seams.clock.sleep(intervalMs, signal)
+      await this.#parts.seams.clock.sleep(intervalMs, signal, "idle")
       if (signal.aborted || this.isLost) return
       try {
         await this.#ownership.check()

@@ -56,6 +56,7 @@ export async function versionSource(
     stored: Object.fromEntries(manifest.runs.map((stored) => [stored.id, [stored]])),
     ...arrivingRuns(runs),
     engineState: manifest.engineState,
+    ...(manifest.sessions === undefined ? {} : { sessions: manifest.sessions }),
   }
   return { description, runs }
 }

@@ -18,6 +18,7 @@ import type { Checkpoints } from "./checkpoints.ts"
 import { chooseSource } from "./choose-source.ts"
 import { LiveState, type PartitionParts } from "./live-state.ts"
 import { newIdentity, type PartitionSetting } from "./open-partition.ts"
+import type { RestoreMode } from "./open-runs.ts"
 import type { PublishedState } from "./published-state.ts"
 import type { ReplacedStates } from "./replaced-states.ts"
 import type { RestoreSource } from "./restore-source.ts"
@@ -83,6 +84,7 @@ export class Restores<Settings> {
     // Versions asked for before stand on their timeline when it is decided whether this one forks it. None come later.
     await this.#host.snapshotsDone()
     const { state: old, line } = this.#host.present()
+    const mode = options.mode ?? setting.restoreMode
     const source = await chooseSource(options, {
       identity: setting.identity,
       parts,
@@ -92,10 +94,10 @@ export class Restores<Settings> {
       partitioning: setting.partitioning,
       ownerName: setting.owner.name,
       checkGoesOn: () => this.#host.gate.checkWritable(),
-      mode: setting.definition.needsLocalRuns === true ? "eager" : (options.mode ?? setting.restoreMode),
+      mode,
     })
     const handle = newIdentity(parts)
-    const next = await this.#putBack(source, handle)
+    const next = await this.#putBack(source, handle, mode)
     replaced.trim()
     await old.close()
     // The state is in place: what goes wrong from here on costs space only.
@@ -118,12 +120,12 @@ export class Restores<Settings> {
   }
 
   /** Builds the state of `source` and lets it change places with the present one; takes over the holds on its runs. */
-  async #putBack(source: RestoreSource, handle: string): Promise<LiveState> {
+  async #putBack(source: RestoreSource, handle: string, mode: RestoreMode): Promise<LiveState> {
     const { setting, parts } = this.#host
     // What the state file is going to name must not be merged away meanwhile.
     for (const run of source.runs) run.retain()
     try {
-      const next = await LiveState.open(parts, setting, source.description, source.runs)
+      const next = await LiveState.open(parts, setting, source.description, source.runs, mode)
       try {
         // Nearly all of it while writes go on; what came meanwhile is little, and writers wait for that.
         for (const run of (await this.#host.present().state.settle()).runs) run.release()

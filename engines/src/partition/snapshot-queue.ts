@@ -15,11 +15,12 @@ import type { OpenRun } from "../runs/run-set.ts"
 import { TRUST_MS } from "../snapshots/condemned-packs.ts"
 import { ElapsedTime } from "../snapshots/elapsed-time.ts"
 import {
-  MANIFEST_FORMAT,
   METADATA_BYTES_MAX,
+  manifestFormatOf,
   type StoredRun,
   type VersionName,
 } from "../snapshots/manifest.ts"
+import type { SavedSessions } from "../snapshots/saved-sessions.ts"
 import { extendLine } from "../snapshots/timeline.ts"
 import type { Checkpoints } from "./checkpoints.ts"
 import type { LiveState, PartitionIdentity, PartitionParts } from "./live-state.ts"
@@ -31,6 +32,7 @@ interface Draft {
   readonly metadata: Uint8Array
   readonly createdMs: number
   readonly recordCount: number
+  readonly sessions: SavedSessions | undefined
   /** Where the log went on, and when everything before is durable; 0 without a log. */
   readonly from: number
   readonly flushed: Promise<{ readonly runs: readonly OpenRun[]; readonly engineState: unknown }>
@@ -115,6 +117,7 @@ export class SnapshotQueue {
 
   #seal(version: number, metadata: Uint8Array): Draft {
     const { core, runs } = this.#state
+    const sessions = this.#state.sessions.describe()
     const createdMs = this.#parts.seams.clock.nowMs()
     const { recordCount } = core.statistics()
     const seal = core.seal()
@@ -122,7 +125,7 @@ export class SnapshotQueue {
     runs.version = version
     const flushed = core.flush(seal).then((held) => ({ runs: held, engineState: core.engineState() }))
     const from = this.#checkpoints?.log.end ?? 0
-    return { version, metadata: new Uint8Array(metadata), createdMs, recordCount, from, flushed }
+    return { version, metadata: new Uint8Array(metadata), createdMs, recordCount, sessions, from, flushed }
   }
 
   async #commit(draft: Draft): Promise<Omit<SnapshotResult, "sealMs" | "totalMs">> {
@@ -138,7 +141,7 @@ export class SnapshotQueue {
       const line = extendLine(state.line, name)
       const { store, partition, partitionCount, engine } = this.#identity
       await this.#owner.commit({
-        format: MANIFEST_FORMAT,
+        format: manifestFormatOf(draft),
         store,
         partition,
         partitionCount,
@@ -151,6 +154,7 @@ export class SnapshotQueue {
         runs: stored.runs,
         engineState,
         metadata: Buffer.from(draft.metadata).toString("base64"),
+        ...(draft.sessions === undefined ? {} : { sessions: draft.sessions }),
         recordCount: draft.recordCount,
         bytesNew: stored.bytesNew,
         bytesReused: stored.bytesReused,
@@ -160,7 +164,7 @@ export class SnapshotQueue {
       state.metadata = draft.metadata
       if (this.#checkpoints !== undefined) {
         for (const run of runs) run.retain()
-        const description = state.describe(runs, engineState)
+        const description = state.describe(runs, engineState, draft.sessions)
         this.#checkpoints.committed(state, { description, runs: [...runs], from: draft.from })
       }
       // The repository answers: what could not be uploaded behind the versions is tried again.

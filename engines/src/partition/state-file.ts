@@ -12,9 +12,13 @@ import { z } from "zod"
 import { EngineError } from "../base/error.ts"
 import { decodeSealedJson, encodeSealedJson } from "../base/sealed-json.ts"
 import type { FileSystem } from "../io/file-system.ts"
+import { savedSessions } from "../snapshots/saved-sessions.ts"
 
-/** 2: there is a log. 3: runs are still on their way. A file is written in the oldest format that can say it. */
-const STATE_FORMAT = 3
+/**
+ * 2: there is a log. 3: runs are still on their way. 4: there are sessions, or a log whose entries may name frames of
+ * sessions. A file is written in the oldest format that can say it.
+ */
+const STATE_FORMAT = 4
 /** A state lists runs, not records; this is far above what any has. */
 const STATE_BYTES_MAX = 64 * 1024 * 1024
 
@@ -49,6 +53,8 @@ const description = z.object({
   /** Identities of runs that may not be here yet: `stored` says where they come from. */
   arriving: z.array(runFigures.shape.id).optional(),
   engineState: z.unknown(),
+  /** Which frames of which sessions it holds. */
+  sessions: savedSessions.optional(),
 })
 
 /** Where the writes are that came after `present`. */
@@ -62,7 +68,7 @@ const logMark = z.object({
 })
 
 const stateFile = z.object({
-  format: z.literal([1, 2, STATE_FORMAT]),
+  format: z.literal([1, 2, 3, STATE_FORMAT]),
   engine: z.string(),
   store: z.string(),
   partition: count,
@@ -123,6 +129,6 @@ export async function publishStateFile(
 
 function formatOf({ present, replaced, log }: Omit<StateFile, "format">): StateFile["format"] {
   const states = [present, ...replaced.map(({ state }) => state)]
-  if (states.some(({ arriving }) => arriving !== undefined)) return STATE_FORMAT
-  return log === undefined ? 1 : 2
+  if (log !== undefined || states.some(({ sessions }) => sessions !== undefined)) return STATE_FORMAT
+  return states.some(({ arriving }) => arriving !== undefined) ? 3 : 1
 }

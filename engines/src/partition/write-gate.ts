@@ -30,6 +30,11 @@ export class WriteGate {
     return this.#refusal?.reason === "OWNER_FENCED"
   }
 
+  /** A restore is about to change the state. */
+  get isHeld(): boolean {
+    return this.#isHeld
+  }
+
   /** Reads go on when storage failed. @throws EngineError `OWNER_FENCED`, `ENGINE_CLOSED` */
   checkReadable(): void {
     if (this.#readRefusal !== undefined) throw this.#readRefusal

@@ -192,10 +192,12 @@ export class RunDirectory {
   /**
    * The run of this identity, when a file of it is here that can be opened. The caller holds the result.
    * Undefined when there is none.
+   * @param name where it is looked for first
    */
-  async findById(id: string): Promise<OpenRun | undefined> {
+  async findById(id: string, name?: RunName): Promise<OpenRun | undefined> {
     try {
-      return await this.#find(id, undefined)
+      const named = name === undefined ? undefined : await this.#find(id, name)
+      return named ?? (await this.#find(id, undefined))
     } catch (error) {
       if (isBadFile(error)) return undefined
       throw error

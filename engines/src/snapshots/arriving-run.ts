@@ -304,7 +304,7 @@ export class ArrivingRun implements Arrival {
           `run ${this.#id} is not whole yet: fetching it is tried again in ${retryMs} ms`,
           error,
         )
-        await this.#host.clock.sleep(retryMs, this.#closing.signal)
+        await this.#host.clock.sleep(retryMs, this.#closing.signal, "idle")
         retryMs = Math.min(2 * retryMs, RETRY_MS_MAX)
       }
     }

@@ -195,8 +195,8 @@ describe("manifest", () => {
   })
 
   test("a newer format is told from damage, whatever else it holds", () => {
-    expect(reasonOf(sealed(`{"format":3,"things":[]}`))).toBe("FORMAT_NEWER")
-    expect(reasonOf(Buffer.from(`{"format":3,"things":[]}\n${"0".repeat(64)}\n`))).toBe("DATA_LOSS")
+    expect(reasonOf(sealed(`{"format":4,"things":[]}`))).toBe("FORMAT_NEWER")
+    expect(reasonOf(Buffer.from(`{"format":4,"things":[]}\n${"0".repeat(64)}\n`))).toBe("DATA_LOSS")
   })
 
   test("metadata of 1 MiB fits", () => {

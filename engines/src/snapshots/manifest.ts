@@ -3,7 +3,8 @@
 //   object := sealed JSON (base/sealed-json.ts)
 //   key    := stores/<store>/<partition>/<timeline>/<version>-<epoch>.manifest
 //
-// Format 1 knew no owners: it has no epoch, counts as epoch 0, and its key has none either.
+// Format 1 knew no owners: it has no epoch, counts as epoch 0, and its key has none either. Format 3 has sessions; a
+// manifest without any is written in format 2.
 //
 // JSON, because at three in the morning somebody reads it with `head -1`; a hash, because a cut or damaged one
 // must never be half believed. Its size follows the number of runs, never the number of records.
@@ -14,10 +15,12 @@ import { EngineError } from "../base/error.ts"
 import { decodeSealedJson, encodeSealedJson } from "../base/sealed-json.ts"
 import { compareNewestFirst, type RunFigures } from "../runs/run.ts"
 import { checkStoreName, isTimelineName, PARTITION_COUNT_MAX, parseVersionKey } from "./repository-keys.ts"
+import { type SavedSessions, savedSessions } from "./saved-sessions.ts"
 import { damaged } from "./stored-bytes.ts"
 import { isOnLine, isSameVersion } from "./timeline.ts"
 
-export const MANIFEST_FORMAT = 2
+export const MANIFEST_FORMAT = 3
+const MANIFEST_FORMAT_WITHOUT_SESSIONS = 2
 /** The last one that knew no owners; still read. */
 const MANIFEST_FORMAT_WITHOUT_EPOCH = 1
 
@@ -45,7 +48,10 @@ export interface VersionName {
 }
 
 export interface Manifest {
-  readonly format: typeof MANIFEST_FORMAT | typeof MANIFEST_FORMAT_WITHOUT_EPOCH
+  readonly format:
+    | typeof MANIFEST_FORMAT
+    | typeof MANIFEST_FORMAT_WITHOUT_SESSIONS
+    | typeof MANIFEST_FORMAT_WITHOUT_EPOCH
   readonly store: string
   readonly partition: number
   readonly partitionCount: number
@@ -73,6 +79,8 @@ export interface Manifest {
   readonly recordCount: number
   readonly bytesNew: number
   readonly bytesReused: number
+  /** Which frames of which sessions it holds; undefined: no session ever wrote to the state. */
+  readonly sessions?: SavedSessions | undefined
 }
 
 /** A version as lists show it. */
@@ -122,7 +130,7 @@ const storedRun = z
 
 const manifestSchema = z
   .strictObject({
-    format: z.literal([MANIFEST_FORMAT_WITHOUT_EPOCH, MANIFEST_FORMAT]),
+    format: z.literal([MANIFEST_FORMAT_WITHOUT_EPOCH, MANIFEST_FORMAT_WITHOUT_SESSIONS, MANIFEST_FORMAT]),
     store: z.string(),
     partition: count,
     partitionCount: positive.max(PARTITION_COUNT_MAX),
@@ -140,10 +148,15 @@ const manifestSchema = z
     recordCount: count,
     bytesNew: count,
     bytesReused: count,
+    sessions: savedSessions.optional(),
   })
   .refine(
     ({ format, epoch }) => (epoch === undefined) === (format === MANIFEST_FORMAT_WITHOUT_EPOCH),
     "an epoch that its format does not have, or none",
+  )
+  .refine(
+    ({ format, sessions }) => (sessions !== undefined) === (format === MANIFEST_FORMAT),
+    "sessions that its format does not have, or none",
   )
   .transform((manifest) => ({ ...manifest, epoch: manifest.epoch ?? 0 }))
   .refine((manifest) => manifest.partition < manifest.partitionCount, "partition out of bounds")
@@ -154,13 +167,21 @@ const manifestSchema = z
   )
   .refine((manifest) => areNewestFirst(manifest.runs), "runs out of order")
 
+/** The format that a manifest is written in. */
+export function manifestFormatOf({ sessions }: Pick<Manifest, "sessions">): Manifest["format"] {
+  return sessions === undefined ? MANIFEST_FORMAT_WITHOUT_SESSIONS : MANIFEST_FORMAT
+}
+
 /**
  * The object of `manifest`.
  * @throws EngineError `METADATA_TOO_LARGE` when the object would exceed MANIFEST_BYTES_MAX
  */
 export function encodeManifest(manifest: Manifest): Uint8Array {
   checkStoreName(manifest.store)
-  assert(manifest.format === MANIFEST_FORMAT, "manifests are written in the newest format")
+  assert(
+    manifest.format === manifestFormatOf(manifest),
+    "manifests are written in the oldest format that has an owner",
+  )
   assert(
     manifestSchema.safeParse(JSON.parse(JSON.stringify(manifest))).success,
     "a manifest that is written can be read",

@@ -61,7 +61,7 @@ export class UploadBudget {
     const costMs = (bytes / this.#bytesPerSecond) * 1000
     this.#paidMs = startMs + costMs
     if (startMs === nowMs) return
-    await this.#clock.sleep(startMs - nowMs, hurry)
+    await this.#clock.sleep(startMs - nowMs, hurry, "idle")
     if (hurry.aborted) this.#paidMs -= costMs
   }
 }

@@ -4,7 +4,8 @@
 //                                keep their order. They are only asked for the other value of a key that differs.
 //   runs of one version only     read, for their keys: the candidates
 //   chunks of these that both    not read when each version has one such run and that run has each key once (sorted
-//   have                         runs), and of dumps of `memory`, all runs of which together have each key once.
+//   have                         runs), and of dumps of `memory` without patches, all runs of which together have
+//                                each key once.
 //                                Otherwise the order of two records of a key cannot be told from chunks, and they are
 //                                read.
 //
@@ -17,6 +18,7 @@
 import { compareBytes, copyBytes } from "../base/bytes.ts"
 import { eachAtOnce } from "../base/each-at-once.ts"
 import { KeyHasher } from "../base/key-hash.ts"
+import { readDumpState } from "../runs/dump-state.ts"
 import { RecordStream } from "../runs/record-stream.ts"
 import { RUN_BLOCK_BYTES } from "../runs/run-format.ts"
 import type { StoredRun } from "../snapshots/manifest.ts"
@@ -106,7 +108,8 @@ function canSkipChunks(
   ours: readonly StoredRun[],
   theirs: readonly StoredRun[],
 ): boolean {
-  const isDump = ({ manifest }: VersionReader): boolean => manifest.engine === "memory"
+  const isDump = ({ manifest }: VersionReader): boolean =>
+    manifest.engine === "memory" && !readDumpState(manifest.engineState).isPatched
   // A key is in one run only, wherever that stands.
   if (isDump(before) && isDump(after)) return true
   if (ours.length !== 1 || theirs.length !== 1) return false

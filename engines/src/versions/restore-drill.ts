@@ -40,7 +40,7 @@ export interface DrillOptions {
   readonly targets: readonly DrillTarget[]
   /** Of reading; 0: no limit. */
   readonly bytesPerSecond: number
-  /** Whether a restore would answer when the index is here: not in mode `eager`, and not the engine `memory`. */
+  /** Whether a restore would answer when the index is here: not in mode `eager`. */
   readonly answersFromIndex: boolean
   /** `DrillHold.shared` of whoever the drill gives way to. */
   readonly hold: Int32Array<SharedArrayBuffer>

@@ -91,7 +91,7 @@ async function collect(options: CollectOptions): Promise<CollectGarbageResponse>
     )
   }
   const { collectIn } = await import("./repository-work.ts")
-  const { collectionAnswer } = await import("../shard/garbage-collector.ts")
+  const { collectionAnswer } = await import("../control/garbage-collector.ts")
   const startedMs = performance.now()
   const result = await collectIn(repository, { dryRun, exclusive, ...rulesOf(options) })
   return collectionAnswer(result, (performance.now() - startedMs) / 1000)
@@ -118,7 +118,7 @@ async function why(name: string, options: RepositoryOptions): Promise<WhyKeptRes
     return await withStub(options, "reads", (stub) => call(stub.whyKept.bind(stub), { name }, timeout))
   }
   const { whyKeptIn } = await import("./repository-work.ts")
-  const { reasonsAnswer } = await import("../shard/garbage-collector.ts")
+  const { reasonsAnswer } = await import("../control/garbage-collector.ts")
   return reasonsAnswer(await whyKeptIn(repository, name))
 }
 

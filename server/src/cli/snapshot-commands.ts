@@ -33,6 +33,9 @@ interface RestoreCommandOptions extends ClientOptions, HexOptions {
 
 const TIMEOUT_SECONDS = 600
 const METADATA_BYTES_MAX = 1024 * 1024
+const CONVERTED =
+  "it was written by another engine or by another number of partitions: its records were written anew, " +
+  "and the next version stores everything once"
 const PARTITIONS_HELP = "only these partitions (repeat it, or use commas); default: all"
 
 /** Adds `snapshot` and `restore`. */
@@ -141,6 +144,7 @@ async function restore(
     terminal,
     `${from}, partitions ${response.partitions.join(", ")}, in ${secondsText(response.totalSeconds)}`,
   )
+  if (response.converted) await writeLine(terminal, CONVERTED)
   for (const { version: damaged, timeline, why } of response.skipped) {
     await writeLine(terminal, `passed over version ${damaged} of timeline ${timeline}: ${why}`)
   }

@@ -6,13 +6,18 @@
 //   a socket that takes a connection ────────► EADDRINUSE
 //   anything else ───────────────────────────► ENOTSOCK
 //
-// Node removes the file when the server closes.
+// Of several processes that find the same stale socket one removes it: under PATH.lock, which is there for that moment
+// only. Without it a slow starter could remove the socket of a quick one, which then listens where nobody finds it.
+//
+// Node removes the socket's file when the server closes.
 
 import { once } from "node:events"
 import { chmodSync } from "node:fs"
 import { lstat, rm, stat } from "node:fs/promises"
 import { type AddressInfo, connect, type Server } from "node:net"
-import { dirname } from "node:path"
+import { basename, dirname } from "node:path"
+import { isEngineError } from "@varve/engines"
+import { lockDirectory, releaseLockOfDeadThread } from "@varve/engines/internal"
 import type { ListenAddress } from "./address.ts"
 import { listenRefusal } from "./listen-refusal.ts"
 
@@ -36,9 +41,11 @@ export async function listen(
 ): Promise<ListenAddress> {
   try {
     if ("path" in address) {
-      await removeStaleSocket(address.path)
-      await start(address)
-      chmodSync(address.path, socketMode)
+      await lockedAt(address.path, async () => {
+        if (await isStaleSocket(address.path)) await rm(address.path, { force: true })
+        await start(address)
+        chmodSync(address.path, socketMode)
+      })
       return address
     }
     await start(address)
@@ -49,10 +56,10 @@ export async function listen(
 }
 
 /**
- * Makes way at `path` when what is there is the socket of a process that is gone.
+ * Whether at `path` is the socket of a process that is gone; false: nothing is.
  * @throws (rejects) the system's error; `EADDRINUSE` when somebody answers, `ENOTSOCK` when it is another file
  */
-export async function removeStaleSocket(path: string): Promise<void> {
+export async function isStaleSocket(path: string): Promise<boolean> {
   try {
     const status = await lstat(path)
     if (!status.isSocket()) throw refusal("ENOTSOCK", path)
@@ -60,10 +67,27 @@ export async function removeStaleSocket(path: string): Promise<void> {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error
     // Node would report a missing directory as a missing permission.
     await stat(dirname(path))
-    return
+    return false
   }
   if (await isAnswered(path)) throw refusal("EADDRINUSE", path)
-  await rm(path, { force: true })
+  return true
+}
+
+/** No other process removes what is at `path`, or listens there by this function, while `work` does. */
+async function lockedAt(path: string, work: () => Promise<void>): Promise<void> {
+  const [directory, name] = [dirname(path), `${basename(path)}.lock`]
+  await stat(directory)
+  // In a process one thread at a time listens at a path: the one before this is dead.
+  await releaseLockOfDeadThread(directory, name)
+  const lock = await lockDirectory(directory, name).catch((error: Error) => {
+    if (isEngineError(error, "DIRECTORY_LOCKED")) throw refusal("EADDRINUSE", path)
+    throw error.cause ?? error
+  })
+  try {
+    await work()
+  } finally {
+    await lock.release()
+  }
 }
 
 async function startServer(server: Server, where: ListenAddress): Promise<void> {

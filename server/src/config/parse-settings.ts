@@ -73,6 +73,7 @@ export function parseSettings(input: SettingInput): { settings: Settings; warnin
       deduplication: get("repository.deduplication"),
     },
     shards: get("shards"),
+    shardHangSeconds: get("shardHangSeconds"),
     ownerCheckSeconds: get("ownerCheckSeconds"),
     blockCacheBytes: get("blockCacheBytes"),
     chunkCacheBytes: get("chunkCacheBytes"),

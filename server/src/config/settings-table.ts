@@ -179,6 +179,15 @@ export const settingRows: readonly SettingRow[] = [
       .pipe(z.number().int().min(1).max(SHARDS_MAX)),
   },
   {
+    key: "shardHangSeconds",
+    flag: "--shard-hang-seconds",
+    unit: "seconds",
+    ...integer(0, 3600),
+    default: "30",
+    description:
+      "A shard that does nothing at all for so long is ended as by a crash and started again; the others go on. 0: never.",
+  },
+  {
     key: "ownerCheckSeconds",
     flag: "--owner-check-seconds",
     unit: "seconds",
@@ -279,7 +288,7 @@ export const settingRows: readonly SettingRow[] = [
     ...integer(MIB, 1024 * 1024 * MIB),
     default: String(256 * MIB),
     description:
-      "Requests being worked on and answers not yet taken, in all, divided by the shards; above it: OVERLOADED. Messages that are still arriving have as much of their own.",
+      "Requests being worked on and answers not yet taken, in all, divided by the shards; above it: OVERLOADED. Messages that are still arriving have as much of their own, and so have open calls, 16 KiB each.",
   },
   {
     key: "limits.streamInflightBytesMax",
@@ -293,7 +302,8 @@ export const settingRows: readonly SettingRow[] = [
     unit: "seconds",
     ...integer(1, 3600),
     default: "10",
-    description: "How long a new connection may say nothing before it is closed.",
+    description:
+      "How long a new connection may say nothing before it is closed, and a request may take to come, and as much again for each MiB of it.",
   },
   {
     key: "limits.connectionIdleSeconds",

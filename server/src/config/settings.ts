@@ -85,6 +85,8 @@ export interface Settings {
   readonly repository: string
   readonly storing: StoringSettings
   readonly shards: number
+  /** A shard whose event loop does not turn for so long is ended and started again; 0: never. */
+  readonly shardHangSeconds: number
   /** Between two questions whether a partition is still owned; 0: only snapshots ask. */
   readonly ownerCheckSeconds: number
   /** Divided by the shards, as are the other limits on memory. */

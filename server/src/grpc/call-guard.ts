@@ -6,12 +6,17 @@
 //     deadline, a message over the limit, bytes that are no message);
 //   - counts calls and messages;
 //   - lets a handler stop reading (`CallGuard.of(call.metadata)`), which bounds what one stream can pile up;
-//   - counts the bytes of messages that have not come in whole, and refuses more of them than the limit;
+//   - counts what of messages has come and is not taken, and gives up what is too much or too slow (arrival.ts);
+//   - counts open calls, and refuses those of a connection that has too many (open-calls.ts);
+//   - refuses large metadata, which would be held as long as the call is open: what HTTP/2 has a setting for binds only
+//     who has confirmed it;
+//   - refuses messages that were not decoded because they have too many entries (message-bounds.ts);
 //   - counts the answers of unary calls until the client takes them (streams count their own).
 //
-// Four things of grpc-js are used that its types keep private, each guarded by a test: the encoding of a request
+// Seven things of grpc-js are used that its types keep private, each guarded by a test: the encoding of a request
 // (`incomingEncoding`), that its own errors go through `sendStatus` of the call object, that what arrives goes
-// through `decoder.write`, and that what is sent goes through `serializeMessage`.
+// through `decoder.write`, that what is sent goes through `serializeMessage`, the HTTP/2 stream of a call, the list of
+// its metadata, and the queue of messages that were not read.
 
 import {
   type Metadata,
@@ -23,8 +28,11 @@ import {
 import { ERROR_DETAILS_KEY, errorTable, type Reason } from "@varve/proto"
 import type { CallMetrics } from "../metrics/call-metrics.ts"
 import type { Admission } from "./admission.ts"
+import { Arrival, type ArrivalRefusal, type Arrivals, type MessageDecoder } from "./arrival.ts"
 import { statusOf, statusText } from "./failure.ts"
 import type { Inflight } from "./inflight.ts"
+import { RefusedMessage } from "./message-bounds.ts"
+import type { OpenCalls } from "./open-calls.ts"
 
 type Listener = Parameters<ServerInterceptingCallInterface["start"]>[0]
 type CallStatus = Parameters<ServerInterceptingCallInterface["sendStatus"]>[0]
@@ -35,23 +43,29 @@ export interface GuardHost {
   readonly admission: Pick<Admission, "open">
   /** Answers that are not taken yet. */
   readonly inflight: Inflight
-  /** Messages that are still arriving: their own limit, so that they do not hold up whole ones. */
-  readonly arriving: Inflight
+  /** Messages that are still arriving. */
+  readonly arrivals: Arrivals
+  readonly openCalls: OpenCalls
 }
-
-/** What a piece of a message costs besides its bytes: a peer may send it byte by byte. */
-const PIECE_OVERHEAD_BYTES = 128
 
 /** The parts of grpc-js's call object that its types keep private. */
 interface PrivateCall {
+  readonly metadata: { readonly internalRepr: ReadonlyMap<string, readonly (string | Buffer)[]> }
   readonly incomingEncoding: unknown
-  readonly decoder: {
-    write(bytes: Buffer): Buffer[]
-    readonly readMessageRemaining: number
-    readPartialMessage: Buffer[]
+  readonly decoder: MessageDecoder
+  readonly readQueue: unknown[]
+  readonly stream: {
+    readonly session?: object
+    once(event: "close", listener: () => void): unknown
+    close(): void
   }
   serializeMessage(message: unknown): Buffer
 }
+
+/** Metadata of a call, names and values. Other servers take 8 to 16 KiB. */
+const HEADER_BYTES_MAX = 8 * 1024
+
+type GuardedMethod = Pick<Parameters<ServerInterceptor>[0], "path" | "requestStream" | "responseStream">
 
 const guards = new WeakMap<Metadata, CallGuard>()
 
@@ -65,17 +79,16 @@ export class CallGuard extends ServerInterceptingCall {
   #ended = false
   #readingPaused = false
   #readWanted = false
-  #arrivingBytes = 0
+  readonly #arrival: Arrival
   #answerBytes = 0
 
   constructor(
     next: ServerInterceptingCallInterface,
-    path: string,
-    answersWithStream: boolean,
+    { path, requestStream, responseStream }: GuardedMethod,
     host: GuardHost,
   ) {
     super(next)
-    const { metrics, admission } = host
+    const { metrics } = host
     this.#next = next
     this.#path = path
     this.#host = host
@@ -88,17 +101,15 @@ export class CallGuard extends ServerInterceptingCall {
       send(explained)
     }
     const call = next as unknown as PrivateCall
-    this.#watchArrival(call)
-    if (!answersWithStream) this.#watchAnswer(call)
-    const encoding = call.incomingEncoding
-    this.#refused = encoding !== "identity" || !admission.open
-    if (encoding !== "identity") {
-      next.sendStatus(
-        refusal("UNIMPLEMENTED", `compressed requests (grpc-encoding ${encoding}) are not taken`),
-      )
-    } else if (!admission.open) {
-      next.sendStatus(refusal("SHUTTING_DOWN", "the daemon is going down"))
-    }
+    this.#arrival = new Arrival(host.arrivals, call.decoder, !requestStream, (why) => this.#giveUp(why, call))
+    if (!responseStream) this.#watchAnswer(call)
+    const refusal = this.#refusalOf(call)
+    this.#refused = refusal !== undefined
+    if (refusal === undefined) return
+    this.#arrival.end()
+    next.sendStatus(refusal)
+    // The client need not send the rest, and the stream need not wait for it.
+    call.stream.close()
   }
 
   /** The guard of the call that came with `metadata`; undefined when the call did not pass one. */
@@ -127,11 +138,16 @@ export class CallGuard extends ServerInterceptingCall {
       },
       onReceiveMessage: (message) => {
         this.#metrics.received(this.#path)
-        listener.onReceiveMessage(message)
+        this.#arrival.read()
+        if (message instanceof RefusedMessage) this.#next.sendStatus(refusal(message.reason, message.text))
+        else listener.onReceiveMessage(message)
       },
-      onReceiveHalfClose: () => listener.onReceiveHalfClose(),
+      onReceiveHalfClose: () => {
+        this.#arrival.end()
+        listener.onReceiveHalfClose()
+      },
       onCancel: () => {
-        this.#countArriving(0)
+        this.#arrival.end()
         this.#countAnswer(0)
         this.#end(status.CANCELLED)
         listener.onCancel()
@@ -160,33 +176,46 @@ export class CallGuard extends ServerInterceptingCall {
     this.#next.sendStatus(callStatus)
   }
 
-  /** Counts what arrives until it is a whole message. Above the limit the call is refused and drops the rest. */
-  #watchArrival({ decoder }: PrivateCall): void {
-    const { arriving } = this.#host
-    const write = decoder.write.bind(decoder)
-    let isDropped = false
-    decoder.write = (bytes) => {
-      if (isDropped || this.#refused) return []
-      const messages = write(bytes)
-      if (decoder.readMessageRemaining === 0) {
-        this.#countArriving(0)
-        return messages
-      }
-      const before = messages.length === 0 ? this.#arrivingBytes : 0
-      this.#countArriving(before + bytes.length + PIECE_OVERHEAD_BYTES)
-      if (arriving.bytes > arriving.bytesMax) {
-        isDropped = true
-        decoder.readPartialMessage = []
-        this.#countArriving(0)
-        this.#next.sendStatus(
-          refusal(
-            "OVERLOADED",
-            `more than ${arriving.bytesMax} bytes of unfinished messages are arriving (setting limits.inflightBytesMax)`,
-          ),
-        )
-      }
-      return messages
+  /** Counts the call as open until its stream is gone. @returns why it is not taken */
+  #refusalOf({ incomingEncoding, stream, metadata }: PrivateCall): CallStatus | undefined {
+    const { admission, openCalls } = this.#host
+    // Without a connection it is cancelled already.
+    const connection = stream.session
+    const isTaken = connection === undefined || openCalls.begin(connection)
+    if (connection !== undefined) stream.once("close", () => openCalls.end(connection))
+    if (incomingEncoding !== "identity") {
+      return refusal("UNIMPLEMENTED", `compressed requests (grpc-encoding ${incomingEncoding}) are not taken`)
     }
+    const headerBytes = headerBytesOf(metadata)
+    if (headerBytes > HEADER_BYTES_MAX) {
+      return refusal(
+        "REQUEST_INVALID",
+        `the call's metadata has ${headerBytes} bytes; at most ${HEADER_BYTES_MAX} are taken`,
+      )
+    }
+    if (!admission.open) return refusal("SHUTTING_DOWN", "the daemon is going down")
+    if (isTaken) return undefined
+    return refusal(
+      "OVERLOADED",
+      `${openCalls.count} calls are open, too many of them on this connection (setting limits.inflightBytesMax)`,
+    )
+  }
+
+  #giveUp(why: ArrivalRefusal, call: PrivateCall): void {
+    // What waits to be read is decoded already, and held as long as the stream is.
+    call.readQueue.length = 0
+    const { inflight, waitMs } = this.#host.arrivals
+    this.#next.sendStatus(
+      why === "full"
+        ? refusal(
+            "OVERLOADED",
+            `more than ${inflight.bytesMax} bytes of unfinished messages are arriving (setting limits.inflightBytesMax)`,
+          )
+        : refusal(
+            "DEADLINE_PASSED",
+            `the request did not come within ${waitMs / 1000} s, and as much again for each MiB (setting limits.handshakeSeconds)`,
+          ),
+    )
   }
 
   #watchAnswer(call: PrivateCall): void {
@@ -196,11 +225,6 @@ export class CallGuard extends ServerInterceptingCall {
       this.#countAnswer(bytes.length)
       return bytes
     }
-  }
-
-  #countArriving(bytes: number): void {
-    this.#host.arriving.add(bytes - this.#arrivingBytes)
-    this.#arrivingBytes = bytes
   }
 
   #countAnswer(bytes: number): void {
@@ -217,7 +241,13 @@ export class CallGuard extends ServerInterceptingCall {
 
 /** The interceptor that puts a guard before every call. */
 export function guardCalls(host: GuardHost): ServerInterceptor {
-  return (method, call) => new CallGuard(call, method.path, method.responseStream, host)
+  return (method, call) => new CallGuard(call, method, host)
+}
+
+function headerBytesOf({ internalRepr }: PrivateCall["metadata"]): number {
+  let bytes = 0
+  for (const [name, values] of internalRepr) for (const value of values) bytes += name.length + value.length
+  return bytes
 }
 
 function refusal(reason: Reason, message: string): CallStatus {

@@ -11,14 +11,12 @@ import type {
   WriteRequest,
 } from "@varve/proto"
 import type { Peer } from "../shard/peer.ts"
-import type { PeerCallName, PeerCalls } from "../shard/peer-port.ts"
+import { PEER_CALL_BYTES, type PeerCallName, type PeerCalls } from "../shard/peer-port.ts"
 import type { ShardPartition, ShardStore } from "../shard/shard-store.ts"
 import type { Stores } from "../shard/stores.ts"
 import type { Inflight } from "./inflight.ts"
 import { checkKeyCount, checkReadBytes } from "./read-limits.ts"
 
-/** Of a call besides its bytes. */
-const CALL_OVERHEAD_BYTES = 64
 /** Of one value in an answer: tags and lengths. */
 const VALUE_OVERHEAD_BYTES = 16
 
@@ -120,7 +118,7 @@ export class ForeignCalls {
     deadlineMs: number,
   ): Promise<PeerCalls[Name][1]> {
     this.#inflight.check()
-    return this.#inflight.during(CALL_OVERHEAD_BYTES + bytes, owner.call(name, request, deadlineMs))
+    return this.#inflight.during(PEER_CALL_BYTES + bytes, owner.call(name, request, deadlineMs))
   }
 }
 

@@ -5,13 +5,18 @@
 // Cost of a read: one pass over the keys (decoding, slot), one view a key for the engine, one buffer for the
 // answer. Cost of a write: one pass over the records for the slots, one in the engine that checks them.
 
-import { decodeRecord, RecordCursor } from "@varve/engines/internal"
+import type { SequencedFrame } from "@varve/engines"
+import { ReadBudget } from "@varve/engines"
+import { decodeRecord, RecordCursor, refuseRecord } from "@varve/engines/internal"
 import { type PipelineRequest, type PipelineResponse, partitionOfKey, VarveError } from "@varve/proto"
+import type { Log } from "../log.ts"
 import type { OperationFigures, OperationMetrics, StoreOperations } from "../metrics/operation-metrics.ts"
+import { checkLineage } from "../shard/lineage.ts"
 import { type ShardPartition, type ShardStore, wrongPartition } from "../shard/shard-store.ts"
-import { checkLineage } from "../shard/store.ts"
 import type { Stores } from "../shard/stores.ts"
-import { checkKeyCount, checkReadBytes } from "./read-limits.ts"
+import { OperationFrames } from "./operation-frames.ts"
+import { checkBudget, checkKeyCount, checkReadBytes, checkRecordCount, mayBeTooMany } from "./read-limits.ts"
+import { placeOf } from "./session-frames.ts"
 import { encodeValueList } from "./value-list.ts"
 
 const EMPTY = new Uint8Array(0)
@@ -29,11 +34,13 @@ export class Frames {
   readonly #operations: OperationMetrics
   readonly #answerBytesMax: number
   readonly #cursor = new RecordCursor()
+  readonly #mixed: OperationFrames
 
-  constructor(stores: Stores<ShardStore>, operations: OperationMetrics, answerBytesMax: number) {
+  constructor(stores: Stores<ShardStore>, operations: OperationMetrics, answerBytesMax: number, log: Log) {
     this.#stores = stores
     this.#operations = operations
     this.#answerBytesMax = answerBytesMax
+    this.#mixed = new OperationFrames(answerBytesMax, log)
   }
 
   /** @throws VarveError `STORE_UNKNOWN`, `PARTITION_OUT_OF_RANGE` */
@@ -44,25 +51,61 @@ export class Frames {
 
   /**
    * Does the frame's work; all of its effects have happened when this returns, even if the result comes later; those
-   * of a conditional write have happened when the result is there.
+   * of a conditional write have happened when the result is there. A frame that came before is answered from that.
+   * @param admit throws when no work is taken now
    * @throws VarveError and EngineError; nothing of the frame was then applied
    */
-  apply({ store, partition }: FrameTarget, { work, lineage }: PipelineRequest): Result | Promise<Result> {
+  apply(
+    { store, partition }: FrameTarget,
+    frame: PipelineRequest,
+    admit: () => void,
+  ): Result | Promise<Result> {
+    const { work, lineage } = frame
     if (work === undefined)
-      throw new VarveError("FRAME_MALFORMED", "the frame carries neither reads nor writes")
+      throw new VarveError(
+        "FRAME_MALFORMED",
+        "the frame carries no work that this daemon knows: reads, writes, conditional_writes or operations",
+      )
     if (lineage !== "") checkLineage(partition, lineage)
     const operations = this.#operations.of(store.settings.name)
-    if (work.$case === "reads") return this.#read(store, partition, work.value, operations)
-    if (work.$case === "writes") {
-      return this.#write(store, partition, work.value, EMPTY, operations.pipeline_write)
+    if (work.$case === "reads") {
+      if (frame.session.length > 0)
+        throw new VarveError("FRAME_MALFORMED", "a frame of reads has no place in a session")
+      admit()
+      return this.#read(store, partition, work.value, operations)
     }
-    if (work.$case === "operations")
-      throw new VarveError("FRAME_MALFORMED", "frames of operations are not taken")
-    const { records, expected } = work.value
+    if (work.$case === "operations") {
+      const place = placeOf(frame, admit)
+      if (place === undefined) admit()
+      return this.#mix(store, partition, work.value, operations, place)
+    }
+    const isConditional = work.$case === "conditionalWrites"
+    const { records, expected } = isConditional ? work.value : { records: work.value, expected: EMPTY }
     // Whoever lost the conditions on the way must not write without them.
-    if (expected.length === 0)
+    if (isConditional && expected.length === 0)
       throw new VarveError("FRAME_MALFORMED", "conditional writes without conditions")
-    return this.#write(store, partition, records, expected, operations.conditional_write)
+    const admitAll = (): void => {
+      admit()
+      this.#checkOwner(store, partition.index, records)
+      this.#checkOwner(store, partition.index, expected)
+    }
+    const place = placeOf(frame, admitAll)
+    if (place === undefined) admitAll()
+    const figures = isConditional ? operations.conditional_write : operations.pipeline_write
+    return this.#write(partition, records, expected, figures, place)
+  }
+
+  #mix(
+    store: ShardStore,
+    partition: ShardPartition,
+    list: Uint8Array,
+    operations: StoreOperations,
+    place: SequencedFrame | undefined,
+  ): Result | Promise<Result> {
+    const results = this.#mixed.apply(store, partition, list, operations, place)
+    return results instanceof Promise
+      ? results.then((value) => ({ $case: "operations", value }))
+      : { $case: "operations", value: results }
   }
 
   #read(
@@ -77,13 +120,15 @@ export class Frames {
       figures.fail(error)
       throw error
     }
+    const budget = new ReadBudget(this.#answerBytesMax)
     const answer = (values: readonly (Uint8Array | undefined)[]): Result => {
+      checkBudget(budget)
       const value = encodeValueList(values, (bytes) => checkReadBytes(bytes, this.#answerBytesMax))
       figures.done(values.length, startedMs)
       return { $case: "values", value }
     }
     try {
-      const values = engine.getMany(this.#keys(store, index, list))
+      const values = engine.getMany(this.#keys(store, index, list), budget)
       return values instanceof Promise ? values.then(answer).catch(fail) : answer(values)
     } catch (error) {
       return fail(error)
@@ -91,11 +136,11 @@ export class Frames {
   }
 
   #write(
-    store: ShardStore,
-    { engine, index }: ShardPartition,
+    { engine }: ShardPartition,
     batch: Uint8Array,
     expected: Uint8Array,
     figures: OperationFigures,
+    place: SequencedFrame | undefined,
   ): Result | Promise<Result> {
     const startedMs = performance.now()
     const fail = (error: unknown): never => {
@@ -103,9 +148,7 @@ export class Frames {
       throw error
     }
     try {
-      this.#checkOwner(store, index, batch)
-      this.#checkOwner(store, index, expected)
-      const { recordCount, pending } = engine.writeEncoded(batch, expected)
+      const { recordCount, pending } = engine.writeEncoded(batch, expected, place)
       const answer = (): Result => {
         figures.done(recordCount, startedMs)
         return { $case: "written", value: recordCount }
@@ -123,39 +166,35 @@ export class Frames {
     const byHash = store.settings.partitioning === "hash" && partitionCount > 1
     const keys: Uint8Array[] = []
     for (let at = 0; at < list.length; at = cursor.end) {
-      if (
-        !decodeRecord(list, at, list.length, cursor) ||
-        cursor.end !== cursor.valueStart ||
-        cursor.flags !== 0
-      ) {
-        throw malformed("key", keys.length, at, list)
+      if (!decodeRecord(list, at, list.length, cursor) || cursor.flags !== 0) {
+        refuseRecord(list, at, `key ${keys.length}`)
+      }
+      if (cursor.end !== cursor.valueStart) {
+        throw new VarveError("RECORD_MALFORMED", `key ${keys.length} carries a value; keys to read have none`)
       }
       if (byHash) {
         const owner = partitionOfKey(list, partitionCount, cursor.keyStart, cursor.keyEnd)
         if (owner !== partition) throw wrongPartition(partition, owner)
       }
       keys.push(list.subarray(cursor.keyStart, cursor.keyEnd))
+      checkKeyCount(keys.length)
     }
-    checkKeyCount(keys.length)
     return keys
   }
 
-  /** Every key of the batch is the partition's own. What is no record is left to the engine, which says so. */
+  /** Every key of the batch is the partition's own, and there are not too many. What is no record is left to the engine, which says so. */
   #checkOwner(store: ShardStore, partition: number, batch: Uint8Array): void {
     const partitionCount = store.partitions.length
-    if (store.settings.partitioning !== "hash" || partitionCount === 1) return
+    const byHash = store.settings.partitioning === "hash" && partitionCount > 1
+    if (!byHash && !mayBeTooMany(batch)) return
     const cursor = this.#cursor
+    let count = 0
     for (let at = 0; at < batch.length; at = cursor.end) {
       if (!decodeRecord(batch, at, batch.length, cursor)) return
+      checkRecordCount(++count)
+      if (!byHash) continue
       const owner = partitionOfKey(batch, partitionCount, cursor.keyStart, cursor.keyEnd)
       if (owner !== partition) throw wrongPartition(partition, owner)
     }
   }
-}
-
-function malformed(what: string, index: number, at: number, list: Uint8Array): VarveError {
-  return new VarveError(
-    "RECORD_MALFORMED",
-    `${what} ${index}, at byte ${at} of ${list.length}, is not a whole ${what}`,
-  )
 }

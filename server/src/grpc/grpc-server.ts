@@ -12,9 +12,12 @@ import type { Settings } from "../config/settings.ts"
 import type { Log } from "../log.ts"
 import { CallMetrics } from "../metrics/call-metrics.ts"
 import type { Admission } from "./admission.ts"
+import { Arrivals } from "./arrival.ts"
 import { guardCalls } from "./call-guard.ts"
 import { Inflight } from "./inflight.ts"
 import { Listener } from "./listener.ts"
+import { boundedService } from "./message-bounds.ts"
+import { OpenCalls } from "./open-calls.ts"
 import { addReflection, reflectionServices } from "./reflection.ts"
 
 const SERVICE_NAME = "varve.v1.StateBackend"
@@ -23,29 +26,27 @@ const SESSION_MEMORY_MIB_LEAST = 64
 const KEEPALIVE_TIMEOUT_MS = 20_000
 const MIB = 1024 * 1024
 
+const recordCalls: readonly string[] = ["get", "set", "delete", "getMany", "write", "scan", "pipeline"]
+const carriesRecords = (name: string): boolean => recordCalls.includes(name)
+
 /** What may speak against SERVING: a partition was taken, the daemon as a whole is not ready, this is the end. */
 type ServingVoice = "owner" | "daemon" | "end"
 
+interface GrpcServerParts {
+  readonly server: Server
+  readonly listener: Listener
+  readonly injector: ReturnType<Server["createConnectionInjector"]>
+  readonly arrivals: Arrivals
+  readonly health: HealthImplementation
+  readonly admission: Admission
+}
+
 export class GrpcServer {
-  readonly #server: Server
-  readonly #listener: Listener
-  readonly #injector: ReturnType<Server["createConnectionInjector"]>
-  readonly #health: HealthImplementation
-  readonly #admission: Admission
+  readonly #parts: GrpcServerParts
   readonly #against = new Set<ServingVoice>()
 
-  constructor(
-    server: Server,
-    listener: Listener,
-    injector: ReturnType<Server["createConnectionInjector"]>,
-    health: HealthImplementation,
-    admission: Admission,
-  ) {
-    this.#server = server
-    this.#listener = listener
-    this.#injector = injector
-    this.#health = health
-    this.#admission = admission
+  private constructor(parts: GrpcServerParts) {
+    this.#parts = parts
   }
 
   /** Resolves when calls are taken. @throws (rejects) SettingsError, or the system's error */
@@ -58,7 +59,8 @@ export class GrpcServer {
     log: Log,
   ): Promise<GrpcServer> {
     const metrics = new CallMetrics(registry, [StateBackendService, healthService, ...reflectionServices])
-    const arriving = new Inflight(limits.inflightBytesMax)
+    const arrivals = new Arrivals(new Inflight(limits.inflightBytesMax), limits.handshakeSeconds * 1000)
+    const openCalls = new OpenCalls(limits.inflightBytesMax)
     const server = new Server({
       "grpc.max_receive_message_length": limits.messageBytesMax,
       "grpc.max_send_message_length": limits.messageBytesMax,
@@ -71,9 +73,9 @@ export class GrpcServer {
         SESSION_MEMORY_MIB_LEAST,
         Math.ceil((4 * limits.messageBytesMax) / MIB),
       ),
-      interceptors: [guardCalls({ metrics, admission, inflight, arriving })],
+      interceptors: [guardCalls({ metrics, admission, inflight, arrivals, openCalls })],
     })
-    server.addService(StateBackendService, backend)
+    server.addService(boundedService(StateBackendService, carriesRecords), backend)
     const health = new HealthImplementation({ "": "SERVING", [SERVICE_NAME]: "SERVING" })
     health.addToServer(server)
     addReflection(server, log)
@@ -84,16 +86,16 @@ export class GrpcServer {
       (socket) => injector.injectConnection(socket),
       log,
     )
-    return new GrpcServer(server, listener, injector, health, admission)
+    return new GrpcServer({ server, listener, injector, arrivals, health, admission })
   }
 
   /** Where calls are taken. */
   get address(): ListenAddress {
-    return this.#listener.address
+    return this.#parts.listener.address
   }
 
   get connectionCount(): number {
-    return this.#listener.connectionCount
+    return this.#parts.listener.connectionCount
   }
 
   /** What health checks answer from now on: SERVING as long as nothing speaks against it. Calls are taken all the same. */
@@ -101,22 +103,24 @@ export class GrpcServer {
     if (isServing) this.#against.delete(who)
     else this.#against.add(who)
     const status = this.#against.size === 0 ? "SERVING" : "NOT_SERVING"
-    this.#health.setStatus("", status)
-    this.#health.setStatus(SERVICE_NAME, status)
+    this.#parts.health.setStatus("", status)
+    this.#parts.health.setStatus(SERVICE_NAME, status)
   }
 
   /** Resolves when no connection is left: within `graceMs`, or at once after it. */
   async close(graceMs: number): Promise<void> {
-    this.#admission.close()
+    const { admission, listener, injector, arrivals, server } = this.#parts
+    admission.close()
     this.setServing("end", false)
-    this.#listener.stop()
-    this.#injector.drain(graceMs)
+    listener.stop()
+    injector.drain(graceMs)
     const deadlineMs = performance.now() + graceMs
-    while (this.#listener.connectionCount > 0 && performance.now() < deadlineMs) {
+    while (listener.connectionCount > 0 && performance.now() < deadlineMs) {
       await new Promise((resolve) => setTimeout(resolve, DRAIN_CHECK_MS))
     }
-    this.#server.forceShutdown()
-    this.#listener.destroy()
+    server.forceShutdown()
+    arrivals.close()
+    listener.destroy()
   }
 }
 

@@ -10,10 +10,12 @@ import { Registry } from "prom-client"
 import { afterAll, beforeAll, test } from "vitest"
 import { type LogLine, logTo } from "../log.ts"
 import { CallMetrics } from "../metrics/call-metrics.ts"
+import { Arrivals } from "./arrival.ts"
 import { guardCalls } from "./call-guard.ts"
 import { STATUS_TEXT_BYTES_MAX, statusText } from "./failure.ts"
 import { duplexStream, unary } from "./handlers.ts"
 import { Inflight } from "./inflight.ts"
+import { CALL_BYTES, OpenCalls } from "./open-calls.ts"
 
 const text = {
   serialize: (value: string) => Buffer.from(value),
@@ -59,11 +61,15 @@ const log = logTo((line) => lines.push(line))
 const registry = new Registry()
 const admission = { open: true }
 const ARRIVING_BYTES_MAX = 100_000
+const WAIT_MS = 300
+const CALLS_MAX = 8
+const arriving = new Inflight(ARRIVING_BYTES_MAX)
 const host = {
   metrics: new CallMetrics(registry, [service]),
   admission,
   inflight: new Inflight(1024 * 1024),
-  arriving: new Inflight(ARRIVING_BYTES_MAX),
+  arrivals: new Arrivals(arriving, WAIT_MS),
+  openCalls: new OpenCalls(CALLS_MAX * CALL_BYTES),
 }
 let server: Server
 let client: Client
@@ -93,6 +99,7 @@ beforeAll(async () => {
 afterAll(() => {
   client.close()
   server.forceShutdown()
+  host.arrivals.close()
 })
 
 function call(request: string): Promise<string> {
@@ -182,10 +189,10 @@ test("while the daemon goes down new calls are told so", async () => {
 })
 
 /** A call by hand: what a well-behaved client would not do. */
-function rawCall(session: ClientHttp2Session): ClientHttp2Stream {
+function rawCall(session: ClientHttp2Session, path: string = service.call.path): ClientHttp2Stream {
   return session.request({
     ":method": "POST",
-    ":path": service.call.path,
+    ":path": path,
     "content-type": "application/grpc",
     te: "trailers",
   })
@@ -207,20 +214,78 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
+/** Resolves the status of the call when it is told. */
+function statusOfCall(stream: ClientHttp2Stream): Promise<unknown> {
+  return new Promise((resolve) => stream.on("response", (headers) => resolve(headers["grpc-status"])))
+}
+
+test("a request that does not come is given up, with and without a beginning", async () => {
+  const session = connect(`http://127.0.0.1:${port}`)
+  const nothing = rawCall(session)
+  nothing.resume()
+  strictEqual(await statusOfCall(nothing), String(status.DEADLINE_EXCEEDED))
+  const part = rawCall(session)
+  part.resume()
+  part.write(beginning(1000, 10))
+  strictEqual(await statusOfCall(part), String(status.DEADLINE_EXCEEDED))
+  // Whole, but the client does not say that nothing comes behind it.
+  const open = rawCall(session)
+  open.resume()
+  open.write(beginning(10, 10))
+  await until(() => arriving.bytes > 0)
+  strictEqual(await statusOfCall(open), String(status.DEADLINE_EXCEEDED))
+  strictEqual(arriving.bytes, 0)
+  const stream = rawCall(session, service.stream.path)
+  stream.resume()
+  stream.write(beginning(1000, 10))
+  strictEqual(await statusOfCall(stream), String(status.DEADLINE_EXCEEDED))
+  session.destroy()
+})
+
+test("messages that wait to be read are bounded over all calls", async () => {
+  const session = connect(`http://127.0.0.1:${port}`)
+  const stream = rawCall(session, service.stream.path)
+  stream.resume()
+  // A thousand messages of five bytes.
+  stream.write(Buffer.alloc(5000))
+  strictEqual(await statusOfCall(stream), String(status.RESOURCE_EXHAUSTED))
+  const once = rawCall(session)
+  once.resume()
+  once.write(Buffer.concat(Array.from({ length: 1000 }, () => beginning(1, 1))))
+  strictEqual(await statusOfCall(once), String(status.INVALID_ARGUMENT))
+  strictEqual(arriving.bytes, 0)
+  session.destroy()
+})
+
+test("who holds more open calls than its share is refused, and nobody else", async () => {
+  await until(() => host.openCalls.count === 0)
+  const session = connect(`http://127.0.0.1:${port}`)
+  const streams = Array.from({ length: CALLS_MAX }, () => rawCall(session, service.stream.path))
+  await until(() => host.openCalls.count === CALLS_MAX)
+  const refused = rawCall(session, service.stream.path)
+  refused.resume()
+  strictEqual(await statusOfCall(refused), String(status.RESOURCE_EXHAUSTED))
+  strictEqual(await call("another connection"), "another connection")
+  for (const stream of streams) stream.destroy()
+  await until(() => host.openCalls.count === 0)
+  strictEqual(await call("room again"), "room again")
+  session.destroy()
+})
+
 test("messages that are still arriving are bounded over all calls, and whole ones go on", async () => {
   const session = connect(`http://127.0.0.1:${port}`)
   rawCall(session).write(beginning(1_000_000, 60_000))
-  await until(() => host.arriving.bytes > 60_000)
+  await until(() => arriving.bytes > 60_000)
   const second = rawCall(session)
   const answered = new Promise<unknown>((resolve) =>
     second.on("response", (headers) => resolve(headers["grpc-status"])),
   )
   second.write(beginning(1_000_000, 60_000))
   strictEqual(await answered, String(status.RESOURCE_EXHAUSTED))
-  ok(host.arriving.bytes > 60_000 && host.arriving.bytes <= ARRIVING_BYTES_MAX)
+  ok(arriving.bytes > 60_000 && arriving.bytes <= ARRIVING_BYTES_MAX)
   strictEqual(await call("whole"), "whole")
   session.destroy()
-  await until(() => host.arriving.bytes === 0)
+  await until(() => arriving.bytes === 0)
 })
 
 test("pieces of a message count for more than their bytes", async () => {
@@ -228,12 +293,12 @@ test("pieces of a message count for more than their bytes", async () => {
   const stream = rawCall(session)
   stream.write(beginning(1_000_000, 0))
   for (let piece = 1; piece <= 20; piece++) {
-    const before = host.arriving.bytes
+    const before = arriving.bytes
     stream.write("a")
-    await until(() => host.arriving.bytes >= before + 100)
+    await until(() => arriving.bytes >= before + 100)
   }
   session.destroy()
-  await until(() => host.arriving.bytes === 0)
+  await until(() => arriving.bytes === 0)
 })
 
 test("an answer that nobody takes is in flight until its call is over", async () => {

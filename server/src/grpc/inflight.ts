@@ -15,9 +15,13 @@ export class Inflight {
     return this.#bytes
   }
 
+  get isFull(): boolean {
+    return this.#bytes >= this.bytesMax
+  }
+
   /** @throws VarveError `OVERLOADED` when the limit is reached */
   check(): void {
-    if (this.#bytes < this.bytesMax) return
+    if (!this.isFull) return
     throw new VarveError(
       "OVERLOADED",
       `${this.#bytes} bytes are in flight; the limit is ${this.bytesMax} (setting limits.inflightBytesMax)`,

@@ -39,7 +39,7 @@ export class Listener {
         return
       }
       sockets.add(socket)
-      // Between the connection and its first byte nothing else watches the socket.
+      // Between the connection and its first byte nothing else watches the socket; what is no HTTP/2 ends it.
       const silent = setTimeout(() => socket.destroy(), limits.handshakeSeconds * 1000)
       const spoke = setInterval(
         () => {

@@ -6,6 +6,8 @@ import { Metadata } from "@grpc/grpc-js"
 import type { PipelineRequest, PipelineResponse } from "@varve/proto"
 import { test } from "vitest"
 import { logTo } from "../log.ts"
+import { Peer } from "../shard/peer.ts"
+import { PEER_CALL_BYTES } from "../shard/peer-port.ts"
 import type { ShardPartition } from "../shard/shard-store.ts"
 import { Admission } from "./admission.ts"
 import type { FrameTarget } from "./frame.ts"
@@ -39,23 +41,31 @@ class IdleStream extends EventEmitter {
   }
 
   /** As flow control would: nothing comes while the stream is paused. Says how many frames were taken. */
-  offer(work: NonNullable<PipelineRequest["work"]>["$case"], count: number): number {
+  offer(
+    work: NonNullable<PipelineRequest["work"]>["$case"],
+    count: number,
+    value = new Uint8Array(10),
+  ): number {
     let id = 0
     while (id < count && !this.isPaused) {
-      this.emit("data", { id: id++, work: { $case: work, value: new Uint8Array(10) } })
+      this.emit("data", { id: id++, work: { $case: work, value } })
     }
     return id
   }
 }
 
-function open(apply: (frame: PipelineRequest) => Result | Promise<Result>): {
+/** @param owner the other shard that has the partition */
+function open(
+  apply: (frame: PipelineRequest) => Result | Promise<Result>,
+  owner?: Peer,
+): {
   stream: IdleStream
   inflight: Inflight
   done: Promise<void>
 } {
   const stream = new IdleStream()
   const inflight = new Inflight(1_000_000)
-  const target = { partition: {} as ShardPartition } as FrameTarget
+  const target = { partition: { owner } as ShardPartition } as FrameTarget
   const host: PipelineHost = {
     frames: {
       target: () => target,
@@ -84,6 +94,28 @@ test("pipeline: reads that wait for another shard or the disk are few, however s
   strictEqual(inflight.bytes, 0)
   stream.emit("cancelled")
   await done
+})
+
+test("pipeline: writes that wait for another shard count with what each holds there, and are held back in time", async () => {
+  const { stream, inflight, done } = open(() => new Promise(() => undefined), new Peer(1))
+  const taken = stream.offer("writes", 1000)
+  ok(taken <= STREAM_BYTES_MAX / PEER_CALL_BYTES + 1, `${taken} writes wait`)
+  strictEqual(stream.answers.length, 0)
+  stream.emit("cancelled")
+  await done
+  strictEqual(inflight.bytes, 0)
+})
+
+test("pipeline: operations that ask for values are few while they wait, those that only write are bounded by their bytes", async () => {
+  const streams = [Uint8Array.of(1, 0, 0x80, 97), Uint8Array.of(1, 0, 0, 97)].map((value) => {
+    const { stream, done } = open(() => new Promise(() => undefined))
+    const taken = stream.offer("operations", 1000, value)
+    stream.emit("cancelled")
+    return done.then(() => taken)
+  })
+  const [reading = 0, writing = 0] = await Promise.all(streams)
+  ok(reading <= 16, `${reading} that read`)
+  ok(writing > 100 && writing <= STREAM_BYTES_MAX / 64 + 1, `${writing} that write`)
 })
 
 test("pipeline: answers that wait for a slow one before them count, too", async () => {

@@ -5,6 +5,7 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js"
 import type { FrameError, PipelineRequest, PipelineResponse } from "@varve/proto"
 import type { Log } from "../log.ts"
+import { PEER_CALL_BYTES } from "../shard/peer-port.ts"
 import type { ShardPartition } from "../shard/shard-store.ts"
 import type { Admission } from "./admission.ts"
 import { AnswerOrder, type AnswerSlot } from "./answer-order.ts"
@@ -12,12 +13,22 @@ import { CallGuard } from "./call-guard.ts"
 import { failureOf } from "./failure.ts"
 import type { Frames, FrameTarget } from "./frame.ts"
 import type { Inflight } from "./inflight.ts"
+import { hasReads } from "./operation-plan.ts"
 
 type PipelineStream = ServerDuplexStream<PipelineRequest, PipelineResponse>
 type Result = NonNullable<PipelineResponse["result"]>
 
 /** Of a frame or an answer besides its payload. */
 const FRAME_OVERHEAD_BYTES = 64
+/** Of an error besides its text. */
+const ERROR_OVERHEAD_BYTES = 256
+/**
+ * What one stream may hold while all of them hold more than the limit: refusals are answers too, and a client that takes
+ * none of them must not go on.
+ */
+const STREAM_SHARE_BYTES = 16 * 1024
+/** Of the error of one operation, about. */
+const OPERATION_ERROR_BYTES = 256
 /**
  * Reads of one stream that wait for the disk or another shard. Nobody knows how large their answers will be: at so
  * many the daemon stops reading, too.
@@ -57,6 +68,7 @@ class Pipeline {
   #isDraining = false
   #quiet: NodeJS.Timeout | undefined
   #finish: () => void = () => undefined
+  readonly #admit = (): void => this.#host.inflight.check()
 
   constructor(host: PipelineHost, call: PipelineStream) {
     this.#host = host
@@ -100,13 +112,13 @@ class Pipeline {
     const order = this.#orderOf(target.partition)
     try {
       this.#host.admission.check()
-      this.#host.inflight.check()
-      const result = this.#host.frames.apply(target, frame)
+      const result = this.#host.frames.apply(target, frame, this.#admit)
       if (result instanceof Promise) {
-        const isRead = frame.work?.$case === "reads"
+        const isRead = holdsReads(frame.work)
         if (isRead) this.#pendingReads++
-        this.#hold(bytes)
-        this.#later(frame.id, result, order, order.take(), bytes, isRead)
+        const heldBytes = target.partition.owner === undefined ? bytes : bytes + PEER_CALL_BYTES
+        this.#hold(heldBytes)
+        this.#later(frame.id, result, order, order.take(), heldBytes, isRead)
       } else {
         this.#now(order, { id: frame.id, result })
       }
@@ -182,8 +194,9 @@ class Pipeline {
     if (this.#isOver) return
     this.#inflightBytes += bytes
     this.#host.inflight.add(bytes)
-    const isFull =
-      this.#inflightBytes > this.#host.streamInflightBytesMax || this.#pendingReads >= PENDING_READS_MAX
+    const { inflight, streamInflightBytesMax } = this.#host
+    const bytesMax = inflight.isFull ? STREAM_SHARE_BYTES : streamInflightBytesMax
+    const isFull = this.#inflightBytes > bytesMax || this.#pendingReads >= PENDING_READS_MAX
     if (this.#reading && isFull) {
       this.#reading = false
       this.#call.pause()
@@ -195,9 +208,9 @@ class Pipeline {
     if (this.#inflightBytes === 0) return // The stream is over and gave all back at once.
     this.#inflightBytes -= bytes
     this.#host.inflight.remove(bytes)
-    const hasRoom =
-      this.#inflightBytes <= this.#host.streamInflightBytesMax / 2 &&
-      this.#pendingReads <= PENDING_READS_MAX / 2
+    const { inflight, streamInflightBytesMax } = this.#host
+    const bytesMax = inflight.isFull ? STREAM_SHARE_BYTES : streamInflightBytesMax
+    const hasRoom = this.#inflightBytes <= bytesMax / 2 && this.#pendingReads <= PENDING_READS_MAX / 2
     if (!this.#reading && hasRoom) {
       this.#reading = true
       this.#guard?.resumeReading()
@@ -213,7 +226,17 @@ class Pipeline {
 }
 
 function answerBytes({ result }: PipelineResponse): number {
-  return FRAME_OVERHEAD_BYTES + (result?.$case === "values" ? result.value.length : 0)
+  if (result?.$case === "values") return FRAME_OVERHEAD_BYTES + result.value.length
+  if (result?.$case === "error") {
+    return FRAME_OVERHEAD_BYTES + ERROR_OVERHEAD_BYTES + 2 * result.value.message.length
+  }
+  if (result?.$case !== "operations") return FRAME_OVERHEAD_BYTES
+  const { values, errors } = result.value
+  return FRAME_OVERHEAD_BYTES + values.length + errors.length * OPERATION_ERROR_BYTES
+}
+
+function holdsReads(work: PipelineRequest["work"]): boolean {
+  return work?.$case === "reads" || (work?.$case === "operations" && hasReads(work.value))
 }
 
 /** Bytes that the frame's work holds while it is done. */

@@ -1,5 +1,6 @@
 // The unary calls on keys. What is in memory is answered without a promise.
 
+import { ReadBudget } from "@varve/engines"
 import type {
   DeleteRequest,
   DeleteResponse,
@@ -18,7 +19,7 @@ import type { OperationFigures, OperationKind, OperationMetrics } from "../metri
 import type { ShardPartition, ShardStore } from "../shard/shard-store.ts"
 import type { Stores } from "../shard/stores.ts"
 import type { Inflight } from "./inflight.ts"
-import { checkKeyCount, checkReadBytes } from "./read-limits.ts"
+import { checkBudget, checkKeyCount, checkReadBytes } from "./read-limits.ts"
 
 export class PointCalls {
   readonly #stores: Stores<ShardStore>
@@ -80,12 +81,17 @@ export class PointCalls {
         for (const [at, position] of list.entries()) values[position] = found(part[at])
       }
       const pending: Promise<void>[] = []
+      const budget = new ReadBudget(this.#answerBytesMax)
       for (const [{ engine }, list] of positions) {
-        const part = engine.getMany(list.map((at) => keys[at]!))
+        const part = engine.getMany(
+          list.map((at) => keys[at]!),
+          budget,
+        )
         if (part instanceof Promise) pending.push(part.then((late) => place(list, late)))
         else place(list, part)
       }
       const answer = (): GetManyResponse => {
+        checkBudget(budget)
         checkReadBytes(
           values.reduce((sum, { value }) => sum + value.length + ANSWER_OVERHEAD_BYTES, 0),
           this.#answerBytesMax,

@@ -1,9 +1,29 @@
-// Bounds of one read of many keys: what it asks for, and what it answers.
+// Bounds of one request on many keys: how many it names, and how much it answers.
 
+import type { ReadBudget } from "@varve/engines"
 import { VarveError } from "@varve/proto"
 
 /** Keys of one call or frame: each costs an object while it is read. */
 const KEYS_PER_READ_MAX = 65_536
+/** Records, or conditions, of one frame: while they are applied nothing else is. */
+const RECORDS_PER_FRAME_MAX = 65_536
+/** Two lengths, flags, a key of one byte. */
+const RECORD_BYTES_MIN = 4
+
+/** Whether so many bytes could be more records than a frame may have; others need not be counted. */
+export function mayBeTooMany(batch: Uint8Array): boolean {
+  return batch.length > RECORDS_PER_FRAME_MAX * RECORD_BYTES_MIN
+}
+
+/** @throws VarveError `REQUEST_INVALID` */
+export function checkRecordCount(count: number): void {
+  if (count > RECORDS_PER_FRAME_MAX) {
+    throw new VarveError(
+      "REQUEST_INVALID",
+      `more than ${RECORDS_PER_FRAME_MAX} records in one frame: send fewer at once`,
+    )
+  }
+}
 
 /** @throws VarveError `REQUEST_INVALID` */
 export function checkKeyCount(count: number): void {
@@ -15,12 +35,17 @@ export function checkKeyCount(count: number): void {
   }
 }
 
+/** @throws VarveError `MESSAGE_TOO_LARGE` when values were left out for want of budget */
+export function checkBudget(budget: ReadBudget): void {
+  checkReadBytes(budget.bytes, budget.bytesMax)
+}
+
 /** @throws VarveError `MESSAGE_TOO_LARGE` when an answer of `bytes` would not fit a message */
 export function checkReadBytes(bytes: number, bytesMax: number): void {
   if (bytes > bytesMax) {
     throw new VarveError(
       "MESSAGE_TOO_LARGE",
-      `the values have ${bytes} bytes; an answer holds at most ${bytesMax} (limits.messageBytesMax): ask for fewer keys`,
+      `the values have ${bytes} bytes or more; an answer holds at most ${bytesMax} (limits.messageBytesMax): ask for fewer keys`,
     )
   }
 }

@@ -3,7 +3,9 @@
 
 import type { PipelineRequest, PipelineResponse } from "@varve/proto"
 import { VarveError } from "@varve/proto"
+import type { Peer } from "../shard/peer.ts"
 import type { Frames, FrameTarget } from "./frame.ts"
+import { notHandedOver } from "./session-frames.ts"
 
 type Result = NonNullable<PipelineResponse["result"]>
 
@@ -20,13 +22,22 @@ export class RoutedFrames {
   }
 
   /** As `Frames.apply`; @throws also what `Peer.call` does */
-  apply(target: FrameTarget, frame: PipelineRequest): Result | Promise<Result> {
+  apply(target: FrameTarget, frame: PipelineRequest, admit: () => void): Result | Promise<Result> {
     const { owner } = target.partition
     return owner === undefined
-      ? this.#frames.apply(target, frame)
-      : owner.call("frame", frame).then(({ result }) => {
+      ? this.#frames.apply(target, frame, admit)
+      : handOver(owner, frame, admit).then(({ result }) => {
           if (result !== undefined) return result
           throw new VarveError("INTERNAL", `shard ${owner.index} answered a frame with nothing`)
         })
+  }
+}
+
+function handOver(owner: Peer, frame: PipelineRequest, admit: () => void): Promise<PipelineResponse> {
+  try {
+    admit()
+    return owner.call("frame", frame)
+  } catch (error) {
+    throw notHandedOver(frame, error)
   }
 }

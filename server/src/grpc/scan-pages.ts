@@ -5,7 +5,7 @@ import type { ScanRequest } from "@varve/proto"
 import type { ShardPartition } from "../shard/shard-store.ts"
 
 /** Bytes of records in one page; a page with one larger record is larger. */
-const PAGE_BYTES_MAX = 256 * 1024
+export const PAGE_BYTES_MAX = 256 * 1024
 const NO_LIMIT = 0n
 
 /** At most `request.limit` records of the partition. */

@@ -31,9 +31,8 @@ export function serveForeign({ stores, points, frames, admission, inflight }: Fo
     }
   }
   const frame = (request: PipelineRequest): PipelineResponse | Promise<PipelineResponse> => {
-    inflight.check()
     const { id } = request
-    const result = frames.apply(frames.target(request), request)
+    const result = frames.apply(frames.target(request), request, () => inflight.check())
     if (!(result instanceof Promise)) return { id, result }
     return inflight.during(
       FRAME_OVERHEAD_BYTES + workBytes(request),

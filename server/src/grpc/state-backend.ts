@@ -5,11 +5,12 @@ import type { StateBackendServer } from "@varve/proto"
 import type { Settings } from "../config/settings.ts"
 import type { Log } from "../log.ts"
 import type { OperationMetrics } from "../metrics/operation-metrics.ts"
+import type { AdministrativeCalls } from "../shard/administrative-calls.ts"
 import type { PeerHandlers } from "../shard/peer-service.ts"
-import type { AdministrativeCalls } from "../shard/shard-port.ts"
 import type { ShardStore } from "../shard/shard-store.ts"
 import type { Stores } from "../shard/stores.ts"
 import type { Admission } from "./admission.ts"
+import { CallLimit } from "./call-limit.ts"
 import { ForeignCalls } from "./foreign-calls.ts"
 import { Frames } from "./frame.ts"
 import { duplexStream, serverStream, unary } from "./handlers.ts"
@@ -30,6 +31,8 @@ export interface StateBackendParts {
   readonly log: Log
 }
 
+/** Each waits for main, and holds its request. */
+const ADMINISTRATIVE_CALLS_MAX = 64
 /** Of an answer besides its values: tags, lengths, ids. */
 const ANSWER_OVERHEAD_BYTES = 1024
 
@@ -43,8 +46,9 @@ export function stateBackend(parts: StateBackendParts): {
   const answerBytesMax = messageBytesMax - ANSWER_OVERHEAD_BYTES
   const points = new PointCalls(stores, operations, inflight, answerBytesMax)
   const others = new ForeignCalls(stores, inflight, answerBytesMax)
-  const own = new Frames(stores, operations, answerBytesMax)
+  const own = new Frames(stores, operations, answerBytesMax, log)
   const frames = new RoutedFrames(own)
+  const few = new CallLimit("administrative calls", ADMINISTRATIVE_CALLS_MAX)
   const backend: StateBackendServer = {
     get: unary(log, (request, until) => others.point("get", request, until) ?? points.get(request)),
     set: unary(log, (request, until) => others.point("set", request, until) ?? points.set(request)),
@@ -55,16 +59,16 @@ export function stateBackend(parts: StateBackendParts): {
     write: unary(log, (request, until) => others.write(request, until) ?? points.write(request)),
     scan: serverStream(log, scanCall(stores, operations, inflight)),
     pipeline: duplexStream(log, pipelineCall({ frames, inflight, admission, streamInflightBytesMax, log })),
-    snapshot: unary(log, (request) => administration.snapshot(request)),
-    restore: unary(log, (request) => administration.restore(request)),
-    listSnapshots: unary(log, (request) => administration.listSnapshots(request)),
-    deleteSnapshot: unary(log, (request) => administration.deleteSnapshot(request)),
-    pinSnapshot: unary(log, (request) => administration.pinSnapshot(request)),
-    pruneSnapshots: unary(log, (request) => administration.pruneSnapshots(request)),
-    collectGarbage: unary(log, (request) => administration.collectGarbage(request)),
-    whyKept: unary(log, (request) => administration.whyKept(request)),
-    drillStore: unary(log, (request) => administration.drillStore(request)),
-    describe: unary(log, (request) => administration.describe(request)),
+    snapshot: unary(log, (request) => few.during(() => administration.snapshot(request))),
+    restore: unary(log, (request) => few.during(() => administration.restore(request))),
+    listSnapshots: unary(log, (request) => few.during(() => administration.listSnapshots(request))),
+    deleteSnapshot: unary(log, (request) => few.during(() => administration.deleteSnapshot(request))),
+    pinSnapshot: unary(log, (request) => few.during(() => administration.pinSnapshot(request))),
+    pruneSnapshots: unary(log, (request) => few.during(() => administration.pruneSnapshots(request))),
+    collectGarbage: unary(log, (request) => few.during(() => administration.collectGarbage(request))),
+    whyKept: unary(log, (request) => few.during(() => administration.whyKept(request))),
+    drillStore: unary(log, (request) => few.during(() => administration.drillStore(request))),
+    describe: unary(log, (request) => few.during(() => administration.describe(request))),
   }
   return { backend, foreign: serveForeign({ stores, points, frames: own, admission, inflight }) }
 }

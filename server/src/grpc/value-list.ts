@@ -8,7 +8,7 @@ export function encodeValueList(
   admit: (bytes: number) => void,
 ): Uint8Array {
   let bytes = 0
-  for (const value of values) bytes += value === undefined ? 1 : uvarintBytes(value.length) + value.length
+  for (const value of values) bytes += listedBytes(value)
   admit(bytes)
   const target = new Uint8Array(bytes)
   let at = 0
@@ -27,6 +27,11 @@ export function encodeValueList(
     at += value.length
   }
   return target
+}
+
+/** Bytes that a value takes in the list. */
+export function listedBytes(value: Uint8Array | undefined): number {
+  return value === undefined ? 1 : uvarintBytes(value.length) + value.length
 }
 
 /** Of lengths under 2^28, which is more than a value may have. */

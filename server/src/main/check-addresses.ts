@@ -1,10 +1,10 @@
 // Finds out whether the daemon will be able to listen, before it touches anything on disk: it listens on all its
-// ports at once for a moment, answering nobody, and makes way for its sockets. Who takes an address in between is
-// found by the servers themselves, later and with the same words.
+// ports at once for a moment, answering nobody, and sees that nobody answers at its sockets. Who takes an address in
+// between is found by the servers themselves, later and with the same words.
 
 import { createServer, type Server } from "node:net"
 import { type ListenAddress, shardAddress } from "../config/address.ts"
-import { listen, removeStaleSocket } from "../config/listen.ts"
+import { isStaleSocket, listen } from "../config/listen.ts"
 import { listenRefusal } from "../config/listen-refusal.ts"
 import type { Settings } from "../config/settings.ts"
 
@@ -17,7 +17,7 @@ export async function checkAddresses(
   const check = async (setting: "grpc" | "http", address: ListenAddress): Promise<void> => {
     if ("path" in address) {
       try {
-        await removeStaleSocket(address.path)
+        await isStaleSocket(address.path)
       } catch (error) {
         throw listenRefusal(setting, address, error)
       }

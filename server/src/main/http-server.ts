@@ -22,10 +22,11 @@ import type { ListenAddress } from "../config/address.ts"
 import { durationWords, parseDuration } from "../config/duration.ts"
 import { listen } from "../config/listen.ts"
 import type { Settings } from "../config/settings.ts"
+import type { ControlPlane } from "../control/control-plane.ts"
 import { failureOf } from "../grpc/failure.ts"
 import type { Log } from "../log.ts"
-import type { AdministrativeCalls } from "../shard/shard-port.ts"
-import type { ControlPlane } from "./control-plane.ts"
+import type { AdministrativeCalls } from "../shard/administrative-calls.ts"
+import { limitRequests, SLOW_CHECK_MS } from "./http-limits.ts"
 import { toJson } from "./json-messages.ts"
 import { MetricsPage } from "./metrics-page.ts"
 import { statusPage } from "./status-page.ts"
@@ -111,10 +112,12 @@ export class HttpServer {
       bodyLimit: BODY_BYTES_MAX,
       requestTimeout: REQUEST_TIMEOUT_MS,
       connectionTimeout: CONNECTION_TIMEOUT_MS,
+      http: { connectionsCheckingInterval: SLOW_CHECK_MS },
       forceCloseConnections: true,
       frameworkErrors: (error, _request, reply) => fail(error, reply, log),
     })
     app.server.maxConnections = CONNECTIONS_MAX
+    limitRequests(app)
     // JSON only, and a body is required: a page in somebody's browser can then change nothing here.
     app.removeContentTypeParser("text/plain")
     allowEmptyBodies(app)

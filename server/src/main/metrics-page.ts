@@ -3,8 +3,8 @@
 
 import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from "prom-client"
 import { softwareVersion } from "../cli/software-version.ts"
+import type { ControlPlane } from "../control/control-plane.ts"
 import { registerThreadMetrics } from "../metrics/thread-metrics.ts"
-import type { ControlPlane } from "./control-plane.ts"
 
 const SHARD_TIMEOUT_MS = 10_000
 

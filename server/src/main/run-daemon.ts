@@ -20,8 +20,6 @@ const signals = ["SIGTERM", "SIGINT"] as const
  */
 export async function runDaemon(sources: SettingSources): Promise<number> {
   let log: Log = jsonLog("info")
-  // The daemon tells of outdated versions of Node in its log; Amazon's SDK would on each thread, as text.
-  process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true"
   try {
     const { settings, warnings } = await loadSettings(sources)
     log = jsonLog(settings.log.level)

@@ -1,14 +1,13 @@
 // The administrative calls as a shard makes them: main does them.
 
 import { VarveError } from "@varve/proto"
-import { decodeError } from "./error-message.ts"
 import {
   type AdministrativeCall,
   type AdministrativeCalls,
   administrativeCalls,
-  type MainMessage,
-  type ShardMessage,
-} from "./shard-port.ts"
+} from "./administrative-calls.ts"
+import { decodeError } from "./error-message.ts"
+import type { MainMessage, ShardMessage } from "./shard-port.ts"
 
 /** Calls that may wait for main at once. */
 const ASKED_MAX = 1000

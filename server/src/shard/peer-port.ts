@@ -79,5 +79,8 @@ export type PeerAnswer =
   | { readonly kind: "answer"; readonly id: number; readonly response: Uint8Array<ArrayBuffer> }
   | { readonly kind: "failure"; readonly id: number; readonly error: ErrorMessage }
 
-/** Calls that may wait at once for one shard, besides the limit on their bytes. */
-export const PEER_CALLS_MAX = 16_384
+/**
+ * What a call that waits for another shard holds besides its bytes: a promise here, a message in the port, an answer there.
+ * It counts as in flight, and so bounds how many calls may wait.
+ */
+export const PEER_CALL_BYTES = 1024

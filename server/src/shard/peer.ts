@@ -7,7 +7,6 @@ import { VarveError } from "@varve/proto"
 import { decodeError } from "./error-message.ts"
 import {
   asBuffer,
-  PEER_CALLS_MAX,
   type PeerAnswer,
   type PeerCallName,
   type PeerCalls,
@@ -61,7 +60,8 @@ export class Peer {
   /**
    * Makes the call where it belongs.
    * @param deadlineMs milliseconds since 1970
-   * @throws VarveError `OVERLOADED`, EngineError `ENGINE_CLOSED`: the call was not made. Rejects as the call does there,
+   * The caller counts it as in flight, with `PEER_CALL_BYTES`: that bounds how many wait.
+   * @throws EngineError `ENGINE_CLOSED`: the call was not made. Rejects as the call does there,
    * and with VarveError `CONNECTION_LOST`
    */
   call<Name extends PeerCallName>(
@@ -108,9 +108,6 @@ export class Peer {
   #newId(): number {
     if (this.#port === undefined) {
       throw new EngineError("ENGINE_CLOSED", `shard ${this.index} is being started again: nothing was done`)
-    }
-    if (this.#waiting.size >= PEER_CALLS_MAX) {
-      throw new VarveError("OVERLOADED", `${PEER_CALLS_MAX} calls wait for shard ${this.index} already`)
     }
     return ++this.#lastId
   }

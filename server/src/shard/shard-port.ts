@@ -8,7 +8,9 @@
 //                                   ◄──     ask(id, name, request)   an administrative call that came to this shard
 //   told(id) or refused(id)         ──►
 //   peer(index, port)               ──►             the way to another shard
-//                                   ◄──     log(line)
+//                                   ◄──     log(line), fenced
+//
+// Besides, they share a number that the shard counts up while its event loop turns (`control/hang-watch.ts`).
 
 import type { MessagePort } from "node:worker_threads"
 import type { Engine, EngineStatistics } from "@varve/engines"
@@ -16,7 +18,7 @@ import type { MetricObjectWithValues, MetricValue } from "prom-client"
 import type { ListenAddress } from "../config/address.ts"
 import type { Settings } from "../config/settings.ts"
 import type { LogLine } from "../log.ts"
-import type { Administration } from "./administration.ts"
+import type { AdministrativeCall } from "./administrative-calls.ts"
 import type { ErrorMessage } from "./error-message.ts"
 
 /** Names a partition. */
@@ -63,32 +65,17 @@ export interface EngineCall extends PartitionName {
   readonly arguments: readonly unknown[]
 }
 
-/** The administrative calls, which main does for all shards. */
-export const administrativeCalls = [
-  "describe",
-  "snapshot",
-  "restore",
-  "listSnapshots",
-  "deleteSnapshot",
-  "pinSnapshot",
-  "pruneSnapshots",
-  "collectGarbage",
-  "whyKept",
-  "drillStore",
-] as const
-export type AdministrativeCall = (typeof administrativeCalls)[number]
-export type AdministrativeCalls = {
-  readonly [Name in AdministrativeCall]: (
-    request: Parameters<Administration[Name]>[0],
-  ) => Promise<Awaited<ReturnType<Administration[Name]>>>
-}
-
 /** What a shard is started with. */
 export interface ShardStart {
   readonly index: number
   /** With the shard's own part of what is set for the daemon. */
   readonly settings: Settings
+  /** The shard adds to it every `BEAT_MS`, as long as its event loop turns. */
+  readonly beat: Int32Array<SharedArrayBuffer>
 }
+
+/** Between two beats. */
+export const BEAT_MS = 1000
 
 export type MainMessage =
   | {
@@ -114,6 +101,8 @@ export type ShardMessage =
   /** It could not start. */
   | { readonly kind: "failed"; readonly error: ErrorMessage }
   | { readonly kind: "log"; readonly line: LogLine }
+  /** Another daemon has taken one of its partitions. */
+  | { readonly kind: "fenced" }
   | {
       readonly kind: "answer"
       readonly id: number

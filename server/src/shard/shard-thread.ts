@@ -6,15 +6,28 @@ import { type Log, logTo } from "../log.ts"
 import { encodeError } from "./error-message.ts"
 import { MainAdministration } from "./main-administration.ts"
 import { Shard } from "./shard.ts"
-import type { MainMessage, PartitionName, ShardCalls, ShardMessage, ShardStart } from "./shard-port.ts"
+import {
+  BEAT_MS,
+  type MainMessage,
+  type PartitionName,
+  type ShardCalls,
+  type ShardMessage,
+  type ShardStart,
+} from "./shard-port.ts"
 
 async function runShard(port: MessagePort, start: ShardStart): Promise<void> {
   const post = (message: ShardMessage): void => port.postMessage(message)
   const log = logTo((line) => post({ kind: "log", line }))
   const main = new MainAdministration(post)
+  // Keeps no thread alive that is done.
+  setInterval(() => Atomics.add(start.beat, 0, 1), BEAT_MS).unref()
   let shard: Shard
   try {
-    shard = await Shard.open(start, main.calls, log)
+    shard = await Shard.open(
+      start,
+      { administration: main.calls, onFenced: () => post({ kind: "fenced" }) },
+      log,
+    )
   } catch (error) {
     post({ kind: "failed", error: encodeError(error) })
     port.close()

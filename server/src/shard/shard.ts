@@ -23,18 +23,12 @@ import { OperationMetrics } from "../metrics/operation-metrics.ts"
 import { registerOwnerMetrics } from "../metrics/owner-metrics.ts"
 import { registerServerMetrics } from "../metrics/server-metrics.ts"
 import { registerThreadMetrics } from "../metrics/thread-metrics.ts"
+import type { AdministrativeCalls } from "./administrative-calls.ts"
 import { openPartition } from "./open-partition.ts"
 import { type Outside, openOutside } from "./outside.ts"
 import { Peer } from "./peer.ts"
 import { type PeerHandlers, servePeer } from "./peer-service.ts"
-import type {
-  AdministrativeCalls,
-  EngineCall,
-  EngineStanding,
-  PartitionName,
-  ShardCalls,
-  ShardStart,
-} from "./shard-port.ts"
+import type { EngineCall, EngineStanding, PartitionName, ShardCalls, ShardStart } from "./shard-port.ts"
 import { ShardPartition, ShardStore } from "./shard-store.ts"
 import { Stores } from "./stores.ts"
 
@@ -46,9 +40,17 @@ const JOB_THREADS = 2
  */
 const REPOSITORY_GRACE_MS = 2500
 
+/** Main, as a shard needs it. */
+export interface ShardOwner {
+  readonly administration: AdministrativeCalls
+  /** Another daemon has taken one of the shard's partitions. */
+  onFenced(): void
+}
+
 export class Shard {
   readonly registry = new Registry()
   readonly #parts: StateBackendParts & { readonly settings: Settings }
+  readonly #owner: ShardOwner
   readonly #seams: SystemSeams
   readonly #outside: Outside
   readonly #peers: readonly Peer[]
@@ -62,9 +64,10 @@ export class Shard {
   constructor(
     { index, settings }: ShardStart,
     outside: { seams: SystemSeams; outside: Outside },
-    administration: AdministrativeCalls,
+    owner: ShardOwner,
     log: Log,
   ) {
+    this.#owner = owner
     this.#seams = outside.seams
     this.#outside = outside.outside
     this.#peers = Array.from({ length: settings.shards }, (_, each) => new Peer(each))
@@ -77,7 +80,7 @@ export class Shard {
       operations: new OperationMetrics(this.registry, names),
       inflight: new Inflight(settings.limits.inflightBytesMax),
       admission: new Admission(),
-      administration,
+      administration: owner.administration,
       log,
     }
     registerForwardingMetrics(this.registry, this.#peers)
@@ -86,9 +89,9 @@ export class Shard {
   }
 
   /** @throws (rejects) SettingsError, EngineError, the system's error */
-  static async open(start: ShardStart, administration: AdministrativeCalls, log: Log): Promise<Shard> {
+  static async open(start: ShardStart, owner: ShardOwner, log: Log): Promise<Shard> {
     const seams = systemSeams({ threads: JOB_THREADS, startsThreads: true })
-    return new Shard(start, { seams, outside: await openOutside(start.settings, seams) }, administration, log)
+    return new Shard(start, { seams, outside: await openOutside(start.settings, seams) }, owner, log)
   }
 
   /** @throws (rejects) as `openEngine` */
@@ -102,6 +105,7 @@ export class Shard {
       onFenced: () => {
         this.#isFenced = true
         this.#server?.setServing("owner", false)
+        this.#owner.onFenced()
       },
     })
     store.partition(name.partition).attach(engine)

@@ -1,11 +1,10 @@
 // Stores by name: of main, with their versions, or of a shard, with their records.
 
 import { VarveError } from "@varve/proto"
-import type { Store } from "./store.ts"
 
 const DEFAULT_STORE = "default"
 
-export class Stores<Kind extends { readonly settings: { readonly name: string } } = Store> {
+export class Stores<Kind extends { readonly settings: { readonly name: string } }> {
   readonly #byName: ReadonlyMap<string, Kind>
 
   constructor(stores: readonly Kind[]) {

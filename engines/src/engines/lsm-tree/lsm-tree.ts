@@ -14,6 +14,7 @@
 
 import { EngineError } from "../../base/error.ts"
 import { KeyHasher } from "../../base/key-hash.ts"
+import type { ReadBudget } from "../../base/read-budget.ts"
 import {
   decodeRecord,
   KEY_BYTES_MAX,
@@ -86,14 +87,14 @@ export class LsmTree implements EngineCore {
     return memtable.value()
   }
 
-  getMany(keys: readonly Uint8Array[]): Value[] | Promise<Value[]> {
+  getMany(keys: readonly Uint8Array[], budget?: ReadBudget): Value[] | Promise<Value[]> {
     // Blocks that are not in memory are all asked for in this turn, and one that several keys need once.
     const values = new Array<Value | Promise<Value>>(keys.length).fill(undefined)
     const round = this.#round
     for (let first = 0; first < keys.length; first += ROUND_KEYS_MAX) {
       round.begin(keys, first, this.#hasher)
-      for (const memtable of this.#memtables.newestFirst) memtable.getRound(round, keys, values)
-      this.#reads.getRound(this.#host.runs.newestFirst, round, keys, values)
+      for (const memtable of this.#memtables.newestFirst) memtable.getRound(round, keys, values, budget)
+      this.#reads.getRound(this.#host.runs.newestFirst, round, keys, values, budget)
     }
     const hasPromise = values.some(isPromise)
     return hasPromise ? Promise.all(values) : (values as Value[])

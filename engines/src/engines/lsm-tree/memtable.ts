@@ -11,6 +11,7 @@
 
 import { copyRange, equalBytes } from "../../base/bytes.ts"
 import { overwriteRecord } from "../../base/overwrite-record.ts"
+import { NOT_READ, type ReadBudget } from "../../base/read-budget.ts"
 import { decodeRecord, encodeRecordHeader, RecordCursor } from "../../base/record.ts"
 import { ValueSlab } from "../../base/value-slab.ts"
 import { HashIndex } from "../../runs/hash-index.ts"
@@ -97,6 +98,7 @@ export class Memtable {
     round: KeyRound,
     keys: readonly Uint8Array[],
     values: (Uint8Array | undefined | Promise<Uint8Array | undefined>)[],
+    budget?: ReadBudget,
   ): void {
     if (this.#index.count === 0) return
     const { first, h1, h2, missing, missingCount } = round
@@ -105,8 +107,11 @@ export class Memtable {
     for (let n = 0; n < missingCount; n++) {
       const i = missing[n]!
       const key = keys[first + i]!
-      if (this.find(h1[i]!, h2[i]!, key, 0, key.length)) values[first + i] = this.value()
-      else missing[round.missingCount++] = i
+      if (budget?.isSpent) values[first + i] = NOT_READ
+      else if (this.find(h1[i]!, h2[i]!, key, 0, key.length)) {
+        const value = this.value()
+        values[first + i] = budget === undefined ? value : budget.keep(value)
+      } else missing[round.missingCount++] = i
     }
   }
 

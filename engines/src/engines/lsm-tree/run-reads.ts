@@ -6,6 +6,7 @@
 
 import { copyBytes } from "../../base/bytes.ts"
 import { KeyHasher } from "../../base/key-hash.ts"
+import { NOT_READ, type ReadBudget } from "../../base/read-budget.ts"
 import type { RecordCursor } from "../../base/record.ts"
 import { ValueSlab } from "../../base/value-slab.ts"
 import type { OpenRun } from "../../runs/open-run.ts"
@@ -54,7 +55,10 @@ export class RunReads {
     { h1, h2, missing, missingCount, first }: KeyRound,
     keys: readonly Uint8Array[],
     values: (Value | Promise<Value>)[],
+    budget?: ReadBudget,
   ): void {
+    const kept = (value: Value | Promise<Value>): Value | Promise<Value> =>
+      budget === undefined ? value : budget.keep(value)
     let touched = 0
     for (let n = 0; n < missingCount; n++) {
       const i = missing[n]!
@@ -79,19 +83,21 @@ export class RunReads {
       const at = this.#runOf[n]!
       const run = runs[at]
       if (run === undefined) continue
-      if (this.#locatedOf[n] !== "cached") {
+      if (budget?.isSpent) {
+        values[first + i] = NOT_READ
+      } else if (this.#locatedOf[n] !== "cached") {
         cold.push(n)
       } else if (this.#search.findCached(run, this.#rangeOf[n]!, keys[first + i]!, h2[i]!)) {
-        values[first + i] = this.#cachedValue(run.cachedBytes)
+        values[first + i] = kept(this.#cachedValue(run.cachedBytes))
       } else {
-        values[first + i] = this.#getAgain(runs, at + 1, h1[i]!, h2[i]!, keys[first + i]!)
+        values[first + i] = kept(this.#getAgain(runs, at + 1, h1[i]!, h2[i]!, keys[first + i]!))
       }
     }
     // The disk is asked run by run, in the order of the file; a block that several keys need is read once.
     cold.sort((a, b) => this.#runOf[a]! - this.#runOf[b]! || this.#startOf[a]! - this.#startOf[b]!)
     for (const n of cold) {
       const i = missing[n]!
-      values[first + i] = this.#getAgain(runs, this.#runOf[n]!, h1[i]!, h2[i]!, keys[first + i]!)
+      values[first + i] = kept(this.#getAgain(runs, this.#runOf[n]!, h1[i]!, h2[i]!, keys[first + i]!))
     }
   }
 

@@ -10,6 +10,6 @@ export const memoryDefinition: EngineDefinition<MemorySettings> = {
   settingsFor: () => ({}),
   scansInOrder: true,
   countsExactly: true,
-  open: (host) => MemoryEngine.open(host),
+  open: (host, engineState) => MemoryEngine.open(host, engineState),
   merging: () => undefined,
 }

@@ -45,13 +45,13 @@ export class DumpedRuns {
     this.#hasher = new KeyHasher(host.hashSeed)
   }
 
-  /** Adds a record behind the others. Returns a promise when the next one has to wait. */
+  /** Adds a record behind the others; an empty value is a tombstone. Returns a promise when the next one has to wait. */
   add(key: ByteString, value: Uint8Array): Promise<void> | undefined {
     const bytesMax = RECORD_HEADER_BYTES_MAX + key.length + value.length
     if (this.#writer !== undefined && this.#end + bytesMax <= this.#buffer.length) {
       const start = this.#end
       this.#encode(key, value)
-      if (!this.#beginsRun()) return this.#list(start)
+      if (!this.#beginsRun()) return this.#list(start, value)
       this.#end = start
     }
     return this.#addSlowly(key, value, bytesMax)
@@ -94,7 +94,7 @@ export class DumpedRuns {
       const { origin, path } = newRun(this.#host, 0)
       this.#writer = await RunWriter.create(this.#host.fileSystem, path, origin)
     }
-    this.#list(0)
+    this.#list(0, value)
   }
 
   /** Puts the record behind `end`, and hashes its key. */
@@ -112,9 +112,9 @@ export class DumpedRuns {
   }
 
   /** Lists the record that was encoded last, which starts at `start` of the buffer. */
-  #list(start: number): undefined {
+  #list(start: number, value: Uint8Array): undefined {
     const writer = this.#writer!
-    writer.entry(this.#hasher.h1, this.#hasher.h2, writer.recordsBytes + start, false)
+    writer.entry(this.#hasher.h1, this.#hasher.h2, writer.recordsBytes + start, value.length === 0)
   }
 
   async #flush(writer: RunWriter): Promise<void> {

@@ -9,12 +9,17 @@
 //            record that goes, or changes its length, moves those behind it, but in no other run
 //   runs     that hold what one of the last dump holds are given up for that one: a run has bytes of its own besides
 //
+// As long as the runs that the state was opened with are not loaded, they stay as they are, and a dump writes what has
+// changed since: runs above them, a patch. So no version, stop or restore waits for the load, nor for runs that cannot
+// be had.
+//
 import { isEngineError } from "../../base/error.ts"
 import type { CoreHost } from "../../core.ts"
+import type { DumpState } from "../../runs/dump-state.ts"
 import type { OpenRun } from "../../runs/run-set.ts"
 import { UnopenedRun } from "../../runs/unopened-run.ts"
 import { DumpedRuns } from "./dumped-runs.ts"
-import type { Layer, Layers } from "./layers.ts"
+import type { ByteString, Layer, Layers } from "./layers.ts"
 
 /** Records encoded, or keys folded, in one turn of the event loop: about 2 ms. */
 const SLICE_RECORDS = 2048
@@ -27,16 +32,27 @@ export class Dumper {
   readonly #host: CoreHost<unknown>
   readonly #layers: Layers
   #last: Promise<void> = Promise.resolve()
-  /** What the runs of the host hold, by the number of changes before; undefined: not known. */
-  #dumpedChangeCount: number | undefined
+  /** What the runs of the host hold, by the number of changes before. */
+  #dumpedChangeCount = 0
+  /** The runs that the state was opened with. */
+  readonly #opened: readonly OpenRun[]
+  #isPatched: boolean
   /** Of the records of runs of the last dump. */
   #digests: ReadonlyMap<OpenRun, string> = new Map()
   dumpCount = 0
   bytesDumped = 0
 
-  constructor(host: CoreHost<unknown>, layers: Layers) {
+  /** @param isPatched whether the runs of the host are */
+  constructor(host: CoreHost<unknown>, layers: Layers, isPatched: boolean) {
     this.#host = host
     this.#layers = layers
+    this.#opened = host.runs.newestFirst
+    this.#isPatched = isPatched
+  }
+
+  /** What is to be known of the runs of the last dump. */
+  get state(): DumpState {
+    return { isPatched: this.#isPatched }
   }
 
   /**
@@ -52,9 +68,9 @@ export class Dumper {
     return dumped
   }
 
-  /** The runs of the host hold the state as it was after so many changes. */
-  isDumped(changeCount: number): void {
-    this.#dumpedChangeCount = changeCount
+  /** All runs are loaded: what was written meanwhile is folded into them, behind dumps that were asked for. */
+  loaded(): void {
+    this.#last = this.#last.then(() => this.#fold())
   }
 
   /** Waits for the dump that is under way. */
@@ -66,16 +82,22 @@ export class Dumper {
     const { runs } = this.#host
     if (changeCount === this.#dumpedChangeCount) return runs.retainAll()
     const before = runs.newestFirst
-    const { fresh, digests } = await this.#write(layer)
+    const isPatch = this.#layers.isLoading
+    const { fresh, digests } = await this.#write(
+      isPatch ? this.#layers.changes(layer) : this.#layers.entries(layer),
+    )
     for (const run of fresh) runs.add(run)
-    runs.remove(before.filter((run) => !digests.has(run)))
+    runs.remove(before.filter((run) => !digests.has(run) && !(isPatch && this.#opened.includes(run))))
     this.#digests = digests
     this.#dumpedChangeCount = changeCount
+    this.#isPatched = isPatch
     return runs.retainAll()
   }
 
   /** Writes what the runs of the host do not hold. @returns the new runs, held; and what all runs of the dump hold */
-  async #write(layer: Layer): Promise<{ fresh: readonly OpenRun[]; digests: ReadonlyMap<OpenRun, string> }> {
+  async #write(
+    entries: Iterable<[ByteString, Uint8Array]>,
+  ): Promise<{ fresh: readonly OpenRun[]; digests: ReadonlyMap<OpenRun, string> }> {
     const known = new Map([...this.#digests].map(([run, digest]) => [digest, run]))
     const fresh: OpenRun[] = []
     const digests = new Map<OpenRun, string>()
@@ -93,7 +115,7 @@ export class Dumper {
     })
     try {
       let sliceCount = 0
-      for (const [key, value] of this.#layers.entries(layer)) {
+      for (const [key, value] of entries) {
         const pending = dump.add(key, value)
         if (pending !== undefined) await pending
         if (++sliceCount % SLICE_RECORDS === 0) await this.#host.clock.nextTurn()

@@ -3,21 +3,39 @@
 //   set       the map on top
 //   seal      another map on top of it: everything below is fixed
 //   flush     all keys and values below the seal become runs, which replace those before
+//   open      a small state is read from its runs; a large one is served at once, and read behind that
 //
 // It shows what the other engines save. It is also the right choice for small states: nothing is read faster.
 
 import { selects } from "../../base/key-selection.ts"
+import { NOT_READ, type ReadBudget } from "../../base/read-budget.ts"
 import { decodeRecord, RecordCursor } from "../../base/record.ts"
 import type { CoreHost, EngineCore, Seal } from "../../core.ts"
 import type { KeyValue, ScanOptions } from "../../engine.ts"
+import { readDumpState } from "../../runs/dump-state.ts"
 import type { OpenRun } from "../../runs/run-set.ts"
+import { searchHashes } from "../../runs/search-hashes.ts"
 import { Dumper } from "./dumper.ts"
 import { type ByteString, type Layer, Layers } from "./layers.ts"
+import { RecordLoading } from "./record-loading.ts"
+import { RunLoader } from "./run-loader.ts"
 import { sortKeys } from "./sorted-keys.ts"
 
 export type MemorySettings = Record<string, never>
 
+/** What this engine may be given besides. */
+interface MemoryHost extends CoreHost<MemorySettings> {
+  /** Runs of so many bytes are loaded before they are served; so that in tests small states are served before. */
+  readonly bytesAtOnceMax?: number
+  /** See `RecordLoading`; so that in tests small states are loaded in many slices. */
+  readonly sliceRecords?: number
+}
+
+type Value = Uint8Array | undefined
+
 const EMPTY = new Uint8Array(0)
+/** That takes some 20 ms. */
+const BYTES_AT_ONCE_MAX = 1024 * 1024
 /** A page of a scan ends when it has this many records or bytes. */
 const PAGE_RECORDS = 256
 const PAGE_BYTES = 256 * 1024
@@ -28,26 +46,53 @@ export class MemoryEngine implements EngineCore {
   readonly #dumper: Dumper
   readonly #sealed = new Map<number, { readonly layer: Layer; readonly changeCount: number }>()
   #sealCount = 0
+  /** Until the runs that the state was opened with are in memory. */
+  #loading: RecordLoading | undefined
+  #diskReadCount = 0
 
-  private constructor(host: CoreHost<MemorySettings>) {
+  private constructor(host: CoreHost<MemorySettings>, isPatched: boolean) {
     this.#host = host
-    this.#dumper = new Dumper(host, this.#layers)
+    this.#dumper = new Dumper(host, this.#layers, isPatched)
   }
 
-  /** Reads the state that the runs of `host` hold. @throws (rejects) EngineError `DATA_LOSS` */
-  static async open(host: CoreHost<MemorySettings>): Promise<MemoryEngine> {
-    const engine = new MemoryEngine(host)
-    await engine.#load()
+  /**
+   * The state that the runs of `host` hold. Read and proven before this resolves is all of a small one, and of one that
+   * is restored eagerly; of others what finds the records.
+   * @throws (rejects) EngineError `DATA_LOSS`, `STORAGE_FAILED`, `REPOSITORY_FAILED`
+   */
+  static async open(host: MemoryHost, engineState: unknown): Promise<MemoryEngine> {
+    const { isPatched } = readDumpState(engineState)
+    const engine = new MemoryEngine(host, isPatched)
+    const { runs, isEager, bytesAtOnceMax = BYTES_AT_ONCE_MAX } = host
+    if (runs.newestFirst.length === 0) return engine
+    const recordCount = runs.figures.reduce((sum, each) => sum + each.recordCount, 0)
+    engine.#layers.beginLoad(recordCount, isPatched)
+    if (isEager || runs.diskBytes <= bytesAtOnceMax) {
+      await new RunLoader(runs.newestFirst, engine.#layers).load()
+      engine.#loaded()
+    } else {
+      // Checks all that is going to be read behind the first answers to find records.
+      await searchHashes(runs.newestFirst, new Set())
+      const { sliceRecords } = host
+      const ended = (): void => engine.#loaded()
+      engine.#loading = new RecordLoading({ host, layers: engine.#layers, ended }, sliceRecords)
+    }
     return engine
   }
 
-  get(key: Uint8Array): Uint8Array | undefined {
-    const value = this.#layers.get(toByteString(key, 0, key.length))
-    return value === undefined ? undefined : Buffer.from(value)
+  get(key: Uint8Array): Value | Promise<Value> {
+    const value = this.#layers.find(toByteString(key, 0, key.length))
+    if (value === undefined) return this.#loading?.value(key)
+    return value.length === 0 ? undefined : Buffer.from(value)
   }
 
-  getMany(keys: readonly Uint8Array[]): (Uint8Array | undefined)[] {
-    return keys.map((key) => this.get(key))
+  getMany(keys: readonly Uint8Array[], budget?: ReadBudget): Value[] | Promise<Value[]> {
+    const values = keys.map((key) => {
+      if (budget === undefined) return this.get(key)
+      return budget.isSpent ? NOT_READ : budget.keep(this.get(key))
+    })
+    if (this.#loading === undefined) return values as Value[]
+    return values.some((value) => value instanceof Promise) ? Promise.all(values) : (values as Value[])
   }
 
   set(key: Uint8Array, value: Uint8Array): undefined {
@@ -68,6 +113,7 @@ export class MemoryEngine implements EngineCore {
   }
 
   async *scan(options: ScanOptions): AsyncGenerator<KeyValue[]> {
+    await this.#loading?.loaded()
     const keys = this.#layers.keys()
     const selected = (function* (): Generator<ByteString> {
       for (const key of keys) if (selects(options, Buffer.from(key, "latin1"))) yield key
@@ -106,7 +152,7 @@ export class MemoryEngine implements EngineCore {
   }
 
   engineState(): unknown {
-    return {}
+    return this.#dumper.state
   }
 
   keepsAddresses(): boolean {
@@ -125,28 +171,21 @@ export class MemoryEngine implements EngineCore {
       indexBytes: 0,
       flushCount: this.#dumper.dumpCount,
       bytesFlushed: this.#dumper.bytesDumped,
-      diskReadCount: 0,
+      diskReadCount: this.#diskReadCount + (this.#loading?.readCount ?? 0),
       stallCount: 0,
     }
   }
 
   async close(): Promise<void> {
+    await this.#loading?.close()
     await this.#dumper.close()
   }
 
-  async #load(): Promise<void> {
-    const cursor = new RecordCursor()
-    // A dump has each key once, in one of its runs.
-    for (const run of [...this.#host.runs.newestFirst].reverse()) {
-      for await (const { bytes, bytesOffset, hashes, from, to } of run.scan()) {
-        for (let i = from; i < to; i++) {
-          decodeRecord(bytes, hashes.offset[i]! - bytesOffset, bytes.length, cursor)
-          const key = toByteString(bytes, cursor.keyStart, cursor.keyEnd)
-          this.#layers.add(key, Uint8Array.prototype.slice.call(bytes, cursor.valueStart, cursor.end))
-        }
-      }
-    }
-    this.#dumper.isDumped(this.#layers.changeCount)
+  #loaded(): void {
+    this.#layers.endLoad()
+    this.#dumper.loaded()
+    this.#diskReadCount = this.#loading?.readCount ?? 0
+    this.#loading = undefined
   }
 }
 

@@ -1,9 +1,9 @@
 // The versions of a store from its repository, in the messages that a daemon answers.
 
 import type { SnapshotDescription } from "@varve/proto"
-import { describeVersion } from "../../shard/describe-version.ts"
-import { MetadataRoom } from "../../shard/metadata-room.ts"
-import { groupVersions, type StoreVersion } from "../../shard/store-versions.ts"
+import { describeVersion } from "../../control/describe-version.ts"
+import { MetadataRoom } from "../../control/metadata-room.ts"
+import { groupVersions, type StoreVersion } from "../../control/store-versions.ts"
 import { type OfflineOptions, type OfflineStore, withOfflineStore } from "./offline-store.ts"
 
 /** @param asked only versions that these partitions have. @throws (rejects) UsageError, VarveError */

@@ -24,7 +24,7 @@ import {
   type PartitionVersions,
   restoreTargets,
   withOtherLayouts,
-} from "../../shard/store-versions.ts"
+} from "../../control/store-versions.ts"
 import { OfflineError, UsageError } from "../exit-codes.ts"
 import { repositoryUrl } from "../repository-work.ts"
 

@@ -2,7 +2,7 @@
 
 import { eachAtOnce, type Manifest, type StoredRun } from "@varve/engines/internal"
 import { VarveError } from "@varve/proto"
-import { groupVersions } from "../../shard/store-versions.ts"
+import { groupVersions } from "../../control/store-versions.ts"
 import { table, toJson } from "../output.ts"
 import { type Terminal, writeLine } from "../terminal.ts"
 import { beginning, bytesText, timeText } from "../values.ts"

@@ -207,7 +207,8 @@ export interface PipelineRequest {
     | //
     /**
      * Reads and writes mixed, in the record encoding: a record with bit 7 of its flags is a key to read, the others are
-     * written. Each takes effect or fails on its own, in order.
+     * written. A read sees the writes before it, and none behind it. What cannot be taken (its key, its size, its
+     * partition) fails by itself; the other records to write are applied all or none, the reads are answered anyway.
      */
     { $case: "operations"; value: Uint8Array }
     | undefined;
@@ -259,12 +260,20 @@ export interface PipelineResponse {
 
 /** What came of a frame of operations. */
 export interface OperationResults {
-  /** Values of the keys read, in their order, encoded as `values` of a frame of reads; not found where the read failed. */
+  /**
+   * Values of the keys read, in their order, encoded as `values` of a frame of reads; not found where the read failed.
+   * The answer ends before values that it has no room for: the first of them is to be read again, and all behind it.
+   */
   values: Uint8Array;
   /** How many records were applied. */
   written: number;
-  /** Operations that failed, ascending by index; the others took effect. */
+  /** Operations that failed by themselves, ascending by index. */
   errors: OperationError[];
+  /**
+   * Why none of the other records to write was applied, where the partition takes no writes (STORAGE_FULL,
+   * WRITES_STALLED, …). Reads were answered from the state without them.
+   */
+  writesError: FrameError | undefined;
 }
 
 /** Why one operation failed. */
@@ -376,6 +385,11 @@ export interface RestoreResponse {
   lineages: { [key: number]: string };
   /** With a fallback: the damaged versions that were passed over, newest first. */
   skipped: SkippedVersion[];
+  /**
+   * The version was written by another engine or by another number of partitions: its records were written anew, and the
+   * next version stores everything once.
+   */
+  converted: boolean;
 }
 
 export interface RestoreResponse_LineagesEntry {
@@ -1922,7 +1936,7 @@ export const PipelineResponse: MessageFns<PipelineResponse> = {
 };
 
 function createBaseOperationResults(): OperationResults {
-  return { values: EMPTY_BYTES, written: 0, errors: [] };
+  return { values: EMPTY_BYTES, written: 0, errors: [], writesError: undefined };
 }
 
 export const OperationResults: MessageFns<OperationResults> = {
@@ -1935,6 +1949,9 @@ export const OperationResults: MessageFns<OperationResults> = {
     }
     for (const v of message.errors) {
       OperationError.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.writesError !== undefined) {
+      FrameError.encode(message.writesError, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1974,6 +1991,14 @@ export const OperationResults: MessageFns<OperationResults> = {
             }
 
             message.errors.push(OperationError.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.writesError = FrameError.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -2605,6 +2630,7 @@ function createBaseRestoreResponse(): RestoreResponse {
     totalSeconds: 0,
     lineages: {},
     skipped: [],
+    converted: false,
   };
 }
 
@@ -2640,6 +2666,9 @@ export const RestoreResponse: MessageFns<RestoreResponse> = {
     });
     for (const v of message.skipped) {
       SkippedVersion.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.converted !== false) {
+      writer.uint32(72).bool(message.converted);
     }
     return writer;
   },
@@ -2732,6 +2761,14 @@ export const RestoreResponse: MessageFns<RestoreResponse> = {
             }
 
             message.skipped.push(SkippedVersion.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.converted = reader.bool();
             continue;
           }
         }

@@ -1,0 +1,30 @@
+// What comes of a frame that was not done: which answers and which broken streams have it sent again.
+
+import { status } from "@grpc/grpc-js"
+
+/** A frame with a number that is answered with one of these is sent again as it is. */
+export const SENT_AGAIN: ReadonlySet<string> = new Set([
+  "SHUTTING_DOWN",
+  "FRAME_OUT_OF_ORDER",
+  "RESTORE_IN_PROGRESS",
+  "ENGINE_CLOSED",
+  "CONNECTION_LOST",
+])
+
+/** Of those: it may have been applied. */
+export const LEFT_IN_DOUBT: ReadonlySet<string> = new Set(["ENGINE_CLOSED", "CONNECTION_LOST"])
+
+/** Refusals that do not know what came of a frame when it came before. */
+export const UNKNOWING: ReadonlySet<string> = new Set(["OWNER_FENCED", "STATE_REPLACED"])
+
+export const SENT_BEFORE = "it was sent before, so a write may or may not have been applied"
+
+/** After these the same attempt to connect fails again: no use in trying on. */
+export const FATAL_CODES: ReadonlySet<number> = new Set([
+  status.INVALID_ARGUMENT,
+  status.NOT_FOUND,
+  status.PERMISSION_DENIED,
+  status.UNAUTHENTICATED,
+  status.UNIMPLEMENTED,
+  status.FAILED_PRECONDITION,
+])

@@ -1,0 +1,64 @@
+// The identity under which frames of writes may be sent again: the daemon applies each once (exactly-once, proto/README.md).
+// A frame gets its number in its partition when it is first sent, and keeps it, with its bytes, however often it is sent.
+//
+//   unanswered   5   7   8            6 was given up: it never comes again, and the daemon waits for 5 before it takes 7
+//   next         9                    not before 9 - 5 ≤ 63: that is as far as the daemon remembers
+
+import { randomBytes } from "node:crypto"
+import { type PipelineRequest, UNSEQUENCED } from "@varve/proto"
+import type { Frame } from "./frame.ts"
+import type { Lane } from "./lane.ts"
+import { UNANSWERED_MAX } from "./options.ts"
+
+const SESSION_BYTES = 16
+
+type Place = Pick<PipelineRequest, "session" | "sequence" | "unanswered" | "resent">
+
+export class Session {
+  /** Undefined: no frame is sent again. */
+  readonly #id: Uint8Array | undefined
+
+  constructor(isWanted: boolean) {
+    this.#id = isWanted ? randomBytes(SESSION_BYTES) : undefined
+  }
+
+  /** Which frames get a number: those with writes. */
+  numbers(frame: Frame): boolean {
+    return this.#id !== undefined && frame.hasWrites
+  }
+
+  /** Whether the lane may hand another numbered frame to its connection. */
+  hasRoom({ unanswered, lastSequence, handedOver }: Lane): boolean {
+    const oldest = unanswered[0]?.sequence ?? lastSequence + 1
+    return lastSequence + handedOver - unanswered.length + 1 - oldest <= UNANSWERED_MAX
+  }
+
+  /** The frame goes to its connection now. */
+  handOver(frame: Frame): void {
+    frame.isHandedOver = true
+    frame.lane.handedOver++
+  }
+
+  /** The fields with which the frame is sent. */
+  placeOf(frame: Frame): Place {
+    const { lane } = frame
+    if (this.#id === undefined || !frame.isHandedOver) return UNSEQUENCED
+    if (frame.sequence === 0) {
+      if (!frame.hasWrites) return UNSEQUENCED
+      frame.sequence = ++lane.lastSequence
+      lane.unanswered.push(frame)
+    }
+    const { sequence, mayBeApplied } = frame
+    const unanswered = sequence - lane.unanswered[0]!.sequence
+    return { session: this.#id, sequence: BigInt(sequence), unanswered, resent: mayBeApplied }
+  }
+
+  /** The frame never comes again. */
+  done(frame: Frame): void {
+    if (!frame.isHandedOver) return
+    const { lane } = frame
+    lane.handedOver--
+    const index = lane.unanswered.indexOf(frame)
+    if (index >= 0) lane.unanswered.splice(index, 1)
+  }
+}

@@ -1,0 +1,160 @@
+// What of a call's messages has come and is not taken yet: pieces of a message, whole messages that wait to be read,
+// and the request of a unary call whose end has not come. All of it counts, so that many calls together stay within
+// a limit; what does not go on is given up.
+//
+//   unary    start ── pieces ── whole ── end of the client's side │ handler
+//   stream             pieces ── whole ── read │
+//            counted ─────────────────────────►│
+//
+// A peer has `waitMs`, and as much again for each MiB that came. The bound is on the way from the first byte to the
+// last: a stream on which nothing begins may stay as it is.
+
+import type { Inflight } from "./inflight.ts"
+
+/** What a piece of a message costs besides its bytes: a peer may send it byte by byte. */
+const PIECE_OVERHEAD_BYTES = 128
+/** What a message that waits costs besides its bytes: it is decoded already, and five bytes are a message. */
+const MESSAGE_OVERHEAD_BYTES = 512
+const MIB = 1024 * 1024
+const CHECKS_PER_WAIT = 4
+
+/** The part of grpc-js that puts messages together; its types keep it private. */
+export interface MessageDecoder {
+  write(bytes: Buffer): Buffer[]
+  readonly readMessageRemaining: number
+  readPartialMessage: Buffer[]
+}
+
+/** Why what was arriving is given up. */
+export type ArrivalRefusal = "full" | "slow"
+
+/** Calls of which something is arriving, looked at together. */
+export class Arrivals {
+  /** Bytes of all. Their own limit, so that they do not hold up whole requests. */
+  readonly inflight: Inflight
+  readonly waitMs: number
+  readonly #underWay = new Set<Arrival>()
+  readonly #timer: NodeJS.Timeout
+
+  constructor(inflight: Inflight, waitMs: number) {
+    this.inflight = inflight
+    this.waitMs = waitMs
+    this.#timer = setInterval(() => this.#check(), waitMs / CHECKS_PER_WAIT)
+    this.#timer.unref()
+  }
+
+  add(arrival: Arrival): void {
+    this.#underWay.add(arrival)
+  }
+
+  delete(arrival: Arrival): void {
+    this.#underWay.delete(arrival)
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+  }
+
+  #check(): void {
+    const nowMs = performance.now()
+    for (const arrival of this.#underWay) arrival.checkPace(nowMs)
+  }
+}
+
+export class Arrival {
+  readonly #all: Arrivals
+  readonly #decoder: MessageDecoder
+  readonly #isUnary: boolean
+  readonly #refuse: (why: ArrivalRefusal) => void
+  #startedMs = 0
+  /** Of the message that is not whole, and of the whole ones before it. */
+  #pieceBytes = 0
+  #messageBytes = 0
+  #messageCount = 0
+  #counted = 0
+  #isOver = false
+
+  constructor(
+    all: Arrivals,
+    decoder: MessageDecoder,
+    isUnary: boolean,
+    refuse: (why: ArrivalRefusal) => void,
+  ) {
+    this.#all = all
+    this.#decoder = decoder
+    this.#isUnary = isUnary
+    this.#refuse = refuse
+    const write = decoder.write.bind(decoder)
+    decoder.write = (bytes) => this.#write(bytes, write)
+    if (isUnary) this.#begin()
+  }
+
+  /** A message of a stream has been read. */
+  read(): void {
+    if (this.#isUnary || this.#messageCount === 0) return
+    this.#messageBytes -= Math.floor(this.#messageBytes / this.#messageCount)
+    this.#messageCount--
+    this.#count()
+  }
+
+  /** Nothing more is waited for: the client's side has ended, or the call. */
+  end(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#drop()
+  }
+
+  /** Gives up what is too slow. */
+  checkPace(nowMs: number): void {
+    const { waitMs } = this.#all
+    const allowedMs = waitMs * (1 + Math.floor((this.#pieceBytes + this.#messageBytes) / MIB))
+    if (nowMs - this.#startedMs > allowedMs) this.#give("slow")
+  }
+
+  #write(bytes: Buffer, write: (bytes: Buffer) => Buffer[]): Buffer[] {
+    if (this.#isOver) return []
+    const messages = write(bytes)
+    // The second one is enough for the call to be refused.
+    if (this.#isUnary) messages.length = Math.min(messages.length, 2 - this.#messageCount)
+    for (const message of messages) this.#messageBytes += message.length + MESSAGE_OVERHEAD_BYTES
+    this.#messageCount += messages.length
+    if (messages.length > 0) this.#pieceBytes = 0
+    if (this.#decoder.readMessageRemaining > 0) {
+      if (this.#pieceBytes === 0 && !this.#isUnary) this.#begin()
+      this.#pieceBytes += bytes.length + PIECE_OVERHEAD_BYTES
+    } else {
+      this.#pieceBytes = 0
+      if (!this.#isUnary) this.#all.delete(this)
+    }
+    this.#count()
+    const { inflight } = this.#all
+    if (inflight.bytes > inflight.bytesMax) this.#give("full")
+    return this.#isOver ? [] : messages
+  }
+
+  #begin(): void {
+    this.#startedMs = performance.now()
+    this.#all.add(this)
+  }
+
+  #give(why: ArrivalRefusal): void {
+    this.#isOver = true
+    this.#decoder.readPartialMessage = []
+    this.#drop()
+    this.#refuse(why)
+  }
+
+  #drop(): void {
+    this.#pieceBytes = 0
+    this.#messageBytes = 0
+    this.#messageCount = 0
+    this.#all.delete(this)
+    this.#count()
+  }
+
+  #count(): void {
+    const bytes = this.#pieceBytes + this.#messageBytes
+    this.#all.inflight.add(bytes - this.#counted)
+    this.#counted = bytes
+  }
+}

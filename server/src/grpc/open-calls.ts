@@ -1,0 +1,44 @@
+// Calls that are open, over all connections of a shard: each costs memory as long as it stays, whatever it does. Who
+// holds more than his share is refused first, so that a peer who opens calls and leaves them takes none from the rest:
+//
+//   calls of all   < callsMax                    taken
+//   calls of all  >= callsMax, of the peer's connection
+//                  < callsMax / connections      taken: others hold too much
+//                 >= callsMax / connections      refused, OVERLOADED
+//
+// So there are never twice as many as callsMax, with as many connections as there may be.
+
+/** What an open call costs: the stream, the call, its timer and its headers. Measured: 9 KiB with none of its own. */
+export const CALL_BYTES = 16 * 1024
+
+export class OpenCalls {
+  readonly callsMax: number
+  readonly #byConnection = new Map<object, number>()
+  #count = 0
+
+  /** @param bytesMax of all calls */
+  constructor(bytesMax: number) {
+    this.callsMax = Math.ceil(bytesMax / CALL_BYTES)
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** Counts one call more; false: it is to be refused. It counts all the same until `end`. */
+  begin(connection: object): boolean {
+    const own = this.#byConnection.get(connection) ?? 0
+    this.#byConnection.set(connection, own + 1)
+    this.#count++
+    if (this.#count <= this.callsMax) return true
+    return own < this.callsMax / this.#byConnection.size
+  }
+
+  /** One of its calls is over. */
+  end(connection: object): void {
+    const own = this.#byConnection.get(connection) ?? 0
+    this.#count--
+    if (own > 1) this.#byConnection.set(connection, own - 1)
+    else this.#byConnection.delete(connection)
+  }
+}
