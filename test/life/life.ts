@@ -75,6 +75,8 @@ export class Life {
     await this.#world.checkAll()
     await this.#world.witness.expectNoSlack()
     await this.#world.witness.removeAllBut(0, this.#world.versions)
+    // What came too late stays as long as the last takeover was cut short: somebody might still name it.
+    await this.#world.witness.takeOver(this.#world.sites[0]!.engine)
     await this.#world.witness.collectToTheEnd(this.#world.clock)
     const left = [...this.#world.bucket.objects.keys()].filter(
       (key) => !/^repository\.json$|\/owner\//.test(key),

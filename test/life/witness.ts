@@ -1,6 +1,7 @@
-// Somebody who looks at the repository from outside, through a network that never fails, owns nothing, and knows nothing of
-// engines: versions are listed, proven and read where they are stored.
+// Somebody who looks at the repository from outside, through a network that never fails. It owns nothing until all
+// is over, and knows nothing of engines: versions are listed, proven and read where they are stored.
 
+import type { EngineName } from "@varve/engines"
 import {
   completeVersions,
   GRACE_MS_MIN,
@@ -15,7 +16,7 @@ import { partitionOfKey } from "@varve/proto"
 import type { SimulatedClock, SimulatedRandom } from "../simulation/index.ts"
 import { type KnownVersion, type KnownVersions, nameOf, type State } from "./known-versions.ts"
 import type { Machine } from "./machine.ts"
-import { differenceOf, PARTITION_COUNT, STORE } from "./seat.ts"
+import { differenceOf, PARTITION_COUNT, Seat, STORE } from "./seat.ts"
 
 /** Collections that are enough to come to an end: packs are rewritten, condemned and removed, and so are their notes. */
 const COLLECTIONS_MAX = 12
@@ -93,6 +94,15 @@ export class Witness {
       for (const { version, timeline } of await this.list(partition)) {
         versions.of(partition, { version, timeline }).isPinned = undefined
       }
+    }
+  }
+
+  /** Opens each partition as its next owner, and closes it. */
+  async takeOver(engine: EngineName): Promise<void> {
+    for (let partition = 0; partition < PARTITION_COUNT; partition++) {
+      const seat = new Seat(partition)
+      const opened = await seat.open(this.machine, { engine, durability: "snapshot", restoreMode: "lazy" })
+      await opened.close()
     }
   }
 

@@ -69,11 +69,7 @@ export class ConditionalWrites {
    * @param batch checked records; both are the caller's again when this returns
    * @throws EngineError `CONDITION_FAILED`, `WRITES_STALLED`, and what a plain write throws; nothing was then applied
    */
-  write(
-    batch: Uint8Array,
-    expected: Uint8Array,
-    frame?: SequencedFrame | undefined,
-  ): Promise<void> | undefined {
+  write(batch: Uint8Array, expected: Uint8Array, frame?: SequencedFrame): Promise<void> | undefined {
     this.#target.admit(batch.length)
     const conditions = new Conditions(expected)
     const reading = conditions.look(this.#target.read)

@@ -98,11 +98,7 @@ export class PartitionEngine<Settings> implements Engine {
       admit: (bytes) => this.#admit(bytes),
       apply: (batch, frame) => this.#apply(batch, frame),
     })
-    this.#sequenced = new SequencedWrites({
-      table: () => this.#state.sessions,
-      checkReadable: () => this.#gate.checkReadable(),
-      isHeld: () => this.#gate.isHeld,
-    })
+    this.#sequenced = new SequencedWrites(() => this.#state.sessions, this.#gate)
     this.#restores = this.#restoresOf(opened)
   }
 
@@ -302,24 +298,17 @@ export class PartitionEngine<Settings> implements Engine {
     }
   }
 
-  #write(
-    batch: Uint8Array,
-    conditions: Uint8Array,
-    frame?: SequencedFrame | undefined,
-  ): Promise<void> | undefined {
-    // Nothing that a log would have to keep.
-    if (frame !== undefined && batch.length + conditions.length === 0) {
-      this.#admit(0)
-      return undefined
-    }
+  #write(batch: Uint8Array, conditions: Uint8Array, frame?: SequencedFrame): Promise<void> | undefined {
     return conditions.length === 0
       ? this.#apply(batch, frame)
       : this.#conditional.write(batch, conditions, frame)
   }
 
   /** Every batch goes through here to the core. */
-  #apply(batch: Uint8Array, frame?: SequencedFrame | undefined): Promise<void> | undefined {
+  #apply(batch: Uint8Array, frame?: SequencedFrame): Promise<void> | undefined {
     this.#admit(batch.length)
+    // Nothing that a log would have to keep.
+    if (frame !== undefined && batch.length === 0) return undefined
     const position = this.#checkpoints?.append(batch, frame && encodeFrameHead(frame))
     if (frame !== undefined) this.#state.sessions.note(frame, outcomes.applied)
     if (this.#conditional.isWatching) this.#conditional.touchAll(batch)

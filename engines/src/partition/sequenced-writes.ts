@@ -17,18 +17,11 @@ import { EngineError, isEngineError } from "../base/error.ts"
 import type { SequencedFrame } from "../engine.ts"
 import { SEQUENCE_MAX, SESSION_BYTES } from "../snapshots/saved-sessions.ts"
 import { nameOf, type Outcome, outcomes, type SessionTable } from "./session-table.ts"
-
-export interface SequencedTarget {
-  /** The table of the state that is served. */
-  table(): SessionTable
-  /** @throws EngineError `OWNER_FENCED`, `ENGINE_CLOSED` */
-  checkReadable(): void
-  /** A restore is about to change the state. */
-  isHeld(): boolean
-}
+import type { WriteGate } from "./write-gate.ts"
 
 export class SequencedWrites {
-  readonly #target: SequencedTarget
+  readonly #tableNow: () => SessionTable
+  readonly #gate: WriteGate
   #table: SessionTable
   /**
    * Frames of the present table that are noted and not settled; one that lost its durability stays. As many as may wait
@@ -36,9 +29,11 @@ export class SequencedWrites {
    */
   #pending = new Map<string, Promise<void>>()
 
-  constructor(target: SequencedTarget) {
-    this.#target = target
-    this.#table = target.table()
+  /** @param tableNow of the state that is served */
+  constructor(tableNow: () => SessionTable, gate: WriteGate) {
+    this.#tableNow = tableNow
+    this.#gate = gate
+    this.#table = tableNow()
   }
 
   /**
@@ -49,11 +44,11 @@ export class SequencedWrites {
    */
   apply(frame: SequencedFrame, write: () => Promise<void> | undefined): Promise<void> | undefined {
     checkFrame(frame)
-    this.#target.checkReadable()
+    this.#gate.checkReadable()
     const table = this.#presentTable()
     const outcome = table.find(frame)
     if (outcome !== undefined) return this.#answer(frame, outcome)
-    if (this.#target.isHeld()) {
+    if (this.#gate.isHeld) {
       throw new EngineError(
         "RESTORE_IN_PROGRESS",
         "a restore is about to replace the state: send the frame again",
@@ -75,7 +70,7 @@ export class SequencedWrites {
   }
 
   #presentTable(): SessionTable {
-    const table = this.#target.table()
+    const table = this.#tableNow()
     if (table === this.#table) return table
     this.#table = table
     this.#pending = new Map()

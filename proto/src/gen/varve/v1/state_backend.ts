@@ -99,7 +99,7 @@ export interface DeleteResponse {
 export interface GetManyRequest {
   /** Name of the store; empty means "default". */
   store: string;
-  /** The keys, of any partitions. */
+  /** The keys, of any partitions; at most 65 536. */
   keys: Uint8Array[];
   /** When given, all keys must belong to it. */
   partition?: number | undefined;
@@ -119,7 +119,7 @@ export interface WriteRequest {
   partition?:
     | number
     | undefined;
-  /** Applied in this order. */
+  /** Applied in this order; at most 65 536, conditions included. */
   records: Record[];
   /**
    * Conditions: the records are applied if each of these keys has exactly this value at that moment (an empty value:
@@ -193,10 +193,10 @@ export interface PipelineRequest {
   /** What to do. */
   work:
     | //
-    /** Keys to read: records in the record encoding (proto/README.md) with empty values. */
+    /** Keys to read, at most 65 536: records in the record encoding (proto/README.md) with empty values. */
     { $case: "reads"; value: Uint8Array }
     | //
-    /** Records to write, in the record encoding, applied in order, all or none. */
+    /** Records to write, at most 65 536, in the record encoding, applied in order, all or none. */
     { $case: "writes"; value: Uint8Array }
     | //
     /**
