@@ -31,7 +31,7 @@ import type { Frame } from "./frame.ts"
 import { encodeFrameMessage } from "./frame-message.ts"
 import type { Lane } from "./lane.ts"
 import { CONNECT_ATTEMPT_MS, type Settings } from "./options.ts"
-import { FATAL_CODES, LEFT_IN_DOUBT, SENT_AGAIN, SENT_BEFORE, UNKNOWING } from "./sent-again.ts"
+import { FATAL_CODES, LEFT_IN_DOUBT, SENT_AGAIN, toldError } from "./sent-again.ts"
 import { SentFrames } from "./sent-frames.ts"
 
 /** What a connection asks of its owner. */
@@ -288,15 +288,14 @@ export class Connection {
       if (unread !== undefined) this.#readAgain(unread)
     } else if (result?.$case === "written") frame.answerWritten()
     else if (result?.$case === "error") {
-      const { reason, message, code } = result.value
+      const { reason, message } = result.value
       if (reason === "SHUTTING_DOWN" || (frame.sequence > 0 && SENT_AGAIN.has(reason))) {
         if (reason !== "FRAME_OUT_OF_ORDER") this.#leaving ??= this.#leavingFor(reason, message)
         if (LEFT_IN_DOUBT.has(reason)) frame.mayBeApplied = true
         this.#takeBack(frame)
         return
       }
-      const doubt = frame.mayBeApplied && UNKNOWING.has(reason) ? `; ${SENT_BEFORE}` : ""
-      frame.fail(new VarveError(reason === "" ? "INTERNAL" : reason, message + doubt, { code }))
+      frame.fail(toldError(result.value, frame.mayBeApplied))
     } else frame.fail(new VarveError("INTERNAL", "the daemon answered a frame with nothing"))
     this.#owner.frameDone(frame)
     this.#endWhenDrained()

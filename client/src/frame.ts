@@ -20,6 +20,7 @@ import {
 } from "@varve/proto"
 import type { Lane } from "./lane.ts"
 import type { PointCall } from "./point-call.ts"
+import { toldError } from "./sent-again.ts"
 import { countValues, ValueSource } from "./value-source.ts"
 
 export type Work = "operations" | "writes" | "conditionalWrites"
@@ -149,12 +150,12 @@ export class Frame {
       if (!call.isRead) {
         error ??= writesError
         if (error === undefined) call.written()
-        else call.fail(toldError(error))
+        else call.fail(toldError(error, this.mayBeApplied))
         continue
       }
       const count = Math.min(call.recordCount, valuesLeft)
       valuesLeft -= count
-      if (error !== undefined) call.fail(toldError(error))
+      if (error !== undefined) call.fail(toldError(error, false))
       const rest = call.read(source, count)
       if (rest !== undefined) unread.set(call, { call: rest, skip: count })
     }
@@ -202,8 +203,4 @@ export class Frame {
     }
     return selected
   }
-}
-
-function toldError({ code, reason, message }: FrameError): VarveError {
-  return new VarveError(reason === "" ? "INTERNAL" : reason, message, { code })
 }

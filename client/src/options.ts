@@ -77,6 +77,8 @@ export type Settings = Required<ConnectOptions>
 export const FRAME_BYTES_MAX = 1024 * 1024
 /** And when it has this many records: an answer of small values stays near 1 MiB. */
 export const FRAME_RECORDS_MAX = 8192
+/** Records of one partition in a `write`, and conditions: what the contract allows a frame. */
+export const BATCH_RECORDS_MAX = 65_536
 /**
  * Frames on their way over a connection from which on a partition sends its next one only when it has no other there:
  * one is answered while one arrives. Two a partition instead make frames half as large: 64 callers on four partitions

@@ -1,6 +1,7 @@
 // What comes of a frame that was not done: which answers and which broken streams have it sent again.
 
 import { status } from "@grpc/grpc-js"
+import { type FrameError, VarveError } from "@varve/proto"
 
 /** A frame with a number that is answered with one of these is sent again as it is. */
 export const SENT_AGAIN: ReadonlySet<string> = new Set([
@@ -15,9 +16,21 @@ export const SENT_AGAIN: ReadonlySet<string> = new Set([
 export const LEFT_IN_DOUBT: ReadonlySet<string> = new Set(["ENGINE_CLOSED", "CONNECTION_LOST"])
 
 /** Refusals that do not know what came of a frame when it came before. */
-export const UNKNOWING: ReadonlySet<string> = new Set(["OWNER_FENCED", "STATE_REPLACED"])
+const UNKNOWING: ReadonlySet<string> = new Set([
+  "OWNER_FENCED",
+  "STATE_REPLACED",
+  "STORE_UNKNOWN",
+  "PARTITION_OUT_OF_RANGE",
+])
 
-export const SENT_BEFORE = "it was sent before, so a write may or may not have been applied"
+/** What a call is told. @param mayBeApplied its frame has writes that came before, perhaps */
+export function toldError({ code, reason, message }: FrameError, mayBeApplied: boolean): VarveError {
+  const doubt =
+    mayBeApplied && UNKNOWING.has(reason)
+      ? "; it was sent before, so a write may or may not have been applied"
+      : ""
+  return new VarveError(reason === "" ? "INTERNAL" : reason, message + doubt, { code })
+}
 
 /** After these the same attempt to connect fails again: no use in trying on. */
 export const FATAL_CODES: ReadonlySet<number> = new Set([

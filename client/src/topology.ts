@@ -1,7 +1,12 @@
 // What Describe tells about the store: how keys find their partition, where partitions are, and the limits.
 
 import { type DescribeResponse, PARTITION_COUNT_MAX, partitionOfKey, VarveError } from "@varve/proto"
-import { FRAME_BYTES_MAX, MESSAGE_BYTES_DEFAULT, MESSAGE_OVERHEAD_BYTES } from "./options.ts"
+import {
+  BATCH_RECORDS_MAX,
+  FRAME_BYTES_MAX,
+  MESSAGE_BYTES_DEFAULT,
+  MESSAGE_OVERHEAD_BYTES,
+} from "./options.ts"
 
 /** Addresses that mean "at the host where you reached me": a daemon that listens on all interfaces cannot know better. */
 const WILDCARD_HOST = /^(?:0\.0\.0\.0|\[::\]|\*)?:(\d+)$/
@@ -99,8 +104,14 @@ export class Topology {
     )
   }
 
-  /** @throws VarveError `BATCH_TOO_LARGE` */
-  checkBatchBytes(batchBytes: number): void {
+  /** @param count of the records, or of the conditions @throws VarveError `BATCH_TOO_LARGE` */
+  checkBatch(batchBytes: number, count: number): void {
+    if (count > BATCH_RECORDS_MAX) {
+      throw new VarveError(
+        "BATCH_TOO_LARGE",
+        `the write has ${count} records of one partition; at most ${BATCH_RECORDS_MAX} are applied all or none`,
+      )
+    }
     if (batchBytes <= this.batchBytesMax) return
     throw new VarveError(
       "BATCH_TOO_LARGE",

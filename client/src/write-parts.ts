@@ -61,6 +61,8 @@ export function splitWrite(
       `${kind} writes take keys of one partition; these belong to ${[...parts.keys()].join(", ")}`,
     )
   }
-  for (const part of parts.values()) topology.checkBatchBytes(part.bytes)
+  for (const { bytes, indexes } of parts.values()) {
+    topology.checkBatch(bytes, Math.max(indexes.length, expected.length))
+  }
   return [...parts.values()]
 }

@@ -254,7 +254,8 @@ export interface Engine {
    * With `frame`, a batch that was here before is not applied again; answered is what came of it then: success,
    * `CONDITION_FAILED`, or `FRAME_REFUSED` for any other failure; while that is not known, the same promise. After
    * `FRAME_OUT_OF_ORDER`, `RESTORE_IN_PROGRESS` and `ENGINE_CLOSED` the frame is to be sent again as it is: they leave no
-   * trace. Every other failure is remembered.
+   * trace, but of a conditional write that waited for the disk when the state was sealed, which is then `FRAME_REFUSED`.
+   * Every other failure is remembered.
    * @throws also `RECORD_MALFORMED`, `RECORD_FLAGS_UNSUPPORTED`; with `frame` also those above, `SESSION_EXPIRED` when nobody
    * knows whether it was applied, and `SETTING_INVALID`
    */

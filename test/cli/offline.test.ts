@@ -167,7 +167,7 @@ describe("cli: a repository without a daemon", () => {
       "- user:8\tfirst 8",
       "~ user:7\tfirst 7 → second 7",
     ])
-    expect(text).toContain("1 keys added, 1 removed, 1 changed\n")
+    expect(text).toContain("keys: 1 added, 1 removed, 1 changed\n")
     expect(text).toMatch(
       /^shared: 2 runs, \d+ chunks, .*; only in 1: 0 chunks, 0 B; only in 2: \d+ chunks, /m,
     )

@@ -217,6 +217,9 @@ test("client: records of one partition beyond what a message holds are refused, 
   const { state, daemon } = await pair({ partitionCount: 1, messageBytesMax: 300_000 })
   const records = Array.from({ length: 7 }, (_, n) => ({ key: `k${n}`, value: Buffer.alloc(50_000) }))
   expect(await reasonOf(state.write(records))).toBe("BATCH_TOO_LARGE")
+  const many = Array.from({ length: 65_537 }, () => ({ key: "k", value: "" }))
+  expect(await reasonOf(state.write(many))).toBe("BATCH_TOO_LARGE")
+  expect(await reasonOf(state.write([], { expected: many }))).toBe("BATCH_TOO_LARGE")
   expect(daemon.frames.length).toBe(0)
 })
 

@@ -115,6 +115,24 @@ test.each(seedsUpTo(6))(
   },
 )
 
+test("record loading: who is stopped again and again before its end does not pile up runs without a limit", async () => {
+  const runsMax = 8
+  vi.restoreAllMocks()
+  serveAtOnce("memory", runsMax)
+  let { seams, state } = await stored(1)
+  const runCounts: number[] = []
+  for (let life = 1; life <= 3 * runsMax; life++) {
+    const { engine } = await openLoading("memory", seams)
+    runCounts.push(engine.runs().length)
+    await set(engine, state, `key:${life}`, life % 2 === 0 ? "" : `${life}`)
+    await expectKeys(engine, state)
+    await engine.close()
+    seams = afterKill(seams, life)
+  }
+  expect(runCounts.slice(0, runsMax + 1)).toEqual(Array.from({ length: runsMax + 1 }, (_, i) => i + 1))
+  expect(Math.max(...runCounts)).toBe(runsMax + 1)
+})
+
 test("record loading: a state that has not changed is a version, and stored by none, before a record was loaded", async () => {
   const { seams } = await stored(1)
   const { engine, gate } = await openLoading("memory", seams)

@@ -11,7 +11,8 @@
 // (the table that would keep the trace is being replaced) and ENGINE_CLOSED (it is on disk already).
 //
 // A conditional write that waits for the disk is noted as come, with nothing known, and decided later. A state that is
-// sealed in between knows of it what is true: it was not applied.
+// sealed in between knows of it what is true: it was not applied. So a stop, or a restore of such a state, leaves a trace
+// of it all the same: it is refused when it comes again, for frames behind it may have been applied.
 
 import { EngineError, isEngineError } from "../base/error.ts"
 import type { SequencedFrame } from "../engine.ts"

@@ -7,7 +7,8 @@
 //            counted ─────────────────────────►│
 //
 // A peer has `waitMs`, and as much again for each MiB that came. The bound is on the way from the first byte to the
-// last: a stream on which nothing begins may stay as it is.
+// last: a stream on which nothing begins may stay as it is. It is not on what the daemon itself does not read. Looks are
+// counted, and not time: a thread that was held up finds what came meanwhile, and accuses nobody.
 
 import type { Inflight } from "./inflight.ts"
 
@@ -16,7 +17,7 @@ const PIECE_OVERHEAD_BYTES = 128
 /** What a message that waits costs besides its bytes: it is decoded already, and five bytes are a message. */
 const MESSAGE_OVERHEAD_BYTES = 512
 const MIB = 1024 * 1024
-const CHECKS_PER_WAIT = 4
+const LOOKS_PER_WAIT = 4
 
 /** The part of grpc-js that puts messages together; its types keep it private. */
 export interface MessageDecoder {
@@ -35,12 +36,18 @@ export class Arrivals {
   readonly waitMs: number
   readonly #underWay = new Set<Arrival>()
   readonly #timer: NodeJS.Timeout
+  #looks = 0
 
   constructor(inflight: Inflight, waitMs: number) {
     this.inflight = inflight
     this.waitMs = waitMs
-    this.#timer = setInterval(() => this.#check(), waitMs / CHECKS_PER_WAIT)
+    this.#timer = setInterval(() => this.#look(), waitMs / LOOKS_PER_WAIT)
     this.#timer.unref()
+  }
+
+  /** How often it was looked at them. */
+  get looks(): number {
+    return this.#looks
   }
 
   add(arrival: Arrival): void {
@@ -55,9 +62,9 @@ export class Arrivals {
     clearInterval(this.#timer)
   }
 
-  #check(): void {
-    const nowMs = performance.now()
-    for (const arrival of this.#underWay) arrival.checkPace(nowMs)
+  #look(): void {
+    this.#looks++
+    for (const arrival of this.#underWay) arrival.checkPace()
   }
 }
 
@@ -66,7 +73,8 @@ export class Arrival {
   readonly #decoder: MessageDecoder
   readonly #isUnary: boolean
   readonly #refuse: (why: ArrivalRefusal) => void
-  #startedMs = 0
+  /** Of `Arrivals`, when it began. */
+  #firstLook = 0
   /** Of the message that is not whole, and of the whole ones before it. */
   #pieceBytes = 0
   #messageBytes = 0
@@ -104,11 +112,20 @@ export class Arrival {
     this.#drop()
   }
 
+  /** The daemon reads no more of a stream: nothing is late until `resume`. */
+  pause(): void {
+    this.#all.delete(this)
+  }
+
+  /** It reads again. */
+  resume(): void {
+    if (!this.#isOver && this.#pieceBytes > 0) this.#begin()
+  }
+
   /** Gives up what is too slow. */
-  checkPace(nowMs: number): void {
-    const { waitMs } = this.#all
-    const allowedMs = waitMs * (1 + Math.floor((this.#pieceBytes + this.#messageBytes) / MIB))
-    if (nowMs - this.#startedMs > allowedMs) this.#give("slow")
+  checkPace(): void {
+    const allowed = LOOKS_PER_WAIT * (1 + Math.floor((this.#pieceBytes + this.#messageBytes) / MIB))
+    if (this.#all.looks - this.#firstLook > allowed) this.#give("slow")
   }
 
   #write(bytes: Buffer, write: (bytes: Buffer) => Buffer[]): Buffer[] {
@@ -133,7 +150,7 @@ export class Arrival {
   }
 
   #begin(): void {
-    this.#startedMs = performance.now()
+    this.#firstLook = this.#all.looks
     this.#all.add(this)
   }
 

@@ -126,6 +126,7 @@ export class CallGuard extends ServerInterceptingCall {
     this.#readingPaused = false
     if (!this.#readWanted) return
     this.#readWanted = false
+    this.#arrival.resume()
     this.#next.startRead()
   }
 
@@ -156,8 +157,10 @@ export class CallGuard extends ServerInterceptingCall {
   }
 
   override startRead(): void {
-    if (this.#readingPaused) this.#readWanted = true
-    else this.#next.startRead()
+    if (this.#readingPaused) {
+      this.#readWanted = true
+      this.#arrival.pause()
+    } else this.#next.startRead()
   }
 
   override sendMetadata(metadata: Metadata): void {
@@ -165,6 +168,8 @@ export class CallGuard extends ServerInterceptingCall {
   }
 
   override sendMessage(message: unknown, callback: () => void): void {
+    // Behind the status grpc-js would write it all the same, and the client would never see an end.
+    if (this.#ended) return
     this.#metrics.sent(this.#path)
     this.#next.sendMessage(message, () => {
       this.#countAnswer(0)

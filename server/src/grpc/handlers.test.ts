@@ -11,7 +11,7 @@ import { afterAll, beforeAll, test } from "vitest"
 import { type LogLine, logTo } from "../log.ts"
 import { CallMetrics } from "../metrics/call-metrics.ts"
 import { Arrivals } from "./arrival.ts"
-import { guardCalls } from "./call-guard.ts"
+import { CallGuard, guardCalls } from "./call-guard.ts"
 import { STATUS_TEXT_BYTES_MAX, statusText } from "./failure.ts"
 import { duplexStream, unary } from "./handlers.ts"
 import { Inflight } from "./inflight.ts"
@@ -30,7 +30,7 @@ const method = (name: string, isStream: boolean) => ({
   responseSerialize: text.serialize,
   responseDeserialize: text.deserialize,
 })
-const service = { call: method("Call", false), stream: method("Stream", true) }
+const service = { call: method("Call", false), stream: method("Stream", true), held: method("Held", true) }
 
 const misdeeds: Readonly<Record<string, () => unknown>> = {
   engine: () => {
@@ -74,6 +74,8 @@ const host = {
 let server: Server
 let client: Client
 let port: number
+/** Of the latest call of `held`, which answers the first message and then reads no more. */
+let heldGuard: CallGuard | undefined
 
 beforeAll(async () => {
   server = new Server({ interceptors: [guardCalls(host)] })
@@ -86,6 +88,16 @@ beforeAll(async () => {
     }),
     stream: duplexStream<string, string>(log, async (call) => {
       for await (const request of call) misdeeds[request as string]!()
+    }),
+    held: duplexStream<string, string>(log, async (call) => {
+      await new Promise<void>((resolve) => {
+        call.on("cancelled", resolve)
+        call.once("data", () => {
+          heldGuard = CallGuard.of(call.metadata)
+          heldGuard?.pauseReading()
+          for (let answer = 0; answer < 3; answer++) call.write("a".repeat(200_000))
+        })
+      })
     }),
   })
   port = await new Promise<number>((resolve, reject) => {
@@ -239,6 +251,38 @@ test("a request that does not come is given up, with and without a beginning", a
   stream.resume()
   stream.write(beginning(1000, 10))
   strictEqual(await statusOfCall(stream), String(status.DEADLINE_EXCEEDED))
+  session.destroy()
+})
+
+test("a request that came while the thread was held up is not late", async () => {
+  const session = connect(`http://127.0.0.1:${port}`)
+  const stream = rawCall(session)
+  stream.resume()
+  const told = new Promise((resolve) => stream.on("trailers", (headers) => resolve(headers["grpc-status"])))
+  const refused = statusOfCall(stream)
+  const request = beginning(10, 10)
+  stream.write(request.subarray(0, 8))
+  await until(() => arriving.bytes > 0)
+  stream.end(request.subarray(8))
+  await new Promise((resolve) => setImmediate(resolve))
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * WAIT_MS)
+  strictEqual(await Promise.race([told, refused.then((code) => code ?? told)]), String(status.OK))
+  session.destroy()
+})
+
+test("what the daemon does not read is not late, and a status comes to who did not take the answers before it", async () => {
+  const session = connect(`http://127.0.0.1:${port}`)
+  const stream = rawCall(session, service.held.path)
+  const told = new Promise((resolve) => stream.on("trailers", (headers) => resolve(headers["grpc-status"])))
+  stream.write(Buffer.concat([beginning(1, 1), beginning(1000, 10)]))
+  await until(() => heldGuard !== undefined && arriving.bytes > 0)
+  const { looks } = host.arrivals
+  await until(() => host.arrivals.looks > looks + 8)
+  ok(arriving.bytes > 0)
+  heldGuard?.resumeReading()
+  await until(() => arriving.bytes === 0)
+  stream.resume()
+  strictEqual(await told, String(status.DEADLINE_EXCEEDED))
   session.destroy()
 })
 

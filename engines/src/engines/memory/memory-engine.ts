@@ -27,6 +27,8 @@ export type MemorySettings = Record<string, never>
 interface MemoryHost extends CoreHost<MemorySettings> {
   /** Runs of so many bytes are loaded before they are served; so that in tests small states are served before. */
   readonly bytesAtOnceMax?: number
+  /** A state of more runs is loaded before it is served; so that in tests a few are many. */
+  readonly runsMax?: number
   /** See `RecordLoading`; so that in tests small states are loaded in many slices. */
   readonly sliceRecords?: number
 }
@@ -36,6 +38,11 @@ type Value = Uint8Array | undefined
 const EMPTY = new Uint8Array(0)
 /** That takes some 20 ms. */
 const BYTES_AT_ONCE_MAX = 1024 * 1024
+/**
+ * A dump has some 64 runs. Each process that is stopped before its load has ended may leave a patch above them: with so
+ * many a state is loaded first, and the next dump puts one of the usual size in their place.
+ */
+const RUNS_MAX = 256
 /** A page of a scan ends when it has this many records or bytes. */
 const PAGE_RECORDS = 256
 const PAGE_BYTES = 256 * 1024
@@ -63,7 +70,7 @@ export class MemoryEngine implements EngineCore {
   static async open(host: MemoryHost, engineState: unknown): Promise<MemoryEngine> {
     const { isPatched } = readDumpState(engineState)
     const engine = new MemoryEngine(host, isPatched)
-    const { runs, isEager, bytesAtOnceMax = BYTES_AT_ONCE_MAX } = host
+    const { runs, isEager, bytesAtOnceMax = BYTES_AT_ONCE_MAX, runsMax = RUNS_MAX } = host
     if (runs.newestFirst.length === 0) return engine
     const recordCount = runs.figures.reduce((sum, each) => sum + each.recordCount, 0)
     engine.#layers.beginLoad(recordCount, isPatched)
@@ -76,6 +83,8 @@ export class MemoryEngine implements EngineCore {
       const { sliceRecords } = host
       const ended = (): void => engine.#loaded()
       engine.#loading = new RecordLoading({ host, layers: engine.#layers, ended }, sliceRecords)
+      // What cannot be loaded now is served all the same, as any other state of which something cannot be had.
+      if (runs.newestFirst.length > runsMax) await engine.#loading.loaded().catch(() => undefined)
     }
     return engine
   }

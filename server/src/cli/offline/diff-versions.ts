@@ -40,7 +40,7 @@ export async function diffVersions(
     const figures = ({ chunks, bytes }: typeof shared.shared): string =>
       `${chunks} chunks, ${bytesText(bytes)}`
     const { added, removed, changed } = counts
-    await writeLine(terminal, `${added} keys added, ${removed} removed, ${changed} changed`)
+    await writeLine(terminal, `keys: ${added} added, ${removed} removed, ${changed} changed`)
     await writeLine(
       terminal,
       `shared: ${shared.runsShared} runs, ${figures(shared.shared)}; ` +
