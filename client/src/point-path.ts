@@ -374,7 +374,7 @@ export class PointPath implements ConnectionOwner {
 
   #failFrames(error: VarveError): void {
     this.#forEachFrame((frame) => {
-      for (const call of frame.calls) call.giveUp(frame.mayBeApplied ? expired(error) : error)
+      for (const call of frame.calls) call.giveUp(frame.isFateUnknown ? expired(error) : error)
     })
     for (const connection of this.#lanes.connections) connection.dropGivenUp()
   }

@@ -1,6 +1,12 @@
 // What a restore may be told besides the version: what to do about a damaged one; and how long what it replaced is kept.
 
-import { type Engine, engineNames, openEngine, type ReplacedStateRetention } from "@varve/engines"
+import {
+  type Engine,
+  engineNames,
+  openEngine,
+  type ReplacedStateRetention,
+  type RestoreOptions,
+} from "@varve/engines"
 import { expect, test } from "vitest"
 import { expectReason } from "../io/expect-error.ts"
 import { SimulatedClock, type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
@@ -47,6 +53,50 @@ test.each(engineNames)("%s: a fallback passes over damaged versions, and over no
   expect(await read(engine, "key")).toBe("at 2")
   await engine.close()
 })
+
+test.each(["append-log", "lsm-tree"] as const)(
+  "%s: a version that its name shows to be meant is put back without reading the manifests of the others",
+  async (name) => {
+    const seams = simulatedSeams(1)
+    const open = (): Promise<Engine> =>
+      openEngine({
+        engine: name,
+        directory: "/partition",
+        repository: "file:/repository",
+        settings: tinySettings[name],
+        owner: { checkIntervalMs: 0 },
+        seams,
+      })
+    let engine = await open()
+    for (let version = 1; version <= 9; version++) {
+      await engine.set(bytes("key"), bytes(`at ${version}`))
+      await engine.snapshot({ version })
+    }
+    const { timeline } = engine.position
+    await engine.close()
+    const read = new Set<string>()
+    seams.fileSystem.onCall = (words) => {
+      const path = / open (\S+\.manifest)/.exec(words)?.[1]
+      if (path !== undefined) read.add(path)
+    }
+    const restored = async (options: RestoreOptions): Promise<[version: number, manifests: number]> => {
+      engine = await open()
+      read.clear()
+      const { version } = await engine.restore(options)
+      const manifests = read.size
+      await engine.close()
+      return [version, manifests]
+    }
+    expect(await restored({ newest: true })).toEqual([9, 1])
+    expect(await restored({ version: 4, timeline })).toEqual([4, 1])
+    // The number alone may stand for versions of other timelines.
+    expect((await restored({ version: 4 }))[0]).toBe(4)
+    // No version is on the timeline that version 4 has opened: the newest of the line is looked for.
+    const [version, manifests] = await restored({ newest: true })
+    expect(version).toBe(4)
+    expect(manifests).toBeGreaterThan(1)
+  },
+)
 
 async function engineThatKeeps(
   seams: SimulatedSeams,

@@ -8,7 +8,7 @@ import { enginePairs, live, pairOf } from "./live.ts"
 const STEPS = Number(process.env["VARVE_LIFE_STEPS"] ?? 130)
 const ONE_SEED = process.env["VARVE_LIFE_SEED"]
 /** One of each pair, of which it is known that together they meet all that may happen. */
-const SEEDS = ONE_SEED === undefined ? enginePairs.map((_, i) => i + 29) : [Number(ONE_SEED)]
+const SEEDS = ONE_SEED === undefined ? enginePairs.map((_, i) => i + 98) : [Number(ONE_SEED)]
 
 const totals = new Map<string, number>()
 

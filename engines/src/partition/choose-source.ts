@@ -3,7 +3,7 @@
 import { eachAtOnce } from "../base/each-at-once.ts"
 import { EngineError, isEngineError } from "../base/error.ts"
 import type { RestoreOptions, SkippedVersion } from "../engine.ts"
-import type { VersionName, VersionSummary } from "../snapshots/manifest.ts"
+import type { Manifest, VersionName, VersionSummary } from "../snapshots/manifest.ts"
 import {
   isSameVersion,
   newestOnLine,
@@ -54,14 +54,51 @@ export async function chooseSource(
     // Its own timeline may have gone on without it.
     return { description: { ...state, timeline: newTimeline }, runs }
   }
-  const versions = await restorableVersions(options, identity, parts)
-  const open = (name: ListedVersion): Promise<RestoreSource> => {
+  const timelinesOf = (name: VersionName, versions: readonly VersionName[]): NextTimelines => {
     // Who restores several partitions together decides for all of them.
     const isForked = options.newTimeline !== undefined || startsNewTimeline([versions], name)
-    return openVersion(name, partition, { onward: isForked ? newTimeline : name.timeline, newTimeline })
+    return { onward: isForked ? newTimeline : name.timeline, newTimeline }
   }
+  const named = await versionByName(options, partition)
+  if (named !== undefined) {
+    try {
+      return await openManifest(named.manifest, partition, timelinesOf(named.manifest, named.names))
+    } catch (error) {
+      if (!("fallback" in options) || !isEngineError(error, "DATA_LOSS")) throw error
+    }
+  }
+  const versions = await restorableVersions(options, identity, parts)
+  const open = (name: ListedVersion): Promise<RestoreSource> =>
+    openVersion(name, partition, timelinesOf(name, versions))
   if ("version" in options) return open(resolveVersion(versions, options, line))
   return newestSource(versions, partition, open, options.fallback === "previous")
+}
+
+/**
+ * The version that its name alone shows to be the one that is meant: it is named in full, or it is the newest on the
+ * timeline that the partition stands on. One manifest is read, and not those of all versions. Undefined: they have to be.
+ */
+async function versionByName(
+  options: RestoreOptions,
+  { identity, parts, line }: RestoredPartition,
+): Promise<{ manifest: Manifest; names: readonly VersionName[] } | undefined> {
+  const { store, partition, partitionCount } = identity
+  const isNamed = "version" in options && options.timeline !== undefined
+  if (!isNamed && !("newest" in options)) return undefined
+  const names = await parts.repository.listNames(store, partition)
+  const name = isNamed
+    ? names.find(({ version, timeline }) => version === options.version && timeline === options.timeline)
+    : newestOnLine(names, line.slice(-1))
+  if (name === undefined) return undefined
+  try {
+    const manifest = await parts.repository.readManifest(store, partition, name)
+    return manifest.partitionCount === partitionCount ? { manifest, names } : undefined
+  } catch (error) {
+    // Who looks at all versions says what is wrong with this one.
+    if (isEngineError(error, "DATA_LOSS") || isEngineError(error, "FORMAT_NEWER")) return undefined
+    if (isEngineError(error, "SNAPSHOT_NOT_FOUND")) return undefined
+    throw error
+  }
 }
 
 /**
@@ -113,21 +150,36 @@ function isNamedBy(options: RestoreOptions, each: ListedVersion, partitionCount:
   return each.version === options.version && each.timeline === options.timeline
 }
 
-/** @param timelines where the next version goes: of a version as it is, and of one whose partitions were others */
+/** Where the next version goes: of a version as it is, and of one whose partitions were others. */
+interface NextTimelines {
+  readonly onward: string
+  readonly newTimeline: string
+}
+
 async function openVersion(
   name: ListedVersion,
   restored: RestoredPartition,
-  timelines: { readonly onward: string; readonly newTimeline: string },
+  timelines: NextTimelines,
 ): Promise<RestoreSource> {
-  const { identity, parts, mode } = restored
-  const { store, partition, partitionCount, engine } = identity
+  const { store, partition, partitionCount } = restored.identity
   const isOther = name.partitionCount !== undefined && name.partitionCount !== partitionCount
-  const manifest = await parts.repository.readManifest(store, isOther ? 0 : partition, name)
+  const manifest = await restored.parts.repository.readManifest(store, isOther ? 0 : partition, name)
   // On a timeline all versions have the same partitions.
   if (isOther || manifest.partitionCount !== partitionCount)
     return repartitionedSource(manifest, timelines.newTimeline, restored)
-  if (manifest.engine !== engine) return convertedSource(manifest, timelines.onward, restored)
-  return versionSource(parts, manifest, timelines.onward, mode)
+  return openManifest(manifest, restored, timelines)
+}
+
+/** @param manifest of this partition, with the partitions that there are now */
+function openManifest(
+  manifest: Manifest,
+  restored: RestoredPartition,
+  { onward }: NextTimelines,
+): Promise<RestoreSource> {
+  const { identity, parts, mode } = restored
+  return manifest.engine === identity.engine
+    ? versionSource(parts, manifest, onward, mode)
+    : convertedSource(manifest, onward, restored)
 }
 
 /** The newest of the versions that is complete; those before it that turn out to be damaged are passed over if `fallsBack`. */

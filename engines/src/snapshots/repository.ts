@@ -246,6 +246,14 @@ export class Repository {
     })
   }
 
+  /**
+   * Names of the versions of a partition, damaged ones too, in no order; no manifest is read.
+   * @throws (rejects) as `listVersions`
+   */
+  listNames(store: string, partition: number): Promise<readonly WrittenVersion[]> {
+    return this.#run(async () => (await this.#listings.list(store, partition)).manifests)
+  }
+
   /** Versions of a partition that the last listing left out because their manifests could not be believed. */
   damagedVersions(store: string, partition: number): WrittenVersion[] {
     const prefix = partitionPrefix(store, partition)

@@ -85,7 +85,7 @@ export function resolveVersion<Version extends Listing[number]>(
 }
 
 /** The version with the highest number on `line`. */
-export function newestOnLine<Version extends Listing[number]>(
+export function newestOnLine<Version extends VersionName>(
   versions: readonly Version[],
   line: readonly VersionName[],
 ): Version | undefined {
@@ -104,7 +104,10 @@ export function newestOnTimeline<Version extends Listing[number]>(
  * Whether the version that follows a restore of `restored` starts a new timeline: it does unless `restored` is
  * the newest on its own timeline, in the listing of every partition that is restored together (one or more).
  */
-export function startsNewTimeline(listings: readonly Listing[], restored: VersionName): boolean {
+export function startsNewTimeline(
+  listings: readonly (readonly VersionName[])[],
+  restored: VersionName,
+): boolean {
   return listings.some((versions) =>
     versions.some(({ timeline, version }) => timeline === restored.timeline && version > restored.version),
   )
