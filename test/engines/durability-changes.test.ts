@@ -5,8 +5,18 @@ import { type Engine, type EngineName, engineNames } from "@varve/engines"
 import { EngineError } from "@varve/engines/internal"
 import { expect, test, vi } from "vitest"
 import { expectReason } from "../io/expect-error.ts"
-import { type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
-import { afterKill, afterPowerLoss, bytes, contents, openDurable, openTiny, read } from "./engine-fixture.ts"
+import { type SimulatedSeams, simulatedSeams, stopEverywhere } from "../simulation/index.ts"
+import {
+  afterKill,
+  afterPowerLoss,
+  bytes,
+  contents,
+  diskEngines,
+  openDurable,
+  openTiny,
+  read,
+  tinySettings,
+} from "./engine-fixture.ts"
 import { GatedFileSystem } from "./gated-file-system.ts"
 
 async function fill(engine: Engine, text: string): Promise<void> {
@@ -32,6 +42,51 @@ async function bothAfterCrash(name: EngineName, seams: SimulatedSeams): Promise<
 test.each(engineNames)("%s: from log to snapshot: what was acknowledged is replayed", async (name) => {
   await bothAfterCrash(name, simulatedSeams(1))
 })
+
+test.each(diskEngines)(
+  "%s: from log to snapshot, stopped anywhere on the way: the next start finds every run that it needs",
+  async (name) => {
+    let replayedCount = 0
+    for (let seed = 1; seed <= 2; seed++) {
+      const seams = simulatedSeams(seed)
+      // Runs gather that the next start merges at once.
+      const engine = await openDurable(name, seams, { ...tinySettings[name], maxRunsPerLevel: 8 })
+      for (let version = 1; version <= 3; version++) {
+        await fill(engine, `version ${version}`)
+        await engine.snapshot({ version })
+      }
+      const state = await contents(engine)
+      const started = afterKill(seams)
+      const fileSystem = new GatedFileSystem(started.fileSystem)
+      // The merges are faster than the file that says that the log is given up.
+      fileSystem.beforeCreate = async (path) => {
+        if (!path.endsWith("state.new")) return
+        for (let steps = -1; steps !== started.fileSystem.steps; ) {
+          steps = started.fileSystem.steps
+          for (let turn = 0; turn < 20; turn++) await new Promise((next) => setImmediate(next))
+        }
+      }
+      const stops = await stopEverywhere(
+        started.fileSystem,
+        async () => {
+          const opened = await openTiny(name, { ...started, fileSystem })
+          expect(await contents(opened)).toEqual(state)
+          await opened.close()
+        },
+        () => undefined,
+      )
+      for (const { disk, number, where } of stops) {
+        const again = await openTiny(name, simulatedSeams(seed, { fileSystem: disk.restartProcess() }))
+        // With the log given up, the newest version is what there is after a crash: here it has everything.
+        if (again.recovery === "crashed") await again.restore({ newest: true })
+        else replayedCount++
+        expect(await contents(again), `seed ${seed}, stop ${number}, in ${where}`).toEqual(state)
+        await again.close()
+      }
+    }
+    expect(replayedCount).toBeGreaterThan(0)
+  },
+)
 
 test.each(engineNames)("%s: from snapshot to log: after a clean stop nothing is missing", async (name) => {
   const seams = simulatedSeams(1)

@@ -64,13 +64,13 @@ export function openTiny(
 }
 
 /** The same under durability `log`, with segments and checkpoints so small that a life sees many of both. */
-export function openDurable(name: EngineName, seams: Seams): Promise<Engine> {
+export function openDurable(name: EngineName, seams: Seams, settings?: unknown): Promise<Engine> {
   return openEngine({
     engine: name,
     directory: "/partition",
     repository: "file:/repository",
     owner: commitsOnly,
-    settings: tinySettings[name],
+    settings: settings ?? tinySettings[name],
     valueBytesMax: TINY_VALUE_BYTES_MAX,
     blockCache: new BlockCache(TINY_CACHE_BYTES),
     seams,

@@ -61,6 +61,11 @@ export interface OpenedPartition {
   /** What the state file is to say now. */
   readonly present: StateDescription
   readonly mark: LogMark | undefined
+  /**
+   * Held for the caller until the state file on the disk is replaced: what it names must be there for the next start,
+   * and merges may already have put other runs in their place.
+   */
+  readonly held: readonly OpenRun[]
   /** The log of durability `log`, and the checkpoint before it; its runs are held for the caller. */
   readonly durable:
     | {
@@ -147,12 +152,12 @@ export async function openPartition<Settings>(
         ...opened,
         present: presentOf(source, lost),
         mark: isBelieved ? { id, from } : undefined,
+        held: [],
         durable,
       }
     }
-    for (const run of held) run.release()
     await found?.close()
-    return { ...opened, present: presentOf(source, lost), mark: undefined, durable: undefined }
+    return { ...opened, present: presentOf(source, lost), mark: undefined, held, durable: undefined }
   } catch (error) {
     // The holds go after the files are kept.
     directory.keepFiles()

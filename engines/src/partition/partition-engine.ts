@@ -119,7 +119,7 @@ export class PartitionEngine<Settings> implements Engine {
     engine = new PartitionEngine(options, parts, opened)
     if (early !== undefined) engine.#poison(early)
     try {
-      await engine.#published.publish(opened.present, opened.lineage, opened.mark)
+      await engine.#publishOpened(opened)
       await removeOtherLogs(parts, opened.durable?.id)
       if (opened.recovery !== "crashed") {
         opened.replaced.trim()
@@ -295,6 +295,17 @@ export class PartitionEngine<Settings> implements Engine {
         this.#replaced.close()
         await this.#options.afterClose()
       }
+    }
+  }
+
+  async #publishOpened({ present, lineage, mark, held }: OpenedPartition): Promise<void> {
+    try {
+      await this.#published.publish(present, lineage, mark)
+    } catch (error) {
+      this.#parts.directory.keepFiles()
+      throw error
+    } finally {
+      for (const run of held) run.release()
     }
   }
 
