@@ -2,7 +2,7 @@
 // folder and fails when src/gen differs.
 //
 //   1. buf generate                        messages, stubs (buf.gen.yaml)
-//   2. two changes to the generated text   see `improve`
+//   2. changes to the generated text       see `improve`, `document`
 //   3. file-descriptor-set.ts              what server reflection answers
 
 import { execFileSync } from "node:child_process"
@@ -49,12 +49,41 @@ function improve(source) {
   return constants.length === 0 ? shared : `${shared.trimEnd()}\n\n${constants.join("\n\n")}\n`
 }
 
+/** Exports for which the .proto files have no comment, and what is to be said of them. */
+const documentation = [
+  [/^export const protobufPackage /gm, "Name of the package in protobuf."],
+  [/^export const protobufFileName /gm, "Path of the file that these declarations are made from."],
+  [/^export const (\w+): MessageFns<\1> /gm, "From message to bytes and back."],
+  [/^export interface \w+Entry /gm, "An entry of the map of this name."],
+  [/^export const \w+Service = /gm, "Methods of the service, as a gRPC server takes them."],
+  [/^export interface \w+Server /gm, "What a server of the service implements."],
+  [/^export interface \w+Client /gm, "A client of the service: calls with callbacks, and streams."],
+  [/^export const \w+Client = /gm, "Makes a client of the service for an address."],
+  [/^ {2}export type (\w+) = typeof \w+\.\1;/gm, "The type of this number."],
+  [/^export interface MessageFns<T> /gm, "How messages of one type become bytes and come back."],
+  [/^ {2}new \(address: string, /gm, "`address` is `HOST:PORT` or `unix:PATH`."],
+  [/^ {2}encode\(message: T, /gm, "Writes the message behind what `writer` holds."],
+  [
+    /^ {2}decode\(input: BinaryReader /gm,
+    "The message; bytes fields are views of `input`. Throws when it is cut or malformed.",
+  ],
+]
+
+/** Says what the generator leaves unsaid: the reference of the API has a word for each export. */
+function document(source) {
+  let text = source
+  for (const [found, comment] of documentation) {
+    text = text.replace(found, (line) => `${/^ */.exec(line)[0]}/** ${comment} */\n${line}`)
+  }
+  return text
+}
+
 function generateInto(base) {
   buf("generate", "--output", base)
   const folder = join(base, generatedFolder)
   for (const name of filesUnder(folder)) {
     const path = join(folder, name)
-    writeFileSync(path, improve(readFileSync(path, "utf8")))
+    writeFileSync(path, document(improve(readFileSync(path, "utf8"))))
   }
   const set = buf("build", "--as-file-descriptor-set", "--exclude-source-info", "--output", "-#format=binpb")
   const lines = set.toString("base64").match(/.{1,100}/g)

@@ -6,7 +6,9 @@ import { type Reason, VarveError } from "./errors.ts"
 import { ErrorInfo } from "./gen/google/rpc/error_details.ts"
 import { Status } from "./gen/google/rpc/status.ts"
 
+/** Domain of the ErrorInfo of every error. */
 export const ERROR_DOMAIN = "varve"
+/** Name of the trailer that carries the details. */
 export const ERROR_DETAILS_KEY = "grpc-status-details-bin"
 const ERROR_INFO_TYPE_URL = "type.googleapis.com/google.rpc.ErrorInfo"
 /** A trailer that is larger is not looked at. */
@@ -16,9 +18,11 @@ const ERROR_DETAILS_BYTES_MAX = 16 * 1024
 export interface ErrorDetails {
   /** Canonical gRPC status code. */
   readonly code: number
+  /** For people. */
   readonly message: string
   /** A `Reason`, or what a newer peer sent. */
   readonly reason: string
+  /** Values that belong to the reason. */
   readonly metadata: Readonly<Record<string, string>>
 }
 

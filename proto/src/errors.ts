@@ -7,15 +7,19 @@
 
 import { status } from "@grpc/grpc-js"
 
+/** What programs and people are told of a reason. */
 export interface ErrorTableEntry {
   /** Canonical gRPC status code. */
   readonly code: number
+  /** Status of an answer of the HTTP interface. */
   readonly httpStatus: number
+  /** Nothing was applied, and the same call may succeed later. */
   readonly retryable: boolean
   /** For people: what happened and what to do. */
   readonly meaning: string
 }
 
+/** Every reason that a call can fail with. */
 export const errorTable = {
   KEY_EMPTY: invalid("A key has at least 1 byte."),
   KEY_TOO_LARGE: invalid("A key has at most 65 535 bytes."),

@@ -14,6 +14,7 @@
 import { VarveError } from "./errors.ts"
 import { decodeUvarint, encodeUvarint, UVARINT_BYTES_MAX, UVARINT_MAX, uvarintBytes } from "./uvarint.ts"
 
+/** A key has 1 to so many bytes. */
 export const KEY_BYTES_MAX = 65_535
 /** What the encoding can carry; a store's own limit is lower. */
 export const VALUE_BYTES_MAX = UVARINT_MAX
@@ -26,7 +27,9 @@ export const READ_FLAG = 0x80
 const KEY_LENGTH_BYTES_MAX = 3
 const BUFFER_BYTES_FIRST = 512
 
+/** A key and its value. */
 export interface KeyValue {
+  /** 1 to 65 535 bytes. */
   readonly key: Uint8Array
   /** Empty: the key is deleted. */
   readonly value: Uint8Array
@@ -121,7 +124,7 @@ export function decodeValue(source: Uint8Array, offset: number, end: number, cur
 
 /** A buffer that grows: records or values one behind the other. */
 class BatchWriter {
-  #buffer = new Uint8Array(0)
+  #buffer = EMPTY
   #bytes = 0
   #count = 0
 
@@ -154,7 +157,7 @@ class BatchWriter {
   /** The bytes so far, now owned by the caller; the writer is empty again. */
   take(): Uint8Array {
     const taken = this.#buffer.subarray(0, this.#bytes)
-    this.#buffer = new Uint8Array(0)
+    this.#buffer = EMPTY
     this.#bytes = 0
     this.#count = 0
     return taken

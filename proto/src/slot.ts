@@ -4,6 +4,7 @@
 // Hash tag: when the key has a "{", a "}" behind it, and at least one byte between the first "{" and the first
 // "}" behind it, only these bytes are hashed: keys that share a tag share a partition.
 
+/** Slots are numbered from 0 to one below this. */
 export const SLOT_COUNT = 16_384
 /** Each partition owns one slot at least. */
 export const PARTITION_COUNT_MAX = 16_384

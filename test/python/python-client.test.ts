@@ -68,15 +68,20 @@ test("Python and TypeScript read each other's records, and every check of the Py
 test("README: the commands for Go and Java make a client from the contract", async () => {
   await shell(readmeCommand("proto/README.md", "--go_out"))
   await shell(readmeCommand("proto/README.md", "--java_out"))
-  const made = ["example.com/varvev1/state_backend.pb.go", "varve/v1/StateBackendOuterClass.java"]
-  deepStrictEqual(
-    made.filter((name) => !existsSync(join(directory, "generated", name))),
-    [],
-  )
+  const made = [
+    "state_backend.pb.go",
+    "state_backend_grpc.pb.go",
+    "GetRequest.java",
+    "StateBackendGrpc.java",
+    "StateBackendProto.java",
+  ]
+  const folder = join(directory, "generated/varve/v1")
+  const packages = made.map((name) => /^package .*$/m.exec(readFileSync(join(folder, name), "utf8"))?.[0])
+  deepStrictEqual(new Set(packages), new Set(["package varvev1", "package varve.v1;"]))
 })
 
 test("README: the first steps in Python print what they say", async () => {
-  const script = readmeCommand("README.md", "grpc_python_plugin").replace("127.0.0.1:7400", daemon.grpc)
+  const script = readmeCommand("proto/README.md", "import grpc").replace("127.0.0.1:7400", daemon.grpc)
   deepStrictEqual(await shell(script), "b'Ada'\n")
 })
 
@@ -184,7 +189,7 @@ function pythonEnvironment(): NodeJS.ProcessEnv {
 
 /** @throws when a package of Debian is missing, with the command that installs them all */
 function requirePackages(): void {
-  const programs = ["protoc", "grpc_python_plugin", "protoc-gen-go", "protoc-gen-go-grpc"]
+  const programs = ["protoc", "grpc_python_plugin", "grpc_java_plugin", "protoc-gen-go", "protoc-gen-go-grpc"]
   const missing = programs.filter((name) => spawnSync("sh", ["-c", `command -v ${name}`]).status !== 0)
   if (spawnSync(PYTHON, ["-c", "import grpc, google.protobuf"]).status !== 0) missing.push("python3-grpcio")
   if (!existsSync("/usr/include/google/protobuf/any.proto")) missing.push("google/protobuf/any.proto")

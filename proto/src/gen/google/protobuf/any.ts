@@ -7,8 +7,10 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
+/** Name of the package in protobuf. */
 export const protobufPackage = "google.protobuf";
 
+/** Path of the file that these declarations are made from. */
 export const protobufFileName = "google/protobuf/any.proto";
 
 /**
@@ -84,6 +86,7 @@ function createBaseAny(): Any {
   return { typeUrl: "", value: EMPTY_BYTES };
 }
 
+/** From message to bytes and back. */
 export const Any: MessageFns<Any> = {
   encode(message: Any, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.typeUrl !== "") {
@@ -95,6 +98,7 @@ export const Any: MessageFns<Any> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): Any {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -137,8 +141,11 @@ export const Any: MessageFns<Any> = {
   },
 };
 
+/** How messages of one type become bytes and come back. */
 export interface MessageFns<T> {
+  /** Writes the message behind what `writer` holds. */
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): T;
 }
 

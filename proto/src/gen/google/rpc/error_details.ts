@@ -7,8 +7,10 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
+/** Name of the package in protobuf. */
 export const protobufPackage = "google.rpc";
 
+/** Path of the file that these declarations are made from. */
 export const protobufFileName = "google/rpc/error_details.proto";
 
 /** The one error detail that this project sends; numbers and names are those of the public protocol. */
@@ -23,6 +25,7 @@ export interface ErrorInfo {
   metadata: { [key: string]: string };
 }
 
+/** An entry of the map of this name. */
 export interface ErrorInfo_MetadataEntry {
   key: string;
   value: string;
@@ -32,6 +35,7 @@ function createBaseErrorInfo(): ErrorInfo {
   return { reason: "", domain: "", metadata: {} };
 }
 
+/** From message to bytes and back. */
 export const ErrorInfo: MessageFns<ErrorInfo> = {
   encode(message: ErrorInfo, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.reason !== "") {
@@ -46,6 +50,7 @@ export const ErrorInfo: MessageFns<ErrorInfo> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): ErrorInfo {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -103,6 +108,7 @@ function createBaseErrorInfo_MetadataEntry(): ErrorInfo_MetadataEntry {
   return { key: "", value: "" };
 }
 
+/** From message to bytes and back. */
 export const ErrorInfo_MetadataEntry: MessageFns<ErrorInfo_MetadataEntry> = {
   encode(message: ErrorInfo_MetadataEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.key !== "") {
@@ -114,6 +120,7 @@ export const ErrorInfo_MetadataEntry: MessageFns<ErrorInfo_MetadataEntry> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): ErrorInfo_MetadataEntry {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -156,7 +163,10 @@ export const ErrorInfo_MetadataEntry: MessageFns<ErrorInfo_MetadataEntry> = {
   },
 };
 
+/** How messages of one type become bytes and come back. */
 export interface MessageFns<T> {
+  /** Writes the message behind what `writer` holds. */
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): T;
 }

@@ -8,8 +8,10 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Any } from "../protobuf/any.ts";
 
+/** Name of the package in protobuf. */
 export const protobufPackage = "google.rpc";
 
+/** Path of the file that these declarations are made from. */
 export const protobufFileName = "google/rpc/status.proto";
 
 /**
@@ -31,6 +33,7 @@ function createBaseStatus(): Status {
   return { code: 0, message: "", details: [] };
 }
 
+/** From message to bytes and back. */
 export const Status: MessageFns<Status> = {
   encode(message: Status, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.code !== 0) {
@@ -45,6 +48,7 @@ export const Status: MessageFns<Status> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): Status {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -95,7 +99,10 @@ export const Status: MessageFns<Status> = {
   },
 };
 
+/** How messages of one type become bytes and come back. */
 export interface MessageFns<T> {
+  /** Writes the message behind what `writer` holds. */
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): T;
 }

@@ -23,8 +23,10 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 
+/** Name of the package in protobuf. */
 export const protobufPackage = "varve.v1";
 
+/** Path of the file that these declarations are made from. */
 export const protobufFileName = "varve/v1/state_backend.proto";
 
 /**
@@ -312,6 +314,7 @@ export interface SnapshotRequest {
   lineages: { [key: number]: string };
 }
 
+/** An entry of the map of this name. */
 export interface SnapshotRequest_LineagesEntry {
   key: number;
   value: string;
@@ -392,6 +395,7 @@ export interface RestoreResponse {
   converted: boolean;
 }
 
+/** An entry of the map of this name. */
 export interface RestoreResponse_LineagesEntry {
   key: number;
   value: string;
@@ -679,6 +683,7 @@ export interface StoreDescription {
   lastDrill: DrillDescription | undefined;
 }
 
+/** An entry of the map of this name. */
 export interface StoreDescription_SettingsEntry {
   key: string;
   value: string;
@@ -790,6 +795,7 @@ function createBaseRecord(): Record {
   return { key: EMPTY_BYTES, value: EMPTY_BYTES };
 }
 
+/** From message to bytes and back. */
 export const Record: MessageFns<Record> = {
   encode(message: Record, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.key.length !== 0) {
@@ -801,6 +807,7 @@ export const Record: MessageFns<Record> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): Record {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -847,6 +854,7 @@ function createBaseGetRequest(): GetRequest {
   return { store: "", key: EMPTY_BYTES, partition: undefined };
 }
 
+/** From message to bytes and back. */
 export const GetRequest: MessageFns<GetRequest> = {
   encode(message: GetRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.store !== "") {
@@ -861,6 +869,7 @@ export const GetRequest: MessageFns<GetRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): GetRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -915,6 +924,7 @@ function createBaseGetResponse(): GetResponse {
   return { found: false, value: EMPTY_BYTES };
 }
 
+/** From message to bytes and back. */
 export const GetResponse: MessageFns<GetResponse> = {
   encode(message: GetResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.found !== false) {
@@ -926,6 +936,7 @@ export const GetResponse: MessageFns<GetResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): GetResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -972,6 +983,7 @@ function createBaseSetRequest(): SetRequest {
   return { store: "", key: EMPTY_BYTES, value: EMPTY_BYTES, partition: undefined };
 }
 
+/** From message to bytes and back. */
 export const SetRequest: MessageFns<SetRequest> = {
   encode(message: SetRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.store !== "") {
@@ -989,6 +1001,7 @@ export const SetRequest: MessageFns<SetRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): SetRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -1051,11 +1064,13 @@ function createBaseSetResponse(): SetResponse {
   return {};
 }
 
+/** From message to bytes and back. */
 export const SetResponse: MessageFns<SetResponse> = {
   encode(_: SetResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): SetResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -1086,6 +1101,7 @@ function createBaseDeleteRequest(): DeleteRequest {
   return { store: "", key: EMPTY_BYTES, partition: undefined };
 }
 
+/** From message to bytes and back. */
 export const DeleteRequest: MessageFns<DeleteRequest> = {
   encode(message: DeleteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.store !== "") {
@@ -1100,6 +1116,7 @@ export const DeleteRequest: MessageFns<DeleteRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): DeleteRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -1154,11 +1171,13 @@ function createBaseDeleteResponse(): DeleteResponse {
   return {};
 }
 
+/** From message to bytes and back. */
 export const DeleteResponse: MessageFns<DeleteResponse> = {
   encode(_: DeleteResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): DeleteResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -1189,6 +1208,7 @@ function createBaseGetManyRequest(): GetManyRequest {
   return { store: "", keys: [], partition: undefined };
 }
 
+/** From message to bytes and back. */
 export const GetManyRequest: MessageFns<GetManyRequest> = {
   encode(message: GetManyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.store !== "") {
@@ -1203,6 +1223,7 @@ export const GetManyRequest: MessageFns<GetManyRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): GetManyRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -1257,6 +1278,7 @@ function createBaseGetManyResponse(): GetManyResponse {
   return { values: [] };
 }
 
+/** From message to bytes and back. */
 export const GetManyResponse: MessageFns<GetManyResponse> = {
   encode(message: GetManyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.values) {
@@ -1265,6 +1287,7 @@ export const GetManyResponse: MessageFns<GetManyResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): GetManyResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -1303,6 +1326,7 @@ function createBaseWriteRequest(): WriteRequest {
   return { store: "", partition: undefined, records: [], expected: [] };
 }
 
+/** From message to bytes and back. */
 export const WriteRequest: MessageFns<WriteRequest> = {
   encode(message: WriteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.store !== "") {
@@ -1320,6 +1344,7 @@ export const WriteRequest: MessageFns<WriteRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): WriteRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -1382,6 +1407,7 @@ function createBaseWriteResponse(): WriteResponse {
   return { records: 0 };
 }
 
+/** From message to bytes and back. */
 export const WriteResponse: MessageFns<WriteResponse> = {
   encode(message: WriteResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.records !== 0) {
@@ -1390,6 +1416,7 @@ export const WriteResponse: MessageFns<WriteResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): WriteResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -1436,6 +1463,7 @@ function createBaseScanRequest(): ScanRequest {
   };
 }
 
+/** From message to bytes and back. */
 export const ScanRequest: MessageFns<ScanRequest> = {
   encode(message: ScanRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.store !== "") {
@@ -1465,6 +1493,7 @@ export const ScanRequest: MessageFns<ScanRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): ScanRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -1551,6 +1580,7 @@ function createBaseScanResponse(): ScanResponse {
   return { partition: 0, records: [] };
 }
 
+/** From message to bytes and back. */
 export const ScanResponse: MessageFns<ScanResponse> = {
   encode(message: ScanResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.partition !== 0) {
@@ -1562,6 +1592,7 @@ export const ScanResponse: MessageFns<ScanResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): ScanResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -1608,6 +1639,7 @@ function createBaseConditionalWrites(): ConditionalWrites {
   return { records: EMPTY_BYTES, expected: EMPTY_BYTES };
 }
 
+/** From message to bytes and back. */
 export const ConditionalWrites: MessageFns<ConditionalWrites> = {
   encode(message: ConditionalWrites, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.records.length !== 0) {
@@ -1619,6 +1651,7 @@ export const ConditionalWrites: MessageFns<ConditionalWrites> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): ConditionalWrites {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -1675,6 +1708,7 @@ function createBasePipelineRequest(): PipelineRequest {
   };
 }
 
+/** From message to bytes and back. */
 export const PipelineRequest: MessageFns<PipelineRequest> = {
   encode(message: PipelineRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== 0) {
@@ -1721,6 +1755,7 @@ export const PipelineRequest: MessageFns<PipelineRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): PipelineRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -1847,6 +1882,7 @@ function createBasePipelineResponse(): PipelineResponse {
   return { id: 0, result: undefined };
 }
 
+/** From message to bytes and back. */
 export const PipelineResponse: MessageFns<PipelineResponse> = {
   encode(message: PipelineResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== 0) {
@@ -1869,6 +1905,7 @@ export const PipelineResponse: MessageFns<PipelineResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): PipelineResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -1939,6 +1976,7 @@ function createBaseOperationResults(): OperationResults {
   return { values: EMPTY_BYTES, written: 0, errors: [], writesError: undefined };
 }
 
+/** From message to bytes and back. */
 export const OperationResults: MessageFns<OperationResults> = {
   encode(message: OperationResults, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.values.length !== 0) {
@@ -1956,6 +1994,7 @@ export const OperationResults: MessageFns<OperationResults> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): OperationResults {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -2018,6 +2057,7 @@ function createBaseOperationError(): OperationError {
   return { index: 0, error: undefined };
 }
 
+/** From message to bytes and back. */
 export const OperationError: MessageFns<OperationError> = {
   encode(message: OperationError, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.index !== 0) {
@@ -2029,6 +2069,7 @@ export const OperationError: MessageFns<OperationError> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): OperationError {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -2075,6 +2116,7 @@ function createBaseFrameError(): FrameError {
   return { code: 0, reason: "", message: "" };
 }
 
+/** From message to bytes and back. */
 export const FrameError: MessageFns<FrameError> = {
   encode(message: FrameError, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.code !== 0) {
@@ -2089,6 +2131,7 @@ export const FrameError: MessageFns<FrameError> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): FrameError {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -2143,6 +2186,7 @@ function createBaseSnapshotRequest(): SnapshotRequest {
   return { store: "", partitions: [], version: 0n, metadata: EMPTY_BYTES, lineages: {} };
 }
 
+/** From message to bytes and back. */
 export const SnapshotRequest: MessageFns<SnapshotRequest> = {
   encode(message: SnapshotRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.store !== "") {
@@ -2170,6 +2214,7 @@ export const SnapshotRequest: MessageFns<SnapshotRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): SnapshotRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -2253,6 +2298,7 @@ function createBaseSnapshotRequest_LineagesEntry(): SnapshotRequest_LineagesEntr
   return { key: 0, value: "" };
 }
 
+/** From message to bytes and back. */
 export const SnapshotRequest_LineagesEntry: MessageFns<SnapshotRequest_LineagesEntry> = {
   encode(message: SnapshotRequest_LineagesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.key !== 0) {
@@ -2264,6 +2310,7 @@ export const SnapshotRequest_LineagesEntry: MessageFns<SnapshotRequest_LineagesE
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): SnapshotRequest_LineagesEntry {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -2321,6 +2368,7 @@ function createBaseSnapshotResponse(): SnapshotResponse {
   };
 }
 
+/** From message to bytes and back. */
 export const SnapshotResponse: MessageFns<SnapshotResponse> = {
   encode(message: SnapshotResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.version !== 0n) {
@@ -2375,6 +2423,7 @@ export const SnapshotResponse: MessageFns<SnapshotResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): SnapshotResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -2495,6 +2544,7 @@ function createBaseRestoreRequest(): RestoreRequest {
   return { store: "", partitions: [], version: undefined, timeline: "", replaced: "", fallback: "", mode: "" };
 }
 
+/** From message to bytes and back. */
 export const RestoreRequest: MessageFns<RestoreRequest> = {
   encode(message: RestoreRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.store !== "") {
@@ -2528,6 +2578,7 @@ export const RestoreRequest: MessageFns<RestoreRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): RestoreRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -2634,6 +2685,7 @@ function createBaseRestoreResponse(): RestoreResponse {
   };
 }
 
+/** From message to bytes and back. */
 export const RestoreResponse: MessageFns<RestoreResponse> = {
   encode(message: RestoreResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.version !== 0n) {
@@ -2673,6 +2725,7 @@ export const RestoreResponse: MessageFns<RestoreResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): RestoreResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -2788,6 +2841,7 @@ function createBaseRestoreResponse_LineagesEntry(): RestoreResponse_LineagesEntr
   return { key: 0, value: "" };
 }
 
+/** From message to bytes and back. */
 export const RestoreResponse_LineagesEntry: MessageFns<RestoreResponse_LineagesEntry> = {
   encode(message: RestoreResponse_LineagesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.key !== 0) {
@@ -2799,6 +2853,7 @@ export const RestoreResponse_LineagesEntry: MessageFns<RestoreResponse_LineagesE
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): RestoreResponse_LineagesEntry {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -2845,6 +2900,7 @@ function createBaseSkippedVersion(): SkippedVersion {
   return { version: 0n, timeline: "", why: "" };
 }
 
+/** From message to bytes and back. */
 export const SkippedVersion: MessageFns<SkippedVersion> = {
   encode(message: SkippedVersion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.version !== 0n) {
@@ -2862,6 +2918,7 @@ export const SkippedVersion: MessageFns<SkippedVersion> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): SkippedVersion {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -2916,6 +2973,7 @@ function createBaseListSnapshotsRequest(): ListSnapshotsRequest {
   return { store: "", partitions: [] };
 }
 
+/** From message to bytes and back. */
 export const ListSnapshotsRequest: MessageFns<ListSnapshotsRequest> = {
   encode(message: ListSnapshotsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.store !== "") {
@@ -2931,6 +2989,7 @@ export const ListSnapshotsRequest: MessageFns<ListSnapshotsRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): ListSnapshotsRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -2987,6 +3046,7 @@ function createBaseListSnapshotsResponse(): ListSnapshotsResponse {
   return { snapshots: [] };
 }
 
+/** From message to bytes and back. */
 export const ListSnapshotsResponse: MessageFns<ListSnapshotsResponse> = {
   encode(message: ListSnapshotsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.snapshots) {
@@ -2995,6 +3055,7 @@ export const ListSnapshotsResponse: MessageFns<ListSnapshotsResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): ListSnapshotsResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -3050,6 +3111,7 @@ function createBaseSnapshotDescription(): SnapshotDescription {
   };
 }
 
+/** From message to bytes and back. */
 export const SnapshotDescription: MessageFns<SnapshotDescription> = {
   encode(message: SnapshotDescription, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.version !== 0n) {
@@ -3125,6 +3187,7 @@ export const SnapshotDescription: MessageFns<SnapshotDescription> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): SnapshotDescription {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -3293,6 +3356,7 @@ function createBaseDeleteSnapshotRequest(): DeleteSnapshotRequest {
   return { store: "", version: 0n, timeline: "" };
 }
 
+/** From message to bytes and back. */
 export const DeleteSnapshotRequest: MessageFns<DeleteSnapshotRequest> = {
   encode(message: DeleteSnapshotRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.store !== "") {
@@ -3310,6 +3374,7 @@ export const DeleteSnapshotRequest: MessageFns<DeleteSnapshotRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): DeleteSnapshotRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -3364,11 +3429,13 @@ function createBaseDeleteSnapshotResponse(): DeleteSnapshotResponse {
   return {};
 }
 
+/** From message to bytes and back. */
 export const DeleteSnapshotResponse: MessageFns<DeleteSnapshotResponse> = {
   encode(_: DeleteSnapshotResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): DeleteSnapshotResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -3399,6 +3466,7 @@ function createBasePinSnapshotRequest(): PinSnapshotRequest {
   return { store: "", version: 0n, timeline: "", pinned: false, name: "" };
 }
 
+/** From message to bytes and back. */
 export const PinSnapshotRequest: MessageFns<PinSnapshotRequest> = {
   encode(message: PinSnapshotRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.store !== "") {
@@ -3422,6 +3490,7 @@ export const PinSnapshotRequest: MessageFns<PinSnapshotRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): PinSnapshotRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -3492,11 +3561,13 @@ function createBasePinSnapshotResponse(): PinSnapshotResponse {
   return {};
 }
 
+/** From message to bytes and back. */
 export const PinSnapshotResponse: MessageFns<PinSnapshotResponse> = {
   encode(_: PinSnapshotResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): PinSnapshotResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -3527,6 +3598,7 @@ function createBasePruneSnapshotsRequest(): PruneSnapshotsRequest {
   return { store: "", keepLast: undefined, keepForMs: undefined, dryRun: false };
 }
 
+/** From message to bytes and back. */
 export const PruneSnapshotsRequest: MessageFns<PruneSnapshotsRequest> = {
   encode(message: PruneSnapshotsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.store !== "") {
@@ -3547,6 +3619,7 @@ export const PruneSnapshotsRequest: MessageFns<PruneSnapshotsRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): PruneSnapshotsRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -3609,6 +3682,7 @@ function createBasePruneSnapshotsResponse(): PruneSnapshotsResponse {
   return { decisions: [] };
 }
 
+/** From message to bytes and back. */
 export const PruneSnapshotsResponse: MessageFns<PruneSnapshotsResponse> = {
   encode(message: PruneSnapshotsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.decisions) {
@@ -3617,6 +3691,7 @@ export const PruneSnapshotsResponse: MessageFns<PruneSnapshotsResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): PruneSnapshotsResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -3655,6 +3730,7 @@ function createBaseRetentionDecision(): RetentionDecision {
   return { version: 0n, timeline: "", createdMs: 0n, kept: false, reason: "" };
 }
 
+/** From message to bytes and back. */
 export const RetentionDecision: MessageFns<RetentionDecision> = {
   encode(message: RetentionDecision, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.version !== 0n) {
@@ -3681,6 +3757,7 @@ export const RetentionDecision: MessageFns<RetentionDecision> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): RetentionDecision {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -3751,6 +3828,7 @@ function createBaseCollectGarbageRequest(): CollectGarbageRequest {
   return { dryRun: false };
 }
 
+/** From message to bytes and back. */
 export const CollectGarbageRequest: MessageFns<CollectGarbageRequest> = {
   encode(message: CollectGarbageRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.dryRun !== false) {
@@ -3759,6 +3837,7 @@ export const CollectGarbageRequest: MessageFns<CollectGarbageRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): CollectGarbageRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -3813,6 +3892,7 @@ function createBaseCollectGarbageResponse(): CollectGarbageResponse {
   };
 }
 
+/** From message to bytes and back. */
 export const CollectGarbageResponse: MessageFns<CollectGarbageResponse> = {
   encode(message: CollectGarbageResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.packs !== 0) {
@@ -3875,6 +3955,7 @@ export const CollectGarbageResponse: MessageFns<CollectGarbageResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): CollectGarbageResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -4025,6 +4106,7 @@ function createBaseWhyKeptRequest(): WhyKeptRequest {
   return { name: "" };
 }
 
+/** From message to bytes and back. */
 export const WhyKeptRequest: MessageFns<WhyKeptRequest> = {
   encode(message: WhyKeptRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.name !== "") {
@@ -4033,6 +4115,7 @@ export const WhyKeptRequest: MessageFns<WhyKeptRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): WhyKeptRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -4071,6 +4154,7 @@ function createBaseWhyKeptResponse(): WhyKeptResponse {
   return { chunks: [], keepers: [], images: [], damage: [] };
 }
 
+/** From message to bytes and back. */
 export const WhyKeptResponse: MessageFns<WhyKeptResponse> = {
   encode(message: WhyKeptResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.chunks) {
@@ -4088,6 +4172,7 @@ export const WhyKeptResponse: MessageFns<WhyKeptResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): WhyKeptResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -4150,6 +4235,7 @@ function createBaseKeptImage(): KeptImage {
   return { name: "", id: "" };
 }
 
+/** From message to bytes and back. */
 export const KeptImage: MessageFns<KeptImage> = {
   encode(message: KeptImage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.name !== "") {
@@ -4161,6 +4247,7 @@ export const KeptImage: MessageFns<KeptImage> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): KeptImage {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -4207,6 +4294,7 @@ function createBaseKeptChunk(): KeptChunk {
   return { hash: "", bytes: 0, packs: [] };
 }
 
+/** From message to bytes and back. */
 export const KeptChunk: MessageFns<KeptChunk> = {
   encode(message: KeptChunk, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.hash !== "") {
@@ -4221,6 +4309,7 @@ export const KeptChunk: MessageFns<KeptChunk> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): KeptChunk {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -4275,6 +4364,7 @@ function createBaseKeeper(): Keeper {
   return { store: "", partition: 0, version: 0n, timeline: "", runs: [] };
 }
 
+/** From message to bytes and back. */
 export const Keeper: MessageFns<Keeper> = {
   encode(message: Keeper, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.store !== "") {
@@ -4298,6 +4388,7 @@ export const Keeper: MessageFns<Keeper> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): Keeper {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -4368,6 +4459,7 @@ function createBaseDescribeRequest(): DescribeRequest {
   return { store: "" };
 }
 
+/** From message to bytes and back. */
 export const DescribeRequest: MessageFns<DescribeRequest> = {
   encode(message: DescribeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.store !== "") {
@@ -4376,6 +4468,7 @@ export const DescribeRequest: MessageFns<DescribeRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): DescribeRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -4414,6 +4507,7 @@ function createBaseDescribeResponse(): DescribeResponse {
   return { node: undefined, stores: [] };
 }
 
+/** From message to bytes and back. */
 export const DescribeResponse: MessageFns<DescribeResponse> = {
   encode(message: DescribeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.node !== undefined) {
@@ -4425,6 +4519,7 @@ export const DescribeResponse: MessageFns<DescribeResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): DescribeResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -4471,6 +4566,7 @@ function createBaseNodeDescription(): NodeDescription {
   return { softwareVersion: "", startedMs: 0n, instance: "", messageBytesMax: 0n };
 }
 
+/** From message to bytes and back. */
 export const NodeDescription: MessageFns<NodeDescription> = {
   encode(message: NodeDescription, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.softwareVersion !== "") {
@@ -4494,6 +4590,7 @@ export const NodeDescription: MessageFns<NodeDescription> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): NodeDescription {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -4567,6 +4664,7 @@ function createBaseStoreDescription(): StoreDescription {
   };
 }
 
+/** From message to bytes and back. */
 export const StoreDescription: MessageFns<StoreDescription> = {
   encode(message: StoreDescription, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.name !== "") {
@@ -4605,6 +4703,7 @@ export const StoreDescription: MessageFns<StoreDescription> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): StoreDescription {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -4718,6 +4817,7 @@ function createBaseStoreDescription_SettingsEntry(): StoreDescription_SettingsEn
   return { key: "", value: "" };
 }
 
+/** From message to bytes and back. */
 export const StoreDescription_SettingsEntry: MessageFns<StoreDescription_SettingsEntry> = {
   encode(message: StoreDescription_SettingsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.key !== "") {
@@ -4729,6 +4829,7 @@ export const StoreDescription_SettingsEntry: MessageFns<StoreDescription_Setting
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): StoreDescription_SettingsEntry {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -4775,6 +4876,7 @@ function createBaseDrillStoreRequest(): DrillStoreRequest {
   return { store: "" };
 }
 
+/** From message to bytes and back. */
 export const DrillStoreRequest: MessageFns<DrillStoreRequest> = {
   encode(message: DrillStoreRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.store !== "") {
@@ -4783,6 +4885,7 @@ export const DrillStoreRequest: MessageFns<DrillStoreRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): DrillStoreRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -4821,6 +4924,7 @@ function createBaseDrillStoreResponse(): DrillStoreResponse {
   return { drill: undefined };
 }
 
+/** From message to bytes and back. */
 export const DrillStoreResponse: MessageFns<DrillStoreResponse> = {
   encode(message: DrillStoreResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.drill !== undefined) {
@@ -4829,6 +4933,7 @@ export const DrillStoreResponse: MessageFns<DrillStoreResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): DrillStoreResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -4878,6 +4983,7 @@ function createBaseDrillDescription(): DrillDescription {
   };
 }
 
+/** From message to bytes and back. */
 export const DrillDescription: MessageFns<DrillDescription> = {
   encode(message: DrillDescription, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.version !== 0n) {
@@ -4922,6 +5028,7 @@ export const DrillDescription: MessageFns<DrillDescription> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): DrillDescription {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -5046,6 +5153,7 @@ function createBasePartitionDescription(): PartitionDescription {
   };
 }
 
+/** From message to bytes and back. */
 export const PartitionDescription: MessageFns<PartitionDescription> = {
   encode(message: PartitionDescription, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.partition !== 0) {
@@ -5096,6 +5204,7 @@ export const PartitionDescription: MessageFns<PartitionDescription> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): PartitionDescription {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -5243,6 +5352,7 @@ function createBaseEngineStatistics(): EngineStatistics {
   };
 }
 
+/** From message to bytes and back. */
 export const EngineStatistics: MessageFns<EngineStatistics> = {
   encode(message: EngineStatistics, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.records !== 0n) {
@@ -5321,6 +5431,7 @@ export const EngineStatistics: MessageFns<EngineStatistics> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): EngineStatistics {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -5455,6 +5566,7 @@ export const EngineStatistics: MessageFns<EngineStatistics> = {
 
 /** Keeps the state of stateful functions: point reads and writes, versions, rollback. */
 export type StateBackendService = typeof StateBackendService;
+/** Methods of the service, as a gRPC server takes them. */
 export const StateBackendService = {
   /** Reads one key. */
   get: {
@@ -5641,6 +5753,7 @@ export const StateBackendService = {
   },
 } as const;
 
+/** What a server of the service implements. */
 export interface StateBackendServer extends UntypedServiceImplementation {
   /** Reads one key. */
   get: handleUnaryCall<GetRequest, GetResponse>;
@@ -5684,6 +5797,7 @@ export interface StateBackendServer extends UntypedServiceImplementation {
   describe: handleUnaryCall<DescribeRequest, DescribeResponse>;
 }
 
+/** A client of the service: calls with callbacks, and streams. */
 export interface StateBackendClient extends Client {
   /** Reads one key. */
   get(request: GetRequest, callback: (error: ServiceError | null, response: GetResponse) => void): ClientUnaryCall;
@@ -5934,17 +6048,22 @@ export interface StateBackendClient extends Client {
   ): ClientUnaryCall;
 }
 
+/** Makes a client of the service for an address. */
 export const StateBackendClient = makeGenericClientConstructor(
   StateBackendService,
   "varve.v1.StateBackend",
 ) as unknown as {
+  /** `address` is `HOST:PORT` or `unix:PATH`. */
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): StateBackendClient;
   service: typeof StateBackendService;
   serviceName: string;
 };
 
+/** How messages of one type become bytes and come back. */
 export interface MessageFns<T> {
+  /** Writes the message behind what `writer` holds. */
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): T;
 }
 

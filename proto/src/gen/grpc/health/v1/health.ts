@@ -21,8 +21,10 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 
+/** Name of the package in protobuf. */
 export const protobufPackage = "grpc.health.v1";
 
+/** Path of the file that these declarations are made from. */
 export const protobufFileName = "grpc/health/v1/health.proto";
 
 /**
@@ -58,9 +60,13 @@ export type HealthCheckResponse_ServingStatus =
   typeof HealthCheckResponse_ServingStatus[keyof typeof HealthCheckResponse_ServingStatus];
 
 export namespace HealthCheckResponse_ServingStatus {
+  /** The type of this number. */
   export type UNKNOWN = typeof HealthCheckResponse_ServingStatus.UNKNOWN;
+  /** The type of this number. */
   export type SERVING = typeof HealthCheckResponse_ServingStatus.SERVING;
+  /** The type of this number. */
   export type NOT_SERVING = typeof HealthCheckResponse_ServingStatus.NOT_SERVING;
+  /** The type of this number. */
   export type SERVICE_UNKNOWN = typeof HealthCheckResponse_ServingStatus.SERVICE_UNKNOWN;
 }
 
@@ -68,6 +74,7 @@ function createBaseHealthCheckRequest(): HealthCheckRequest {
   return { service: "" };
 }
 
+/** From message to bytes and back. */
 export const HealthCheckRequest: MessageFns<HealthCheckRequest> = {
   encode(message: HealthCheckRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.service !== "") {
@@ -76,6 +83,7 @@ export const HealthCheckRequest: MessageFns<HealthCheckRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): HealthCheckRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -114,6 +122,7 @@ function createBaseHealthCheckResponse(): HealthCheckResponse {
   return { status: 0 };
 }
 
+/** From message to bytes and back. */
 export const HealthCheckResponse: MessageFns<HealthCheckResponse> = {
   encode(message: HealthCheckResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.status !== 0) {
@@ -122,6 +131,7 @@ export const HealthCheckResponse: MessageFns<HealthCheckResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): HealthCheckResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -158,6 +168,7 @@ export const HealthCheckResponse: MessageFns<HealthCheckResponse> = {
 
 /** Tells whether a service answers calls. */
 export type HealthService = typeof HealthService;
+/** Methods of the service, as a gRPC server takes them. */
 export const HealthService = {
   /** The state now; NOT_FOUND for a service that is not there. */
   check: {
@@ -181,6 +192,7 @@ export const HealthService = {
   },
 } as const;
 
+/** What a server of the service implements. */
 export interface HealthServer extends UntypedServiceImplementation {
   /** The state now; NOT_FOUND for a service that is not there. */
   check: handleUnaryCall<HealthCheckRequest, HealthCheckResponse>;
@@ -188,6 +200,7 @@ export interface HealthServer extends UntypedServiceImplementation {
   watch: handleServerStreamingCall<HealthCheckRequest, HealthCheckResponse>;
 }
 
+/** A client of the service: calls with callbacks, and streams. */
 export interface HealthClient extends Client {
   /** The state now; NOT_FOUND for a service that is not there. */
   check(
@@ -214,14 +227,19 @@ export interface HealthClient extends Client {
   ): ClientReadableStream<HealthCheckResponse>;
 }
 
+/** Makes a client of the service for an address. */
 export const HealthClient = makeGenericClientConstructor(HealthService, "grpc.health.v1.Health") as unknown as {
+  /** `address` is `HOST:PORT` or `unix:PATH`. */
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): HealthClient;
   service: typeof HealthService;
   serviceName: string;
 };
 
+/** How messages of one type become bytes and come back. */
 export interface MessageFns<T> {
+  /** Writes the message behind what `writer` holds. */
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): T;
 }
 

@@ -18,8 +18,10 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 
+/** Name of the package in protobuf. */
 export const protobufPackage = "grpc.reflection.v1";
 
+/** Path of the file that these declarations are made from. */
 export const protobufFileName = "grpc/reflection/v1/reflection.proto";
 
 /**
@@ -122,6 +124,7 @@ function createBaseServerReflectionRequest(): ServerReflectionRequest {
   return { host: "", messageRequest: undefined };
 }
 
+/** From message to bytes and back. */
 export const ServerReflectionRequest: MessageFns<ServerReflectionRequest> = {
   encode(message: ServerReflectionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.host !== "") {
@@ -147,6 +150,7 @@ export const ServerReflectionRequest: MessageFns<ServerReflectionRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): ServerReflectionRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -228,6 +232,7 @@ function createBaseExtensionRequest(): ExtensionRequest {
   return { containingType: "", extensionNumber: 0 };
 }
 
+/** From message to bytes and back. */
 export const ExtensionRequest: MessageFns<ExtensionRequest> = {
   encode(message: ExtensionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.containingType !== "") {
@@ -239,6 +244,7 @@ export const ExtensionRequest: MessageFns<ExtensionRequest> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): ExtensionRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -285,6 +291,7 @@ function createBaseServerReflectionResponse(): ServerReflectionResponse {
   return { validHost: "", originalRequest: undefined, messageResponse: undefined };
 }
 
+/** From message to bytes and back. */
 export const ServerReflectionResponse: MessageFns<ServerReflectionResponse> = {
   encode(message: ServerReflectionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.validHost !== "") {
@@ -310,6 +317,7 @@ export const ServerReflectionResponse: MessageFns<ServerReflectionResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): ServerReflectionResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -397,6 +405,7 @@ function createBaseFileDescriptorResponse(): FileDescriptorResponse {
   return { fileDescriptorProto: [] };
 }
 
+/** From message to bytes and back. */
 export const FileDescriptorResponse: MessageFns<FileDescriptorResponse> = {
   encode(message: FileDescriptorResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.fileDescriptorProto) {
@@ -405,6 +414,7 @@ export const FileDescriptorResponse: MessageFns<FileDescriptorResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): FileDescriptorResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -443,6 +453,7 @@ function createBaseExtensionNumberResponse(): ExtensionNumberResponse {
   return { baseTypeName: "", extensionNumber: [] };
 }
 
+/** From message to bytes and back. */
 export const ExtensionNumberResponse: MessageFns<ExtensionNumberResponse> = {
   encode(message: ExtensionNumberResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.baseTypeName !== "") {
@@ -458,6 +469,7 @@ export const ExtensionNumberResponse: MessageFns<ExtensionNumberResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): ExtensionNumberResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -514,6 +526,7 @@ function createBaseListServiceResponse(): ListServiceResponse {
   return { service: [] };
 }
 
+/** From message to bytes and back. */
 export const ListServiceResponse: MessageFns<ListServiceResponse> = {
   encode(message: ListServiceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.service) {
@@ -522,6 +535,7 @@ export const ListServiceResponse: MessageFns<ListServiceResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): ListServiceResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -560,6 +574,7 @@ function createBaseServiceResponse(): ServiceResponse {
   return { name: "" };
 }
 
+/** From message to bytes and back. */
 export const ServiceResponse: MessageFns<ServiceResponse> = {
   encode(message: ServiceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.name !== "") {
@@ -568,6 +583,7 @@ export const ServiceResponse: MessageFns<ServiceResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): ServiceResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -606,6 +622,7 @@ function createBaseErrorResponse(): ErrorResponse {
   return { errorCode: 0, errorMessage: "" };
 }
 
+/** From message to bytes and back. */
 export const ErrorResponse: MessageFns<ErrorResponse> = {
   encode(message: ErrorResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.errorCode !== 0) {
@@ -617,6 +634,7 @@ export const ErrorResponse: MessageFns<ErrorResponse> = {
     return writer;
   },
 
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): ErrorResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
@@ -661,6 +679,7 @@ export const ErrorResponse: MessageFns<ErrorResponse> = {
 
 /** Answers questions about the services of this server. */
 export type ServerReflectionService = typeof ServerReflectionService;
+/** Methods of the service, as a gRPC server takes them. */
 export const ServerReflectionService = {
   /** One answer for each question, in order. */
   serverReflectionInfo: {
@@ -676,11 +695,13 @@ export const ServerReflectionService = {
   },
 } as const;
 
+/** What a server of the service implements. */
 export interface ServerReflectionServer extends UntypedServiceImplementation {
   /** One answer for each question, in order. */
   serverReflectionInfo: handleBidiStreamingCall<ServerReflectionRequest, ServerReflectionResponse>;
 }
 
+/** A client of the service: calls with callbacks, and streams. */
 export interface ServerReflectionClient extends Client {
   /** One answer for each question, in order. */
   serverReflectionInfo(): ClientDuplexStream<ServerReflectionRequest, ServerReflectionResponse>;
@@ -693,17 +714,22 @@ export interface ServerReflectionClient extends Client {
   ): ClientDuplexStream<ServerReflectionRequest, ServerReflectionResponse>;
 }
 
+/** Makes a client of the service for an address. */
 export const ServerReflectionClient = makeGenericClientConstructor(
   ServerReflectionService,
   "grpc.reflection.v1.ServerReflection",
 ) as unknown as {
+  /** `address` is `HOST:PORT` or `unix:PATH`. */
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): ServerReflectionClient;
   service: typeof ServerReflectionService;
   serviceName: string;
 };
 
+/** How messages of one type become bytes and come back. */
 export interface MessageFns<T> {
+  /** Writes the message behind what `writer` holds. */
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
+  /** The message; bytes fields are views of `input`. Throws when it is cut or malformed. */
   decode(input: BinaryReader | Uint8Array, length?: number): T;
 }
 
