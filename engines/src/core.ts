@@ -91,6 +91,9 @@ export interface EngineCore {
     | "bytesFlushed"
     | "diskReadCount"
     | "stallCount"
+    | "recordsWritten"
+    | "bytesWritten"
+    | "isStorageFull"
   >
   /** Stops background work and waits for it. Does not flush. */
   close(): Promise<void>

@@ -26,10 +26,14 @@ import type { RestoreMode } from "./partition/open-runs.ts"
 import type { RunFigures } from "./runs/run.ts"
 import type { VersionName, VersionSummary } from "./snapshots/manifest.ts"
 
+/** All engines. */
 export const engineNames = ["memory", "append-log", "hybrid-log", "lsm-tree"] as const
+/** An engine. */
 export type EngineName = (typeof engineNames)[number]
 
+/** A key and its value. */
 export interface KeyValue {
+  /** 1 to 65 535 bytes. */
   readonly key: Uint8Array
   /** Empty: the key is deleted (in writes), or only keys were asked for (in scans). */
   readonly value: Uint8Array
@@ -43,6 +47,7 @@ export interface ConditionalRecord extends KeyValue {
   readonly ifValue?: Uint8Array
 }
 
+/** For `write`. */
 export interface WriteOptions {
   /**
    * Conditions: the batch is applied only if each of these is the present value of its key (empty: the key has
@@ -69,16 +74,19 @@ export interface SequencedFrame {
   admit?(): void
 }
 
+/** For `scan`. */
 export interface ScanOptions {
   /** Only keys that start with these bytes. */
   readonly prefix?: Uint8Array
   /** Only keys of `[start, end)`, compared as unsigned bytes. */
   readonly start?: Uint8Array
+  /** The first key behind the range; it is not in it. */
   readonly end?: Uint8Array
   /** Leaves the values empty. */
   readonly keysOnly?: boolean
 }
 
+/** For `snapshot`. */
 export interface SnapshotOptions {
   /** 1 to 2^53 - 1, above every version on the current timeline's line since the restored one; gaps allowed. */
   readonly version: number
@@ -88,27 +96,54 @@ export interface SnapshotOptions {
 
 /** What a committed version cost. */
 export interface SnapshotResult {
+  /** Its number. */
   readonly version: number
+  /** The timeline that it stands on. */
   readonly timeline: string
   /** Bytes of chunks, recipes and indexes stored for this version, and bytes that the repository held already. */
   readonly bytesNew: number
+  /** What the repository held already. */
   readonly bytesReused: number
+  /** Chunks that were stored. */
   readonly chunksNew: number
+  /** Chunks that the repository held already. */
   readonly chunksReused: number
   /** How long the caller's thread was held to fix the content, in milliseconds. */
   readonly sealMs: number
   /** From the call to the committed manifest, in milliseconds. */
   readonly totalMs: number
+  /** Where the time went behind the seal. */
+  readonly stages: SnapshotStages
+}
+
+/**
+ * Where the time of a version went behind its seal, in milliseconds: one stage follows the other, in this order. Together
+ * they are the time from the seal to the commit, but for what the event loop takes between them.
+ */
+export interface SnapshotStages {
+  /** Until what was in memory was in runs on disk and, under durability `log`, all before the seal in the log. */
+  readonly flushMs: number
+  /** For the version before it, which is committed first. */
+  readonly waitMs: number
+  /** Cutting new runs into chunks, hashing them, looking them up: reading, processor time, requests for listings. */
+  readonly chunkMs: number
+  /** Writing packs of new chunks to the repository. */
+  readonly uploadMs: number
+  /** Writing the manifest, and finding out that the partition is still owned. */
+  readonly commitMs: number
 }
 
 /** A version that a restore has passed over because it is damaged. */
 export interface SkippedVersion extends VersionName {
+  /** What is damaged, for people. */
   readonly why: string
 }
 
 /** What wrote a version. */
 export interface ConvertedFrom {
+  /** The engine that wrote the version. */
   readonly engine: string
+  /** How many partitions its store had. */
   readonly partitionCount: number
 }
 
@@ -117,17 +152,33 @@ export interface ConvertedFrom {
  * is found damaged is passed over for the newest older one that is not, and the result says so.
  */
 export type RestoreTarget =
-  | { readonly version: number; readonly timeline?: string }
-  | { readonly newest: true; readonly fallback?: "previous" }
-  | { readonly replaced: string }
-  | { readonly empty: true }
+  | {
+      /** The number of a version. */
+      readonly version: number
+      /** Needed only when the number stands on several timelines. */
+      readonly timeline?: string
+    }
+  | {
+      /** The newest version that there is. */
+      readonly newest: true
+      /** What to do when it is damaged: take the newest older one that is not. */
+      readonly fallback?: "previous"
+    }
+  | {
+      /** The handle of a replaced state, from the restore that replaced it. */
+      readonly replaced: string
+    }
+  | {
+      /** No records, no version. */
+      readonly empty: true
+    }
 
-/**
- * `newTimeline` names the timeline that the next version starts, whatever this partition's versions are: partitions
- * of one store share it. Without it a new one is started for a replaced state, and for a version that has later ones
- * on its timeline.
- */
+/** Which state to put back, and how. */
 export type RestoreOptions = RestoreTarget & {
+  /**
+   * Names the timeline that the next version starts, whatever this partition's versions are: partitions of one store
+   * share it. Without it a new one is started for a replaced state, and for a version that has later ones on its timeline.
+   */
   readonly newTimeline?: string
   /**
    * `lazy`: answers when the index of the state is here; records come when they are asked for, and all others in the
@@ -137,13 +188,17 @@ export type RestoreOptions = RestoreTarget & {
   readonly mode?: RestoreMode
 }
 
+/** What was put back. */
 export interface RestoreResult {
   /** Zero, and no metadata, when the state put back is no version: a replaced one, which went on after its last. */
   readonly version: number
+  /** The timeline that the version stands on. */
   readonly timeline: string
+  /** What the caller had stored inside the version. */
   readonly metadata: Uint8Array
   /** Handle of the state that was replaced: `restore({ replaced })` puts it back. */
   readonly replaced: string
+  /** From the call to the answer, in milliseconds. */
   readonly totalMs: number
   /** With `fallback`: the damaged versions that came before this one, newest first. */
   readonly skipped: readonly SkippedVersion[]
@@ -160,13 +215,16 @@ export type Recovery = "new" | "continued" | "replayed" | "crashed" | "overtaken
 /** The log of durability `log`: an entry is a batch of writes. */
 export type LogStatistics = LogFigures
 
+/** What an engine holds and has done. Counts are since it was opened. */
 export interface EngineStatistics {
   /**
    * Keys that have a value. On `lsm-tree` an estimate, exact when no key was written twice: keys in each memtable and
    * run, less two for each tombstone. A write there does not ask whether its key is on disk.
    */
   readonly recordCount: number
+  /** Memory that the records take: maps, regions, memtables. */
   readonly memoryBytes: number
+  /** Memory that the index takes: hashes and addresses, or filters and fences. */
   readonly indexBytes: number
   /** Length of the runs of the state. */
   readonly diskBytes: number
@@ -174,41 +232,93 @@ export interface EngineStatistics {
   readonly bytesLocal: number
   /** How much of it the repository turned out to hold damaged: reads of it are refused with `DATA_LOSS`. */
   readonly bytesDamaged: number
+  /** How many runs each level holds, from level 0 on. */
   readonly runsByLevel: readonly number[]
+  /** How often memory was written to a run. */
   readonly flushCount: number
+  /** Merges that are done. */
   readonly mergeCount: number
   /** Bytes written by flushes and merges since the engine was opened. */
   readonly bytesFlushed: number
+  /** Bytes written by merges alone. */
   readonly bytesMerged: number
   /** Bytes of merged runs that wait for their upload, in whose place versions list what they were made of. */
   readonly bytesMergedWaiting: number
   /** Bytes that were uploaded of merged runs since the engine was opened, those of uploads given up included. */
   readonly bytesMergedStored: number
+  /** For how long merges ran since the engine was opened, and how many failed, which are tried again. */
+  readonly mergingMs: number
+  /** Merges that failed; they are tried again. */
+  readonly mergeFailureCount: number
+  /** Runs that are to be merged now, those of the merge that is under way included, and their bytes. */
+  readonly mergeDebt: {
+    /** How many. */
+    readonly runs: number
+    /** Their length. */
+    readonly bytes: number
+  }
   /** Reads that asked the disk. */
   readonly diskReadCount: number
-  /** Writes that had to wait. */
+  /** Records written since the engine was opened, deletions among them, and their bytes as they are stored. */
+  readonly recordsWritten: number
+  /** Bytes of the records written. */
+  readonly bytesWritten: number
+  /** How many of all that were ever written came after the newest version: what is lost with the machine. */
+  readonly recordsUnsaved: number
+  /** Bytes of the records that no version holds. */
+  readonly bytesUnsaved: number
+  /** Writes that had to wait, and for how long at least one did, in milliseconds. */
   readonly stallCount: number
-  /** For how long writes were held back because merges were behind, in milliseconds. */
+  /** For how long at least one write waited, in milliseconds. */
   readonly stalledMs: number
+  /** How much of that because memory was full: the disk was behind. The rest: merges were behind. */
+  readonly memoryStallCount: number
+  /** For how long memory was full, in milliseconds. */
+  readonly memoryStalledMs: number
+  /** Sessions that the state knows, and frames of sessions that came again and were answered from what is remembered. */
+  readonly sessionCount: number
+  /** Frames that came again and were not applied again. */
+  readonly resentFrameCount: number
+  /** Storage failed: writes are refused until the engine is opened again. */
+  readonly isPoisoned: boolean
+  /** The disk is full: writes are refused until it is not. */
+  readonly isStorageFull: boolean
   /** Undefined under durability `snapshot`. */
   readonly log?: LogStatistics | undefined
 }
 
+/** A partition, open. See `openEngine`; a call takes effect when it is made. */
 export interface Engine {
+  /** Which engine it is. */
   readonly name: EngineName
+  /** How the state came up when it was opened. */
   readonly recovery: Recovery
   /**
    * The epoch under which the partition is owned, higher at each opening. Fenced: another has opened the partition
    * since; every call is refused with `OWNER_FENCED`, but for those that only say what is here.
    */
-  readonly owner: { readonly epoch: number; readonly isFenced: boolean }
+  readonly owner: {
+    /** 1 at the first opening. */
+    readonly epoch: number
+    /** Whether another has taken the partition. */
+    readonly isFenced: boolean
+  }
   /**
    * Changes whenever the state was replaced by another: a restore, or a crash that lost writes. It survives a
    * clean stop. A worker that remembers it knows whether the state is still the one it wrote to.
    */
   readonly lineage: string
   /** The newest version on the current line: number (0: none), its timeline and metadata. */
-  readonly position: { readonly version: number; readonly timeline: string; readonly metadata: Uint8Array }
+  readonly position: {
+    /** 0: there is none. */
+    readonly version: number
+    /** The timeline that it stands on. */
+    readonly timeline: string
+    /** Empty when there is no version. */
+    readonly metadata: Uint8Array
+    /** When it was sealed, in milliseconds since 1970; 0: there is none, or software that did not say has kept the state. */
+    readonly sealedMs: number
+  }
   /**
    * The line that the state stands on, open at its end: a version is on it when it is on one of these timelines and
    * not above the number there. After a crash: the line that the lost state stood on; overtaken: none known.
@@ -235,6 +345,7 @@ export interface Engine {
    * `ENGINE_POISONED`, `OWNER_FENCED`; nothing was then applied
    */
   set(key: Uint8Array, value: Uint8Array): Promise<void> | undefined
+  /** Deletes one key; it need not be there. @throws EngineError as `set` */
   delete(key: Uint8Array): Promise<void> | undefined
   /**
    * Applies records in order, all or none. With conditions: when all of them hold for the state before the batch,
@@ -263,7 +374,12 @@ export interface Engine {
     batch: Uint8Array,
     expected?: Uint8Array,
     frame?: SequencedFrame,
-  ): { recordCount: number; pending: Promise<void> | undefined }
+  ): {
+    /** Records in the batch. */
+    recordCount: number
+    /** Resolves when the caller may go on; undefined: at once. */
+    pending: Promise<void> | undefined
+  }
   /**
    * Records in pages of bounded size. A key that is there from the first page to the last comes exactly once,
    * with the value of the moment its page was read. Ordered by key on `memory` and `lsm-tree`.
@@ -301,6 +417,7 @@ export interface Engine {
    */
   pinVersion(version: number, pinned: boolean, timeline?: string, name?: string): Promise<void>
 
+  /** What it holds and has done. */
   statistics(): EngineStatistics
   /** Figures of the runs on disk, for `Describe`. */
   runs(): RunFigures[]

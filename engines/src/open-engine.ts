@@ -22,7 +22,9 @@ import { BLOCK_CACHE_BYTES_DEFAULT, BlockCache } from "./runs/block-cache.ts"
 import { RunDirectory } from "./runs/run-directory.ts"
 import { Repository, type RepositoryOptions } from "./snapshots/repository.ts"
 
+/** What `openEngine` takes. */
 export interface OpenEngineOptions {
+  /** Which engine. A directory stays with the one that it was made by. */
   readonly engine: EngineName
   /** Where the partition's files are; made when it is not there. One engine at a time has it. */
   readonly directory: string
@@ -32,9 +34,11 @@ export interface OpenEngineOptions {
   readonly repositoryOptions?: RepositoryOptions
   /** The engine's own parameters, with defaults for those left out. */
   readonly settings?: unknown
-  /** Name of the store and the partition's place in it, as versions are filed. Default: `default`, 0 of 1. */
+  /** Name of the store, as versions are filed. Default: `default`. */
   readonly store?: string
+  /** 0 to `partitionCount` - 1. Default 0. */
   readonly partition?: number
+  /** How many partitions the store has. Default 1. */
   readonly partitionCount?: number
   /** Which partition has a key: needed to put versions back that were written with another number of partitions. */
   readonly partitioning?: Partitioning
@@ -61,7 +65,7 @@ export interface OpenEngineOptions {
   readonly log?: DurableLogSettings
   /** Who owns the partition, and how often an owner that commits nothing asks whether it still does. */
   readonly owner?: OwnerSettings
-  /** The outside world; by default the real one. The caller closes an executor that it passes in. */
+  /** The outside world; by default the real one. The caller closes an executor that it passes in. @internal */
   readonly seams?: Seams
   /** Hears that another owner has taken the partition, once more when it is known who. Nothing goes on any more. */
   readonly onFenced?: (error: EngineError) => void

@@ -7,6 +7,7 @@ import { systemSeams } from "./io/system-seams.ts"
 /** Threads that cut, hash and write. */
 const THREADS_DEFAULT = 2
 
+/** What `openImageStore` takes. */
 export interface OpenImageStoreOptions extends ImageStoreOptions {
   /** `file:DIR` or `s3://BUCKET/PREFIX`; the repository is made when there is none. Versions may be in it too. */
   readonly repository: string

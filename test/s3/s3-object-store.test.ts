@@ -4,6 +4,7 @@ import {
   NodeFileSystem,
   openProvenObjectStore,
   proveObjectStore,
+  RequestFigures,
   type S3Limits,
   S3ObjectStore,
   SystemClock,
@@ -41,9 +42,11 @@ function urlOf(prefix: string, more = ""): string {
 async function setUp({ limits = {}, more = "" }: { limits?: Partial<S3Limits>; more?: string } = {}) {
   const clock = new SteppingClock(s3Limits.attemptMs)
   const url = urlOf(`place-${++placeCount}`, more)
-  const store = await S3ObjectStore.open(url, { clock, random: seams.random }, { ...s3Limits, ...limits })
+  const requests = new RequestFigures()
+  const reached = { clock, random: seams.random, requests }
+  const store = await S3ObjectStore.open(url, reached, { ...s3Limits, ...limits })
   onTestFinished(() => store.close())
-  return { store, clock, url }
+  return { store, clock, url, requests }
 }
 
 /** `fault` for the first `count` requests of `method`. */
@@ -142,11 +145,12 @@ describe("attempts", () => {
     expect([server.count("PUT"), server.count("GET")]).toEqual([2, 4])
   })
 
-  test("pauses grow twofold, and chance takes up to half of each", async () => {
-    const { store, clock } = await setUp({ limits: { callMs: 1_000_000 } })
+  test("pauses grow twofold, chance takes up to half of each, and each attempt after the first is counted", async () => {
+    const { store, clock, requests } = await setUp({ limits: { callMs: 1_000_000 } })
     first("GET", 12, SLOW_DOWN)
     expect(await store.get("a")).toBeUndefined()
     expect(clock.pauses).toHaveLength(12)
+    expect(requests.of("get").retryCount).toBe(12)
     for (const [i, pause] of clock.pauses.entries()) {
       const most = Math.min(s3Limits.pauseMaxMs, s3Limits.pauseMs * 2 ** i)
       expect(pause).toBeGreaterThanOrEqual(most / 2)

@@ -82,7 +82,7 @@ describe("repository: runs", () => {
 
   test("no runs, no pack", async () => {
     const house = await open()
-    expect(await house.repository.storeRuns([])).toEqual({
+    expect(await house.repository.storeRuns([])).toMatchObject({
       runs: [],
       bytesNew: 0,
       bytesReused: 0,

@@ -4,9 +4,9 @@
 /** Stands in the place of a value that was not read because the budget was spent. It has no bytes; compare by identity. */
 export const NOT_READ: Uint8Array = new Uint8Array(0)
 
-type Value = Uint8Array | undefined
-
+/** A budget of bytes for the values of one read. Not used for a second one. */
 export class ReadBudget {
+  /** As it was given. */
   readonly bytesMax: number
   #bytes = 0
 
@@ -26,9 +26,14 @@ export class ReadBudget {
   }
 
   /** Counts a value; gives it back, or `NOT_READ` where the budget was spent before it came. */
-  keep(value: Value): Value
-  keep(value: Value | Promise<Value>): Value | Promise<Value>
-  keep(value: Value | Promise<Value>): Value | Promise<Value> {
+  keep(value: Uint8Array | undefined): Uint8Array | undefined
+  /** The same for a value that is still to come: it is counted when it is there. */
+  keep(
+    value: Uint8Array | undefined | Promise<Uint8Array | undefined>,
+  ): Uint8Array | undefined | Promise<Uint8Array | undefined>
+  keep(
+    value: Uint8Array | undefined | Promise<Uint8Array | undefined>,
+  ): Uint8Array | undefined | Promise<Uint8Array | undefined> {
     if (value instanceof Promise) return value.then((late) => this.keep(late))
     if (value === undefined) return undefined
     if (this.isSpent) return NOT_READ

@@ -19,7 +19,7 @@
 import { EngineError, isEngineError } from "../base/error.ts"
 import { KeyHasher } from "../base/key-hash.ts"
 import { NOT_READ, type ReadBudget } from "../base/read-budget.ts"
-import { decodeRecord, RecordCursor } from "../base/record.ts"
+import { decodeRecord, RecordCursor, recordBytes } from "../base/record.ts"
 import type { CoreHost, EngineCore, Seal } from "../core.ts"
 import type { EngineStatistics, KeyValue, ScanOptions } from "../engine.ts"
 import { addressOf, isTombstonePlace, tombstonePlace } from "../runs/address.ts"
@@ -77,6 +77,8 @@ export class HashedLog implements EngineCore {
   #unmet: readonly string[] = []
   #tombstoneCount: number
   #stallCount = 0
+  #recordsWritten = 0
+  #bytesWritten = 0
 
   constructor(host: CoreHost<unknown>, parts: HashedLogParts) {
     this.#host = host
@@ -137,6 +139,8 @@ export class HashedLog implements EngineCore {
     const hasher = this.#hasher
     hasher.hash(key, 0, key.length)
     this.#put(hasher.h1, hasher.h2, key, 0, key.length, value, 0, value.length)
+    this.#recordsWritten++
+    this.#bytesWritten += recordBytes(key.length, value.length)
     return this.#pressure()
   }
 
@@ -160,7 +164,9 @@ export class HashedLog implements EngineCore {
         const end = round.end[i]!
         this.#put(round.h1[i]!, round.h2[i]!, batch, round.keyStart[i]!, keyEnd, batch, keyEnd, end)
       }
+      this.#recordsWritten += count
     }
+    this.#bytesWritten += batch.length
     return this.#pressure()
   }
 
@@ -261,6 +267,9 @@ export class HashedLog implements EngineCore {
       bytesFlushed: this.#sink.bytesFlushed,
       diskReadCount: this.#cold.count,
       stallCount: this.#stallCount,
+      recordsWritten: this.#recordsWritten,
+      bytesWritten: this.#bytesWritten,
+      isStorageFull: isEngineError(this.#sink.full, "STORAGE_FULL"),
     } satisfies Partial<EngineStatistics>
   }
 

@@ -90,27 +90,34 @@ assert(
 /** What a region holds. Chunks of one kind are looked for among those of the same kind. */
 export const imageKinds = ["code", "memory", "other"] as const
 
+/** What a region holds. */
 export type ImageKind = (typeof imageKinds)[number]
 
 /** What a header says. */
 export interface ImageSummary extends ImageName {
+  /** In milliseconds since 1970. */
   readonly createdMs: number
   /** Of all regions, zeros included. */
   readonly bytes: number
   /** Of its chunks: zero pages are none. Other images may have the same ones. */
   readonly chunkBytes: number
+  /** How many regions it has. */
   readonly regionCount: number
 }
 
+/** A region of an image. */
 export interface MappedRegion {
+  /** What it holds. */
   readonly kind: ImageKind
   /** Kind of its chunks, of `regionKinds`. */
   readonly storedAs: number
   /** 0 to 2^64 - 1. */
   readonly address: bigint
+  /** Its length, zeros included. */
   readonly bytes: number
   /** Its chunks are `[firstChunk, firstChunk + chunkCount)` of the image. */
   readonly firstChunk: number
+  /** How many of the image's chunks are its own. */
   readonly chunkCount: number
 }
 
@@ -120,9 +127,13 @@ export interface ImageChunks extends RecipeChunks {
   readonly zeroPages: Uint32Array
 }
 
+/** An image: its regions in order, and where their bytes lie. */
 export interface ImageMap extends Omit<ImageSummary, "regionCount"> {
+  /** In their order. */
   readonly regions: readonly MappedRegion[]
+  /** Ids of the packs that hold its chunks. */
   readonly packs: readonly string[]
+  /** Of all regions, in their order. @internal */
   readonly chunks: ImageChunks
 }
 

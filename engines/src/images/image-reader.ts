@@ -22,6 +22,7 @@ export interface ImagePiece {
   readonly region: number
   /** In the region; ascending, without gaps. */
   readonly offset: number
+  /** In bytes. */
   readonly length: number
   /** Shared with others: nobody changes them. Undefined: all zeros. */
   readonly bytes: Uint8Array | undefined
@@ -34,12 +35,14 @@ export class StoredImage {
   readonly #reader: ChunkReader
   readonly #chunks: RunChunks
 
+  /** @internal */
   constructor(map: ImageMap, reader: ChunkReader) {
     this.map = map
     this.#reader = reader
     this.#chunks = new RunChunks({ packs: map.packs, chunks: map.chunks, start: 0 })
   }
 
+  /** Its regions, in their order. */
   get regions(): readonly MappedRegion[] {
     return this.map.regions
   }
@@ -77,6 +80,7 @@ export class StoredImage {
    * Durable, and byte for byte what was stored, when it resolves; when it fails `path` is as it was, unless only the sync
    * of its directory failed.
    * @throws (rejects) EngineError as `pieces`, and `STORAGE_FULL`, `STORAGE_FAILED`
+   * @internal
    */
   async writeTo(fileSystem: FileSystem, path: string): Promise<void> {
     await publishFile(fileSystem, path, (file) => this.#writeAll(file))

@@ -35,6 +35,7 @@ import { checkRegions, type RegionSource } from "./region-source.ts"
 /** Headers of one listing that are read at the same time. */
 const HEADERS_AT_ONCE = 16
 
+/** How images are stored and read. */
 export interface ImageStoreOptions {
   /** How much of what is read stays in memory, in bytes. @default CHUNK_CACHE_BYTES_DEFAULT */
   readonly chunkCacheBytes?: number
@@ -47,6 +48,7 @@ export interface ImageStoreOptions {
   readonly afterClose?: () => Promise<void>
 }
 
+/** What a repository holds. */
 export interface ImageListing {
   /** By name, then by age. */
   readonly images: readonly ImageSummary[]
@@ -84,6 +86,7 @@ export class ImageStore {
    * Opens the images of the repository in `objectStore`; makes the repository when there is none. Both arguments stay
    * the caller's, who closes them after the store.
    * @throws (rejects) EngineError `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`, `STORAGE_FULL`, `SETTING_INVALID`
+   * @internal
    */
   static async open(
     objectStore: ObjectStore,
@@ -136,7 +139,12 @@ export class ImageStore {
    * Reads all of an image from the repository and proves every hash. @returns what it has
    * @throws (rejects) EngineError as `load`; `DATA_LOSS` names the first object that is damaged
    */
-  verify(image: ImageName): Promise<{ readonly chunks: number; readonly bytes: number }> {
+  verify(image: ImageName): Promise<{
+    /** Chunks that were proven. */
+    readonly chunks: number
+    /** Their bytes. */
+    readonly bytes: number
+  }> {
     return this.#run(async () => {
       // What is in memory proves nothing of what is stored.
       const stored = await this.#open(image, new ChunkReader(this.#objectStore, this.#seams.clock, 0))

@@ -39,6 +39,7 @@ const COMMIT_MS_MAX = TRUST_MS / 2
 
 /** What storing an image did. */
 export interface ImageStored {
+  /** 32 hex digits, random. */
   readonly id: string
   /** Of all regions. */
   readonly bytes: number
@@ -48,7 +49,9 @@ export interface ImageStored {
   readonly bytesReused: number
   /** Bytes that are zeros, in whole pages: they are not stored. */
   readonly bytesZero: number
+  /** Chunks that were stored. */
   readonly chunksNew: number
+  /** Chunks that were there already, or came up twice. */
   readonly chunksReused: number
 }
 

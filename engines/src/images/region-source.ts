@@ -15,12 +15,15 @@ const ADDRESS_MAX = 2n ** 64n - 1n
 export interface FileRange {
   /** Absolute. */
   readonly path: string
+  /** Of its first byte in the file. */
   readonly offset: number
+  /** In bytes. */
   readonly length: number
 }
 
 /** A region to store. Bytes are left alone by the caller until the call is over. */
 export interface RegionSource {
+  /** What it holds. */
   readonly kind: ImageKind
   /** Where it lay; 0 to 2^64 - 1, and kept as it is. @default 0 */
   readonly address?: bigint | number

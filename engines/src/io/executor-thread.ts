@@ -6,14 +6,18 @@ import { makeJobContext } from "./job-context.ts"
 import { encodeError, type JobAnswer, type JobRequest, type ThreadStart } from "./job-message.ts"
 import { movableBuffers } from "./movable-buffers.ts"
 import { NodeFileSystem } from "./node-file-system.ts"
+import { RequestFigures } from "./request-figures.ts"
 import { stoppableContext } from "./stoppable-context.ts"
 import { SystemClock } from "./system-clock.ts"
 import { SystemRandom } from "./system-random.ts"
+
+const start = workerData as ThreadStart
 
 const context = makeJobContext({
   fileSystem: new NodeFileSystem(),
   clock: new SystemClock(),
   random: new SystemRandom(),
+  requests: new RequestFigures(start.requests),
 })
 
 /** Not in the language level that this package is checked against, but in every Node that it runs on. */
@@ -25,7 +29,7 @@ const { waitAsync } = Atomics as unknown as {
   ): { value: string | Promise<string> }
 }
 
-void closeObjectStoresWhenTold(workerData as ThreadStart)
+void closeObjectStoresWhenTold(start)
 
 async function closeObjectStoresWhenTold({ objectStoresClosed }: ThreadStart): Promise<void> {
   await waitAsync(objectStoresClosed, 0, 0).value

@@ -2,7 +2,7 @@
 
 import type { JobContext } from "./executor.ts"
 import type { ObjectStore } from "./object-store.ts"
-import { openObjectStore } from "./object-store-url.ts"
+import { openObjectStore, type StoreSeams } from "./object-store-url.ts"
 
 /** A context that can close the object stores which jobs have opened. */
 export interface OwnedJobContext extends JobContext {
@@ -11,7 +11,7 @@ export interface OwnedJobContext extends JobContext {
 }
 
 /** A context over the given seams, which opens each object store once. */
-export function makeJobContext(seams: Pick<JobContext, "fileSystem" | "clock" | "random">): OwnedJobContext {
+export function makeJobContext(seams: StoreSeams): OwnedJobContext {
   const stores = new Map<string, Promise<ObjectStore>>()
   let isClosed = false
   return {

@@ -16,6 +16,8 @@ export interface JobRequest {
 export interface ThreadStart {
   /** Shared by all threads: another value than 0 tells them to close their object stores. */
   readonly objectStoresClosed: Int32Array<SharedArrayBuffer>
+  /** Memory of RequestFigures, where all threads count requests to object stores. */
+  readonly requests: SharedArrayBuffer
 }
 
 export type JobAnswer = { readonly output: unknown } | { readonly failure: EncodedError }

@@ -4,12 +4,17 @@ import { isAbsolute } from "node:path"
 import { EngineError } from "../base/error.ts"
 import { DirectoryObjectStore } from "./directory-object-store.ts"
 import type { JobContext } from "./executor.ts"
+import { measuredObjectStore } from "./measured-object-store.ts"
 import type { ObjectStore } from "./object-store.ts"
 import { proveObjectStore } from "./prove-object-store.ts"
+import type { RequestFigures } from "./request-figures.ts"
 import { S3ObjectStore } from "./s3/s3-object-store.ts"
 
 /** What stores reach. */
-type StoreSeams = Pick<JobContext, "fileSystem" | "clock" | "random">
+export interface StoreSeams extends Pick<JobContext, "fileSystem" | "clock" | "random"> {
+  /** Where the requests are counted; nowhere when absent. */
+  readonly requests?: RequestFigures
+}
 
 const SCHEME = /^([a-z][a-z0-9+.-]*):(.*)$/is
 
@@ -19,6 +24,10 @@ const SCHEME = /^([a-z][a-z0-9+.-]*):(.*)$/is
  * @throws (rejects) EngineError `REPOSITORY_URL_INVALID`, `REPOSITORY_FAILED`
  */
 export async function openObjectStore(url: string, seams: StoreSeams): Promise<ObjectStore> {
+  return measured(await openBare(url, seams), seams)
+}
+
+async function openBare(url: string, seams: StoreSeams): Promise<ObjectStore> {
   const match = SCHEME.exec(url)
   if (match === null) throw invalid(url, "it has no scheme; write file:/absolute/directory")
   const scheme = match[1]!.toLowerCase()
@@ -37,15 +46,19 @@ export async function openObjectStore(url: string, seams: StoreSeams): Promise<O
  * @throws (rejects) as `openObjectStore`; EngineError `REPOSITORY_FAILED` when the store ignores conditions
  */
 export async function openProvenObjectStore(url: string, seams: StoreSeams): Promise<ObjectStore> {
-  const store = await openObjectStore(url, seams)
-  if (!(store instanceof S3ObjectStore) || store.writers === "one") return store
+  const store = await openBare(url, seams)
+  if (!(store instanceof S3ObjectStore) || store.writers === "one") return measured(store, seams)
   try {
     await proveObjectStore(store, seams.random)
-    return store
+    return measured(store, seams)
   } catch (error) {
     await store.close()
     throw error
   }
+}
+
+function measured(store: ObjectStore, { requests, clock }: StoreSeams): ObjectStore {
+  return requests === undefined ? store : measuredObjectStore(store, requests, clock)
 }
 
 function directoryOf(url: string, rest: string): string {

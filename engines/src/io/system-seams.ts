@@ -1,6 +1,7 @@
 // The real outside world, as one argument.
 
 import { NodeFileSystem } from "./node-file-system.ts"
+import { RequestFigures } from "./request-figures.ts"
 import type { Seams } from "./seams.ts"
 import { SystemClock } from "./system-clock.ts"
 import { SystemRandom } from "./system-random.ts"
@@ -8,6 +9,8 @@ import { ThreadExecutor, type ThreadExecutorOptions } from "./thread-executor.ts
 
 /** Seams of this process, and what frees their threads. */
 export interface SystemSeams extends Seams {
+  /** Requests to object stores that were opened over these seams, those of jobs included. */
+  readonly requests: RequestFigures
   /** Requests of jobs to object stores fail from now on: a stop does not wait for a store that does not answer. */
   closeObjectStores(): void
   /** Refuses new jobs, waits for running ones and frees the threads. */
@@ -16,8 +19,10 @@ export interface SystemSeams extends Seams {
 
 /** Disk, clock and chance of the machine, and threads for jobs; the caller closes them. */
 export function systemSeams(options: ThreadExecutorOptions): SystemSeams {
-  const executor = new ThreadExecutor(options)
+  const requests = options.requests ?? new RequestFigures()
+  const executor = new ThreadExecutor({ ...options, requests })
   return {
+    requests,
     fileSystem: new NodeFileSystem(),
     clock: new SystemClock(),
     random: new SystemRandom(),

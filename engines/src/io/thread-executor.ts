@@ -11,6 +11,7 @@ import { EngineError } from "../base/error.ts"
 import type { Executor, Job } from "./executor.ts"
 import { decodeError, type JobAnswer, type JobRequest, type ThreadStart } from "./job-message.ts"
 import { movableBuffers } from "./movable-buffers.ts"
+import { RequestFigures } from "./request-figures.ts"
 
 /** Jobs that wait for a thread. Merges, snapshots and restores come by ones and tens: more is a runaway. */
 const JOBS_WAITING_MAX = 10_000
@@ -28,11 +29,14 @@ export interface ThreadExecutorOptions {
   readonly threads: number
   /** Starts the first thread of each pool now, for who does not want to be held up later. */
   readonly startsThreads?: boolean
+  /** Where the requests of jobs to object stores are counted. */
+  readonly requests?: RequestFigures
 }
 
 /** An Executor over threads of this process. */
 export class ThreadExecutor implements Executor {
   readonly #threads: number
+  readonly #requests: RequestFigures
   readonly #running = new Set<Promise<unknown>>()
   readonly #pools: { foreground: Pool | undefined; background: Pool | undefined } = {
     foreground: undefined,
@@ -45,6 +49,7 @@ export class ThreadExecutor implements Executor {
   constructor(options: ThreadExecutorOptions) {
     assert(Number.isInteger(options.threads) && options.threads >= 1, "there is at least one thread")
     this.#threads = options.threads
+    this.#requests = options.requests ?? new RequestFigures()
     if (options.startsThreads === true) {
       this.#pools.foreground = this.#startPool("foreground")
       this.#pools.background = this.#startPool("background")
@@ -136,7 +141,10 @@ export class ThreadExecutor implements Executor {
       maxQueue: JOBS_WAITING_MAX,
       // A thread that waits in Atomics.wait gets nothing else done, such as closing files.
       atomics: "disabled",
-      workerData: { objectStoresClosed: this.#objectStoresClosed } satisfies ThreadStart,
+      workerData: {
+        objectStoresClosed: this.#objectStoresClosed,
+        requests: this.#requests.memory,
+      } satisfies ThreadStart,
     })
     // A thread died that had no job. The pool has replaced it, unless threads cannot even start: then whoever
     // waits is told, and the next job begins with a new pool.

@@ -13,6 +13,7 @@
 // Per entry: one copy of its bytes. Per group: a checksum a sector, one synced write: one hop to another thread and back,
 // where a write and a sync are two.
 
+import { boundIndex, noCounts, shortBoundsMs } from "../base/duration-counts.ts"
 import { EngineError, isEngineError } from "../base/error.ts"
 import { EntryGroup } from "./entry-group.ts"
 import {
@@ -59,13 +60,20 @@ type FullSegment = Omit<ScannedSegment, "lastGroup">
 export interface LogFigures {
   /** Entries appended, and their bytes. */
   readonly entryCount: number
+  /** Bytes of the entries appended. */
   readonly bytesAppended: number
   /** Synced writes, each of a group of entries, and how long they took in all. */
   readonly syncCount: number
+  /** How long the synced writes took in all, in milliseconds. */
   readonly syncMs: number
+  /** The same by how long each took: counts by `shortBoundsMs`. */
+  readonly syncCounts: readonly number[]
   /** Of now: files that hold entries or are about to, and their bytes. */
   readonly segmentCount: number
+  /** Bytes of those files. */
   readonly bytesHeld: number
+  /** No room is found for further entries. */
+  readonly isFull: boolean
 }
 
 export class Log {
@@ -96,7 +104,13 @@ export class Log {
   #isWriting = false
   #removing: Promise<void> = Promise.resolve()
   #failure: EngineError | undefined
-  readonly #figures = { entryCount: 0, bytesAppended: 0, syncCount: 0, syncMs: 0 }
+  readonly #figures = {
+    entryCount: 0,
+    bytesAppended: 0,
+    syncCount: 0,
+    syncMs: 0,
+    syncCounts: noCounts(shortBoundsMs),
+  }
 
   private constructor(
     options: LogOptions,
@@ -168,6 +182,7 @@ export class Log {
       ...this.#figures,
       segmentCount: this.#full.length + 1,
       bytesHeld: held + this.#current.sectorCount * SECTOR_BYTES,
+      isFull: this.#prepared.full !== undefined,
     }
   }
 
@@ -324,7 +339,9 @@ export class Log {
         await reopenSegment(this.#log.fileSystem, segment)
         continue
       }
-      this.#figures.syncMs += this.#log.clock.monotonicMs() - startedMs
+      const syncMs = this.#log.clock.monotonicMs() - startedMs
+      this.#figures.syncMs += syncMs
+      this.#figures.syncCounts[boundIndex(shortBoundsMs, syncMs)]! += 1
       this.#figures.syncCount++
       segment.nextSector += group.sectorCount
       this.#syncedEnd = group.end

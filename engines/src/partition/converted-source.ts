@@ -120,7 +120,10 @@ async function convert(
     }
     checkGoesOn()
     const { engine: name, partitionCount } = first
-    return { ...(await state.settle()), converted: { engine: name, partitionCount } }
+    const { runs, description: settled } = await state.settle()
+    // What was written here, the version holds.
+    const changes = { sealedMs: first.createdMs, records: 0, bytes: 0 }
+    return { runs, description: { ...settled, changes }, converted: { engine: name, partitionCount } }
   } finally {
     await state.close()
   }

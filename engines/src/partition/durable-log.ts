@@ -18,8 +18,10 @@ import type { LogMark } from "./state-file.ts"
 
 /** How long an acknowledged write lasts. */
 export const durabilities = ["snapshot", "log"] as const
+/** `snapshot` or `log`: what that promises stands with `OpenEngineOptions`. */
 export type Durability = (typeof durabilities)[number]
 
+/** The log of durability `log`. */
 export interface DurableLogSettings {
   /** Length of a segment in bytes; 2 KiB to 1 GiB, 16 MiB by default. */
   readonly segmentBytes?: number

@@ -2,8 +2,9 @@
 // versions. A partition has one; during a restore a second one is built beside it, and then they change places.
 
 import type { EngineError } from "../base/error.ts"
+import { StalledTime } from "../base/stalled-time.ts"
 import type { CoreHost, EngineCore, EngineDefinition } from "../core.ts"
-import type { EngineName, EngineStatistics } from "../engine.ts"
+import type { Engine, EngineName, EngineStatistics } from "../engine.ts"
 import type { Seams } from "../io/seams.ts"
 import { Merger, type Merging } from "../runs/merger.ts"
 import type { RunDirectory } from "../runs/run-directory.ts"
@@ -11,11 +12,14 @@ import { type OpenRun, RunSet } from "../runs/run-set.ts"
 import type { VersionName } from "../snapshots/manifest.ts"
 import type { Repository } from "../snapshots/repository.ts"
 import type { SavedSessions } from "../snapshots/saved-sessions.ts"
+import { Changes, type ChangesSince } from "./changes.ts"
 import { ListedRuns } from "./listed-runs.ts"
 import { MergedUploads } from "./merged-uploads.ts"
 import { arrivingRuns, type RestoreMode } from "./open-runs.ts"
 import { SessionTable } from "./session-table.ts"
 import type { StateDescription } from "./state-file.ts"
+
+const NO_DEBT = { runs: 0, bytes: 0 }
 
 /** Which partition it is, and what runs it; as versions are filed. */
 export interface PartitionIdentity {
@@ -47,6 +51,10 @@ export class LiveState {
   readonly hashSeed: number
   /** Which frames of which sessions it holds. */
   readonly sessions: SessionTable
+  /** What no version holds of it. */
+  readonly changes: Changes
+  /** In which writers waited for memory: the disk, or the comparing of keys, was behind. */
+  readonly #memoryStalls: StalledTime
   /** Undefined when the engine's runs never merge. */
   readonly merger: Merger | undefined
   line: readonly VersionName[]
@@ -64,6 +72,8 @@ export class LiveState {
     this.uploads = new MergedUploads({ ...opened, warn: parts.warn })
     this.hashSeed = description.hashSeed
     this.sessions = new SessionTable(description.sessions)
+    this.changes = new Changes(description.changes)
+    this.#memoryStalls = new StalledTime(() => parts.seams.clock.monotonicMs())
     this.line = description.line
     this.timeline = description.timeline
     this.metadata = Buffer.from(description.metadata, "base64")
@@ -129,24 +139,36 @@ export class LiveState {
   }
 
   /** The newest version on its line, 0 when there is none; the metadata is the caller's. */
-  get position(): { readonly version: number; readonly timeline: string; readonly metadata: Uint8Array } {
+  get position(): Engine["position"] {
     const timeline = this.line.at(-1)?.timeline ?? this.timeline
-    return { version: this.version, metadata: new Uint8Array(this.metadata), timeline }
+    const { sealedMs } = this.changes
+    return { version: this.version, metadata: new Uint8Array(this.metadata), timeline, sealedMs }
   }
 
-  statistics(): Omit<EngineStatistics, "log"> {
+  /** What the partition knows besides is added there. */
+  statistics(): Omit<EngineStatistics, "log" | "isPoisoned" | "resentFrameCount"> {
     const { core, runs, merger, uploads } = this
     const ofCore = core.statistics()
+    const { records: recordsUnsaved, bytes: bytesUnsaved } = this.changes.since(ofCore)
+    const memoryStalledMs = this.#memoryStalls.ms
     return {
       ...ofCore,
+      recordsUnsaved,
+      bytesUnsaved,
       stallCount: ofCore.stallCount + (merger?.pressure.stallCount ?? 0),
-      stalledMs: merger?.pressure.stalledMs ?? 0,
+      stalledMs: memoryStalledMs + (merger?.pressure.stalledMs ?? 0),
+      memoryStallCount: ofCore.stallCount,
+      memoryStalledMs,
       diskBytes: runs.diskBytes,
       bytesLocal: runs.bytesLocal,
       bytesDamaged: runs.bytesDamaged,
       runsByLevel: runs.byLevel,
       mergeCount: merger?.mergeCount ?? 0,
       bytesMerged: merger?.bytesMerged ?? 0,
+      mergingMs: merger?.mergingMs ?? 0,
+      mergeFailureCount: merger?.failureCount ?? 0,
+      mergeDebt: merger?.debt ?? NO_DEBT,
+      sessionCount: this.sessions.size,
       bytesMergedWaiting: uploads.bytesWaiting,
       bytesMergedStored: uploads.bytesStored,
     }
@@ -154,6 +176,7 @@ export class LiveState {
 
   /** `pending` of a write of `bytes`, and what it waits for besides when merges are behind. */
   held(pending: Promise<void> | undefined, bytes: number): Promise<void> | undefined {
+    if (pending !== undefined) this.#memoryStalls.during(pending)
     const delay = this.merger?.pressure.of(bytes)
     if (delay === undefined) return pending
     return pending === undefined ? delay : Promise.all([pending, delay]).then(() => undefined)
@@ -165,18 +188,20 @@ export class LiveState {
    */
   async settle(): Promise<{ description: StateDescription; runs: readonly OpenRun[] }> {
     const sessions = this.sessions.describe()
+    const changes = this.changes.since(this.core.statistics())
     const runs = await this.core.flush(this.core.seal())
-    return { description: this.describe(runs, this.core.engineState(), sessions), runs }
+    return { description: this.describe(runs, this.core.engineState(), sessions, changes), runs }
   }
 
   /**
    * A state of these runs, which stands where this one stands now.
-   * @param sessions as of the seal
+   * @param sessions as of the seal, as `changes`
    */
   describe(
     runs: readonly OpenRun[],
     engineState: unknown,
     sessions: SavedSessions | undefined,
+    changes: ChangesSince,
   ): StateDescription {
     return {
       line: [...this.line],
@@ -188,6 +213,7 @@ export class LiveState {
       ...arrivingRuns(runs),
       engineState,
       ...(sessions === undefined ? {} : { sessions }),
+      changes,
     }
   }
 

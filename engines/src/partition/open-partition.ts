@@ -13,14 +13,14 @@
 // The setting may change from one start to the next: a log that the state file names is replayed whatever the setting
 // is, and given up afterwards when the setting is `snapshot`; with `log` a fresh one begins.
 
-import { EngineError } from "../base/error.ts"
+import { EngineError, isEngineError } from "../base/error.ts"
 import type { EngineDefinition } from "../core.ts"
 import type { Recovery } from "../engine.ts"
 import { processName } from "../io/process-identity.ts"
 import type { Log } from "../log/log.ts"
 import type { OpenRun } from "../runs/run-set.ts"
 import type { VersionName } from "../snapshots/manifest.ts"
-import { newestOnTimeline, newTimelineId, openLine } from "../snapshots/timeline.ts"
+import { newTimelineId, openLine } from "../snapshots/timeline.ts"
 import {
   createDurableLog,
   type Durability,
@@ -212,21 +212,30 @@ async function checkStateFile(
 
 /**
  * Versions that were committed after the state file was written stand on its timeline, and nowhere else. Those of a later
- * owner may stand there too; they are not versions of this state.
+ * owner may stand there too; they are not versions of this state. Damaged ones are passed over.
  */
 async function caughtUp(
-  { present, epoch = 0 }: StateFile,
+  { present, epoch: stateEpoch = 0 }: StateFile,
   recovery: Recovery,
   { store, partition }: PartitionIdentity,
   { repository }: PartitionParts,
 ): Promise<StateDescription> {
   if (recovery !== "replayed") return present
-  const versions = await repository.listVersions(store, partition)
-  const own = versions.filter((version) => version.epoch <= epoch)
-  const newest = newestOnTimeline(own, present.timeline)
-  if (newest === undefined || newest.version <= (present.line.at(-1)?.version ?? 0)) return present
-  const { line, metadata } = await repository.readManifest(store, partition, newest)
-  return { ...present, line: [...line], metadata }
+  const known = present.line.at(-1)?.version ?? 0
+  const later = (await repository.listNames(store, partition))
+    .filter(({ timeline, version }) => timeline === present.timeline && version > known)
+    .filter(({ epoch }) => epoch <= stateEpoch)
+    .sort((a, b) => b.version - a.version)
+  for (const name of later) {
+    try {
+      const { line, metadata, createdMs } = await repository.readManifest(store, partition, name)
+      const changes = { sealedMs: createdMs, records: 0, bytes: 0 }
+      return { ...present, line: [...line], metadata, changes }
+    } catch (error) {
+      if (!isEngineError(error, "DATA_LOSS") && !isEngineError(error, "FORMAT_NEWER")) throw error
+    }
+  }
+  return present
 }
 
 /** Until a restore puts another state in its place, the line of the lost one is what a second crash asks for. */

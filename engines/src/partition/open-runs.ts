@@ -16,6 +16,7 @@ import type { StateDescription } from "./state-file.ts"
 
 /** How runs come that are not here: as they are needed, or before anything else. */
 export const restoreModes = ["lazy", "eager"] as const
+/** `lazy` or `eager`: what that means stands with `RestoreOptions`. */
 export type RestoreMode = (typeof restoreModes)[number]
 
 /** Runs of one state that are fetched, or whose index is, at the same time. */

@@ -245,7 +245,11 @@ export class PartitionEngine<Settings> implements Engine {
   }
 
   statistics(): EngineStatistics {
-    return { ...this.#state.statistics(), log: this.#checkpoints?.log.figures }
+    const log = this.#checkpoints?.log.figures
+    const state = this.#state.statistics()
+    const isStorageFull = state.isStorageFull || log?.isFull === true
+    const { resentCount: resentFrameCount } = this.#sequenced
+    return { ...state, log, isStorageFull, resentFrameCount, isPoisoned: this.#gate.isPoisoned }
   }
 
   runs(): RunFigures[] {

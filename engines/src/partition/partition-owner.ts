@@ -9,6 +9,7 @@ import type { PartitionParts } from "./live-state.ts"
 export const OWNER_CHECK_INTERVAL_MS_DEFAULT = 5000
 export const OWNER_CHECK_INTERVAL_MS_MAX = 3_600_000
 
+/** Who owns a partition. */
 export interface OwnerSettings {
   /** Who owns, for people that look into the repository; host and process by default, at most 255 characters. */
   readonly name?: string

@@ -57,6 +57,7 @@ export async function versionSource(
     ...arrivingRuns(runs),
     engineState: manifest.engineState,
     ...(manifest.sessions === undefined ? {} : { sessions: manifest.sessions }),
+    changes: { sealedMs: manifest.createdMs, records: 0, bytes: 0 },
   }
   return { description, runs }
 }

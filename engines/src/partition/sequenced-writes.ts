@@ -29,12 +29,18 @@ export class SequencedWrites {
    * for the log, for conditions and for merges.
    */
   #pending = new Map<string, Promise<void>>()
+  #resentCount = 0
 
   /** @param tableNow of the state that is served */
   constructor(tableNow: () => SessionTable, gate: WriteGate) {
     this.#tableNow = tableNow
     this.#gate = gate
     this.#table = tableNow()
+  }
+
+  /** Frames that were here before, and were answered from what is remembered of them. */
+  get resentCount(): number {
+    return this.#resentCount
   }
 
   /**
@@ -79,6 +85,7 @@ export class SequencedWrites {
   }
 
   #answer(frame: SequencedFrame, outcome: Outcome): Promise<void> | undefined {
+    this.#resentCount++
     const pending = this.#pending.get(pendingName(frame))
     if (pending !== undefined || outcome === outcomes.applied) return pending
     if (outcome === outcomes.conditionFailed) {

@@ -22,6 +22,7 @@ import {
 } from "../snapshots/manifest.ts"
 import type { SavedSessions } from "../snapshots/saved-sessions.ts"
 import { extendLine } from "../snapshots/timeline.ts"
+import type { Written } from "./changes.ts"
 import type { Checkpoints } from "./checkpoints.ts"
 import type { LiveState, PartitionIdentity, PartitionParts } from "./live-state.ts"
 import type { PartitionOwner } from "./partition-owner.ts"
@@ -33,9 +34,18 @@ interface Draft {
   readonly createdMs: number
   readonly recordCount: number
   readonly sessions: SavedSessions | undefined
+  /** What had been written. */
+  readonly written: Written
+  /** On the monotonic clock. */
+  readonly sealedMs: number
   /** Where the log went on, and when everything before is durable; 0 without a log. */
   readonly from: number
-  readonly flushed: Promise<{ readonly runs: readonly OpenRun[]; readonly engineState: unknown }>
+  readonly flushed: Promise<{
+    readonly runs: readonly OpenRun[]
+    readonly engineState: unknown
+    /** How long that took. */
+    readonly flushMs: number
+  }>
 }
 
 export class SnapshotQueue {
@@ -119,24 +129,34 @@ export class SnapshotQueue {
     const { core, runs } = this.#state
     const sessions = this.#state.sessions.describe()
     const createdMs = this.#parts.seams.clock.nowMs()
-    const { recordCount } = core.statistics()
+    const { recordCount, recordsWritten, bytesWritten } = core.statistics()
     const seal = core.seal()
     this.#sealedVersion = version
     runs.version = version
-    const flushed = core.flush(seal).then((held) => ({ runs: held, engineState: core.engineState() }))
+    const sealedMs = this.#parts.seams.clock.monotonicMs()
+    const flushed = core.flush(seal).then((held) => ({
+      runs: held,
+      engineState: core.engineState(),
+      flushMs: this.#parts.seams.clock.monotonicMs() - sealedMs,
+    }))
     const from = this.#checkpoints?.log.end ?? 0
-    return { version, metadata: new Uint8Array(metadata), createdMs, recordCount, sessions, from, flushed }
+    const written = { recordsWritten, bytesWritten }
+    const content = { version, metadata: new Uint8Array(metadata), createdMs, recordCount, sessions }
+    return { ...content, written, sealedMs, from, flushed }
   }
 
   async #commit(draft: Draft): Promise<Omit<SnapshotResult, "sealMs" | "totalMs">> {
     const state = this.#state
-    const { runs, engineState } = await draft.flushed
+    const { clock } = this.#parts.seams
+    const turnMs = clock.monotonicMs()
+    const { runs, engineState, flushMs } = await draft.flushed
     try {
       // A version holds nothing that a crash could still take from the state that it is a version of.
       await this.#checkpoints?.log.synced(draft.from - 1)
-      const { clock } = this.#parts.seams
+      const readyMs = clock.monotonicMs()
       const elapsed = new ElapsedTime(clock)
       const stored = await state.listed.store(runs)
+      const storedMs = clock.monotonicMs()
       const name = { timeline: state.timeline, version: draft.version }
       const line = extendLine(state.line, name)
       const { store, partition, partitionCount, engine } = this.#identity
@@ -162,15 +182,25 @@ export class SnapshotQueue {
       if (elapsed.ms() > TRUST_MS) await this.#checkLate(name, stored.runs)
       state.line = line
       state.metadata = draft.metadata
+      state.changes.committed(draft.createdMs, draft.written)
       if (this.#checkpoints !== undefined) {
         for (const run of runs) run.retain()
-        const description = state.describe(runs, engineState, draft.sessions)
+        const changes = { sealedMs: draft.createdMs, records: 0, bytes: 0 }
+        const description = state.describe(runs, engineState, draft.sessions, changes)
         this.#checkpoints.committed(state, { description, runs: [...runs], from: draft.from })
       }
       // The repository answers: what could not be uploaded behind the versions is tried again.
       state.uploads.goOn()
-      const { bytesNew, bytesReused, chunksNew, chunksReused } = stored
-      return { ...name, bytesNew, bytesReused, chunksNew, chunksReused }
+      const { bytesNew, bytesReused, chunksNew, chunksReused, chunkMs, uploadMs } = stored
+      const waitMs = Math.max(0, turnMs - draft.sealedMs - flushMs)
+      const stages = {
+        flushMs: readyMs - draft.sealedMs - waitMs,
+        waitMs,
+        chunkMs: chunkMs + Math.max(0, storedMs - readyMs - chunkMs - uploadMs),
+        uploadMs,
+        commitMs: clock.monotonicMs() - storedMs,
+      }
+      return { ...name, bytesNew, bytesReused, chunksNew, chunksReused, stages }
     } finally {
       for (const run of runs) run.release()
     }

@@ -55,6 +55,8 @@ const description = z.object({
   engineState: z.unknown(),
   /** Which frames of which sessions it holds. */
   sessions: savedSessions.optional(),
+  /** What was written since the newest version. Figures only: software that does not know them goes without. */
+  changes: z.object({ sealedMs: z.number().min(0), records: count, bytes: count }).optional(),
 })
 
 /** Where the writes are that came after `present`. */

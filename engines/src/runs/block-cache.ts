@@ -31,19 +31,23 @@ const U32_SPAN = 2 ** 32
 /** Knuth's multiplier for hashing by multiplication. */
 const GOLDEN = 0x9e3779b1
 
+/** How full a cache is and how well it does. */
 export interface BlockCacheStatistics {
   /** Bytes of the blocks that are held; also those of closed runs, until they are evicted. */
   readonly bytesUsed: number
+  /** Its budget, in whole blocks. */
   readonly bytesMax: number
   /** Blocks that a read found, and those that it did not, since the cache was made. */
   readonly hitCount: number
+  /** Blocks that had to be read. */
   readonly missCount: number
+  /** Blocks that made room for others. */
   readonly evictionCount: number
 }
 
 /** One thread has it; any number of engines on that thread may share it. It needs no closing. */
 export class BlockCache {
-  /** What is known of the records in each slot; a slot is `find(…) / RUN_BLOCK_BYTES`. */
+  /** What is known of the records in each slot; a slot is `find(…) / RUN_BLOCK_BYTES`. @internal */
   readonly directory: BlockDirectory
   readonly #slab: Buffer
   readonly #slotCount: number
@@ -88,12 +92,12 @@ export class BlockCache {
     this.#bucketShift = 32 - bucketBits
   }
 
-  /** The slab: a block that `find` has found lies here. */
+  /** The slab: a block that `find` has found lies here. @internal */
   get bytes(): Buffer {
     return this.#slab
   }
 
-  /** A number for one opening of a run: no other opening gets it. */
+  /** A number for one opening of a run: no other opening gets it. @internal */
   newOwner(): number {
     this.#lastOwner++
     return this.#lastOwner
@@ -102,6 +106,7 @@ export class BlockCache {
   /**
    * Where a block starts in `bytes`, or -1 when it is not here. The bytes are valid until the next `insert`: copy what
    * is kept within the same turn, before anything else is called. Counted as a hit or a miss.
+   * @internal
    */
   find(owner: number, block: number): number {
     const slot = this.#slotOf(owner, block)
@@ -114,7 +119,7 @@ export class BlockCache {
     return slot * RUN_BLOCK_BYTES
   }
 
-  /** As `find`, for who asked before: counts nothing and marks nothing. */
+  /** As `find`, for who asked before: counts nothing and marks nothing. @internal */
   peek(owner: number, block: number): number {
     const slot = this.#slotOf(owner, block)
     return slot === NONE ? NONE : slot * RUN_BLOCK_BYTES
@@ -123,6 +128,7 @@ export class BlockCache {
   /**
    * Keeps a copy of the block in `source[start, end)`, at most RUN_BLOCK_BYTES, whose checksum was found right. May
    * evict any other block.
+   * @internal
    */
   insert(owner: number, block: number, source: Uint8Array, start: number, end: number): void {
     // Beyond 16 TiB of one run the number of a block does not fit: it is read each time.
@@ -139,7 +145,7 @@ export class BlockCache {
     this.#buckets[bucket] = slot
   }
 
-  /** How many blocks can be kept before one is evicted. */
+  /** How many blocks can be kept before one is evicted. @internal */
   get spareBlocks(): number {
     return this.#slotCount - this.#usedCount + this.#freeCount
   }
@@ -147,6 +153,7 @@ export class BlockCache {
   /**
    * Frees the slots of an owner that is not read any more, in steps, so that what is kept next evicts nothing. The
    * first step is from slot 0; returns where the next one goes on, -1 when there is none.
+   * @internal
    */
   forget(owner: number, from: number): number {
     const end = Math.min(from + FORGET_SLOTS, this.#usedCount)
@@ -161,6 +168,7 @@ export class BlockCache {
     return end < this.#usedCount ? end : NONE
   }
 
+  /** How full it is and how well it does. */
   statistics(): BlockCacheStatistics {
     return {
       bytesUsed: (this.#usedCount - this.#freeCount) * RUN_BLOCK_BYTES,

@@ -2,15 +2,18 @@
 
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert"
 import { test } from "vitest"
-import { planMerge } from "./merge-policy.ts"
+import { mergeDebt, planMerge } from "./merge-policy.ts"
 
 /** Runs as `level.run` or `level.run.bytes`; a run of level 0 has 100 bytes. */
-function plan(runs: readonly string[], maxRunsPerLevel: number): string | undefined {
-  const figures = runs.map((name) => {
+function figuresOf(runs: readonly string[]): { level: number; run: number; bytes: number }[] {
+  return runs.map((name) => {
     const [level, run, bytes] = name.split(".").map(Number)
     return { level: level!, run: run!, bytes: bytes ?? 0 }
   })
-  const found = planMerge(figures, { maxRunsPerLevel, levelBytes: 100 })
+}
+
+function plan(runs: readonly string[], maxRunsPerLevel: number): string | undefined {
+  const found = planMerge(figuresOf(runs), { maxRunsPerLevel, levelBytes: 100 })
   if (found === undefined) return undefined
   const inputs = found.inputs.map(({ level, run }) => `${level}.${run}`).join(" ")
   return `${inputs} -> L${found.outputLevel}${found.dropsTombstones ? " drops" : ""}`
@@ -30,6 +33,15 @@ test("merge policy: a full level merges whole, newest first, into the next one",
 test("merge policy: the lowest full level comes first", () => {
   strictEqual(plan(["1.5", "1.4", "0.9", "0.8", "2.1"], 2), "0.9 0.8 -> L1")
   strictEqual(plan(["1.5", "1.4", "0.9", "2.1"], 2), "1.5 1.4 -> L2")
+})
+
+test("merge debt: the runs of all levels that are due, and no others", () => {
+  const debt = (runs: readonly string[], maxRunsPerLevel: number): object =>
+    mergeDebt(figuresOf(runs), { maxRunsPerLevel, levelBytes: 100 })
+  deepStrictEqual(debt(["0.9.10", "0.8.10", "1.7.300"], 3), { runs: 0, bytes: 0 })
+  deepStrictEqual(debt(["0.9.10", "0.8.20", "1.7.300", "1.6.100", "2.1.7000"], 2), { runs: 4, bytes: 430 })
+  // Levelling: the two of level 0 go with the run of level 1; one of level 2 that fits its level is not due.
+  deepStrictEqual(debt(["0.9.100", "0.8.100", "1.7.200", "2.1.7000"], 1), { runs: 3, bytes: 400 })
 })
 
 test("merge policy: tombstones are dropped exactly when no older run is outside the merge", () => {

@@ -43,6 +43,27 @@ export function planMerge<Run extends PlannedRun>(
   return planLevelled(runs, levels, levelBytes)
 }
 
+/** What merges have still to do. */
+export interface MergeDebt {
+  /** In levels of which a merge is due, and their bytes. */
+  readonly runs: number
+  readonly bytes: number
+}
+
+/** The runs of all levels that are due, with those that a plan takes along; what merges of them make may be due in turn. */
+export function mergeDebt(runs: readonly PlannedRun[], policy: MergePolicy): MergeDebt {
+  let left = runs
+  let count = 0
+  let bytes = 0
+  for (let plan = planMerge(left, policy); plan !== undefined; plan = planMerge(left, policy)) {
+    const { inputs } = plan
+    count += inputs.length
+    bytes += bytesOf(inputs)
+    left = left.filter((run) => !inputs.includes(run))
+  }
+  return { runs: count, bytes }
+}
+
 function planTiered<Run extends PlannedRun>(
   runs: readonly Run[],
   levels: readonly number[],

@@ -58,9 +58,13 @@ export class MergePressure {
     return this.#stallCount
   }
 
-  /** For how long at least one write waited, in milliseconds; without the wait that is under way. */
+  /** For how long at least one write waited, in milliseconds, with the wait that is under way. */
   get stalledMs(): number {
-    return this.#stalledMs
+    const now = this.#clock.monotonicMs()
+    const underWay = [this.#sleep, this.#stop].map((round) =>
+      round === undefined ? 0 : now - round.startedMs,
+    )
+    return this.#stalledMs + underWay[0]! + underWay[1]!
   }
 
   /** The number of runs in each level has changed. */

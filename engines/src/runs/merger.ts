@@ -13,7 +13,7 @@ import { isEngineError } from "../base/error.ts"
 import type { Clock } from "../io/clock.ts"
 import type { Executor } from "../io/executor.ts"
 import type { Random } from "../io/random.ts"
-import { type MergePolicy, planMerge } from "./merge-policy.ts"
+import { type MergeDebt, type MergePolicy, mergeDebt, planMerge } from "./merge-policy.ts"
 import { MergePressure } from "./merge-pressure.ts"
 import type { MergeInput, MergeOutput } from "./merge-runs.ts"
 import { newRun } from "./new-run.ts"
@@ -66,6 +66,10 @@ export class Merger {
   #awaited: OpenRun | undefined
   #mergeCount = 0
   #bytesMerged = 0
+  #failureCount = 0
+  #mergingMs = 0
+  /** Of the merge that is under way. */
+  #startedMs: number | undefined
 
   constructor(parts: MergerParts) {
     this.#parts = parts
@@ -89,6 +93,23 @@ export class Merger {
   /** Bytes of the files that merges have written. */
   get bytesMerged(): number {
     return this.#bytesMerged
+  }
+
+  /** Merges that failed; one that was told to stop has not. */
+  get failureCount(): number {
+    return this.#failureCount
+  }
+
+  /** For how long merges ran, with the one that is under way; in milliseconds. */
+  get mergingMs(): number {
+    const { clock } = this.#parts
+    return this.#mergingMs + (this.#startedMs === undefined ? 0 : clock.monotonicMs() - this.#startedMs)
+  }
+
+  /** What is due now, inputs of the merge that is under way included. */
+  get debt(): MergeDebt {
+    const { runs, merging } = this.#parts
+    return mergeDebt(runs.figures, merging.policy)
   }
 
   /** Resolves when no merge runs and none is due, or the last one failed. Never rejects. */
@@ -123,6 +144,7 @@ export class Merger {
         // One that was told to stop has not failed.
         if (this.#isClosed && isEngineError(error, "ENGINE_CLOSED")) return
         this.pressure.failing(true)
+        this.#failureCount++
         this.#parts.onError(error)
         // Again only when a run came meanwhile: the same merge would fail the same way.
         if (addedBefore === this.#addedCount) return
@@ -154,6 +176,7 @@ export class Merger {
       return false
     }
     for (const input of inputs) input.retain()
+    this.#startedMs = this.#parts.clock.monotonicMs()
     try {
       const { origin, path } = newRun(this.#parts, plan.outputLevel)
       const keptInputs = [...inputs.keys()].filter((i) => this.#parts.keepsAddresses(inputs[i]!))
@@ -173,6 +196,8 @@ export class Merger {
       await this.#parts.relocate(inputs, output, relocations)
       runs.retire(inputs)
     } finally {
+      this.#mergingMs = this.mergingMs
+      this.#startedMs = undefined
       for (const input of inputs) input.release()
     }
     return true

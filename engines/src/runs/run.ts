@@ -4,6 +4,7 @@
 export interface RunFigures {
   /** 32 hex digits, random: the same identity is the same content, everywhere and for ever. */
   readonly id: string
+  /** 0: written by a flush. Higher: by merges. */
   readonly level: number
   /** Unique and ascending within a partition. Newness: lower levels first, within a level higher runs first. */
   readonly run: number
@@ -11,9 +12,11 @@ export interface RunFigures {
   readonly version: number
   /** Length of the file, and of its records part. */
   readonly bytes: number
+  /** Length of its records part. */
   readonly recordsBytes: number
   /** Records, tombstones included. */
   readonly recordCount: number
+  /** How many of them say that a key is deleted. */
   readonly tombstoneCount: number
 }
 

@@ -6,11 +6,25 @@ import { EngineError } from "../base/error.ts"
 /** What a repository keeps that is told nothing else. */
 export const CHUNK_CACHE_BYTES_DEFAULT = 16 * 1024 * 1024
 
+/** How full a cache is and how well it does. */
+export interface ChunkCacheStatistics {
+  /** Bytes of the chunks that are held. */
+  readonly bytesUsed: number
+  /** Its budget. */
+  readonly bytesMax: number
+  /** Chunks that a read found, and those that it did not, since the cache was made. */
+  readonly hitCount: number
+  /** Chunks that had to be fetched. */
+  readonly missCount: number
+}
+
 export class ChunkCache {
   readonly #bytesMax: number
   /** By hash; the one used last is the last. */
   readonly #chunks = new Map<string, Uint8Array>()
   #bytes = 0
+  #hitCount = 0
+  #missCount = 0
 
   /** @throws EngineError `SETTING_INVALID` */
   constructor(bytesMax: number) {
@@ -25,10 +39,23 @@ export class ChunkCache {
     return this.#bytes
   }
 
+  statistics(): ChunkCacheStatistics {
+    return {
+      bytesUsed: this.#bytes,
+      bytesMax: this.#bytesMax,
+      hitCount: this.#hitCount,
+      missCount: this.#missCount,
+    }
+  }
+
   /** Shared with others: nobody changes it. */
   get(hash: string): Uint8Array | undefined {
     const chunk = this.#chunks.get(hash)
-    if (chunk === undefined) return undefined
+    if (chunk === undefined) {
+      this.#missCount++
+      return undefined
+    }
+    this.#hitCount++
     this.#chunks.delete(hash)
     this.#chunks.set(hash, chunk)
     return chunk

@@ -15,7 +15,7 @@ import { createHash } from "node:crypto"
 import type { Clock } from "../io/clock.ts"
 import type { ObjectStore } from "../io/object-store.ts"
 import { ReadLane } from "../runs/read-lane.ts"
-import { CHUNK_CACHE_BYTES_DEFAULT, ChunkCache } from "./chunk-cache.ts"
+import { CHUNK_CACHE_BYTES_DEFAULT, ChunkCache, type ChunkCacheStatistics } from "./chunk-cache.ts"
 import { readRange } from "./read-recipe.ts"
 import type { ChunkRange, RunChunks } from "./run-chunks.ts"
 
@@ -56,6 +56,10 @@ export class ChunkReader {
   /** Bytes of chunks in memory. */
   get cachedBytes(): number {
     return this.#cache.bytes
+  }
+
+  cacheStatistics(): ChunkCacheStatistics {
+    return this.#cache.statistics()
   }
 
   /**

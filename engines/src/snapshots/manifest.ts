@@ -43,7 +43,9 @@ export function storedRunName({ id, recipe }: StoredRun): string {
 
 /** A version by its full name within a partition. */
 export interface VersionName {
+  /** The timeline that it stands on. */
   readonly timeline: string
+  /** Its number, 1 to 2^53 - 1. */
   readonly version: number
 }
 
@@ -85,20 +87,31 @@ export interface Manifest {
 
 /** A version as lists show it. */
 export interface VersionSummary {
+  /** Its number, 1 to 2^53 - 1. */
   readonly version: number
+  /** The timeline that it stands on. */
   readonly timeline: string
   /** The owner's that wrote it; 0: without an owner. A later owner's versions have higher ones. */
   readonly epoch: number
+  /** The version before it on its line; null for the first. */
   readonly parent: VersionName | null
+  /** The line up to it, oldest first: each timeline with the newest version on it that belongs to the line. */
   readonly line: readonly VersionName[]
+  /** When it was sealed, in milliseconds since 1970. */
   readonly createdMs: number
+  /** The engine that wrote it. */
   readonly engine: string
+  /** How many partitions its store had. */
   readonly partitionCount: number
+  /** Keys that have a value, as `EngineStatistics` counts them. */
   readonly recordCount: number
   /** Bytes of the runs that it lists, and bytes that were stored for it. */
   readonly bytes: number
+  /** Bytes that were stored for it. */
   readonly bytesNew: number
+  /** What the caller stored inside it. */
   readonly metadata: Uint8Array
+  /** Whether a pin protects it from removal. */
   readonly pinned: boolean
   /** Names of its pins, sorted; a pin may have none. */
   readonly pinNames: readonly string[]

@@ -47,6 +47,7 @@ const MANIFESTS_AT_ONCE = 16
 /** A pin says all by being there. */
 const PIN = Buffer.from("pinned\n")
 
+/** How a repository is used. */
 export interface RepositoryOptions {
   /** How much of what is read chunk by chunk stays in memory, in bytes; 16 MiB by default. */
   readonly chunkCacheBytes?: number
@@ -64,8 +65,9 @@ export interface RepositoryOptions {
   readonly chunkCountMax?: number
 }
 
+/** Where versions live: a directory or a bucket. */
 export class Repository {
-  /** Runs to be read where they are. */
+  /** Runs to be read where they are. @internal */
   readonly storedRuns: StoredRuns
   /** False: every version stores all runs of its state anew. */
   readonly deduplication: boolean
@@ -107,6 +109,7 @@ export class Repository {
    * Opens the repository in `objectStore`; makes one when there is none. Both arguments stay the caller's, who
    * closes them after the repository.
    * @throws (rejects) EngineError `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`, `STORAGE_FULL`, `SETTING_INVALID`
+   * @internal
    */
   static async open(
     objectStore: ObjectStore,
@@ -129,6 +132,7 @@ export class Repository {
     return new Repository(objectStore, seams, root, options, budget)
   }
 
+  /** Where it is. */
   get url(): string {
     return this.#objectStore.url
   }
@@ -148,6 +152,7 @@ export class Repository {
    * One object is written, or one for each PACK_BYTES_MAX. Without a manifest that lists the runs it means nothing.
    * @throws (rejects) EngineError `DATA_LOSS` when a run's file is not what its figures say, `STORAGE_FAILED`,
    * `REPOSITORY_FAILED`, `STORAGE_FULL`, `ENGINE_CLOSED`
+   * @internal
    */
   storeRuns(runs: readonly RunToStore[]): Promise<StoreResult> {
     return this.#run(() => this.#storage.store(runs))
@@ -157,6 +162,7 @@ export class Repository {
    * The same for one run that a merge has made and that nobody waits for: in small packs, each of which waits for the
    * budget of this repository.
    * @throws (rejects) EngineError as `storeRuns`; `ENGINE_CLOSED` also when it was told to stop
+   * @internal
    */
   storeMergedRun(run: RunToStore, upload: MergeUpload): Promise<StoredRun> {
     return this.#run(() => this.#storage.storeMerged(run, upload))
@@ -167,12 +173,13 @@ export class Repository {
    * to remove chunks of them; `damaged`, chunks of them lie in packs that are distrusted. They are to be stored again,
    * those that are damaged if they are here. Nearly always none, without a request.
    * @throws (rejects) EngineError `DATA_LOSS`, `REPOSITORY_FAILED`, `ENGINE_CLOSED`
+   * @internal
    */
   endangered(runs: readonly StoredRun[]): Promise<EndangeredRuns> {
     return this.#run(() => this.#storage.endangered(runs))
   }
 
-  /** These packs turned out to be damaged, or to be gone: from now on nothing that is stored relies on them. */
+  /** These packs turned out to be damaged, or to be gone: from now on nothing that is stored relies on them. @internal */
   distrust(packs: readonly string[]): void {
     this.#storage.distrust(packs)
   }
@@ -180,6 +187,7 @@ export class Repository {
   /**
    * Takes a partition for writing: see ownership.ts. Some eight requests; who only reads takes nothing.
    * @throws (rejects) EngineError as `Ownership.take`, and `ENGINE_CLOSED`
+   * @internal
    */
   own(partition: OwnedPartition): Promise<Ownership> {
     const { clock, random } = this.#seams
@@ -193,6 +201,7 @@ export class Repository {
    * Asks for no owner: whether the version counts is for `Ownership.commit` to find out.
    * @throws (rejects) EngineError `VERSION_EXISTS`, and `STORE_NAME_INVALID`, `VERSION_INVALID`,
    * `METADATA_TOO_LARGE`, `REPOSITORY_FAILED`, `STORAGE_FULL`, `ENGINE_CLOSED`
+   * @internal
    */
   commit(manifest: Manifest): Promise<void> {
     return this.#run(async () => {
@@ -206,6 +215,7 @@ export class Repository {
   /**
    * @param name with the epoch of a listing; without one a listing is made
    * @throws (rejects) EngineError `SNAPSHOT_NOT_FOUND`, `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`
+   * @internal
    */
   readManifest(
     store: string,
@@ -249,12 +259,13 @@ export class Repository {
   /**
    * Names of the versions of a partition, damaged ones too, in no order; no manifest is read.
    * @throws (rejects) as `listVersions`
+   * @internal
    */
   listNames(store: string, partition: number): Promise<readonly WrittenVersion[]> {
     return this.#run(async () => (await this.#listings.list(store, partition)).manifests)
   }
 
-  /** Versions of a partition that the last listing left out because their manifests could not be believed. */
+  /** Versions of a partition that the last listing left out because their manifests could not be believed. @internal */
   damagedVersions(store: string, partition: number): WrittenVersion[] {
     const prefix = partitionPrefix(store, partition)
     return [...this.damaged.keys()].flatMap((key) => {
@@ -268,6 +279,7 @@ export class Repository {
    * Writes a run to `path`, where nothing is yet; durable, and byte for byte what was stored, when it resolves.
    * @throws (rejects) EngineError `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`, `STORAGE_FULL`,
    * `STORAGE_FAILED`, `ENGINE_CLOSED`
+   * @internal
    */
   fetchRun(run: StoredRun, path: string): Promise<void> {
     return this.#run(() => this.#seams.executor.run(fetchRun, { url: this.url, run, path }))

@@ -44,6 +44,9 @@ export interface StoreResult {
   /** Chunks of runs; recipes do not count. */
   readonly chunksNew: number
   readonly chunksReused: number
+  /** How long it took to find out what is new, and to write it, in milliseconds. */
+  readonly chunkMs: number
+  readonly uploadMs: number
 }
 
 /** How a merged run goes up, which nobody waits for. */
@@ -90,12 +93,15 @@ export class RunStorage {
 
   /** See `Repository.storeRuns`. */
   async store(runs: readonly RunToStore[]): Promise<StoreResult> {
+    const { clock } = this.#seams
+    const startedMs = clock.monotonicMs()
     const readMs = await this.#known.refresh()
     const plan = new StorePlan({ known: this.#reusable }, this.#seams)
     const lists = await this.#cut(runs)
     for (const [i, { figures, path }] of runs.entries()) await plan.addRun(figures, path, lists[i]!)
     const recipes: StoredRun["recipe"][] = []
     let bytesNew = 0
+    const chunkedMs = clock.monotonicMs()
     for (const pack of plan.finish()) {
       const written = await this.#writePack(pack)
       bytesNew += written.bytes
@@ -104,7 +110,8 @@ export class RunStorage {
     const { bytesReused, chunksNew, chunksReused } = plan
     const stored = runs.map(({ figures }, i) => ({ ...figures, recipe: recipes[i]! }))
     this.#known.condemned.stored(stored, readMs)
-    return { runs: stored, bytesNew, bytesReused, chunksNew, chunksReused }
+    const times = { chunkMs: chunkedMs - startedMs, uploadMs: clock.monotonicMs() - chunkedMs }
+    return { runs: stored, bytesNew, bytesReused, chunksNew, chunksReused, ...times }
   }
 
   /** See `Repository.storeMergedRun`. */

@@ -10,6 +10,7 @@ import { ReadLane } from "../runs/read-lane.ts"
 import type { RunFigures } from "../runs/run.ts"
 import { RunFile } from "../runs/run-file.ts"
 import { ArrivingRun } from "./arriving-run.ts"
+import type { ChunkCacheStatistics } from "./chunk-cache.ts"
 import { ChunkReader } from "./chunk-reader.ts"
 import type { StoredRun } from "./manifest.ts"
 import { readRange, readRecipe } from "./read-recipe.ts"
@@ -51,6 +52,11 @@ export class StoredRuns {
   /** Bytes of chunks that are kept in memory. */
   get cachedBytes(): number {
     return this.#reader.cachedBytes
+  }
+
+  /** Of the chunks that are kept in memory. */
+  cacheStatistics(): ChunkCacheStatistics {
+    return this.#reader.cacheStatistics()
   }
 
   /**

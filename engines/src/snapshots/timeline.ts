@@ -93,7 +93,7 @@ export function newestOnLine<Version extends VersionName>(
 }
 
 /** The version with the highest number on `timeline`. */
-export function newestOnTimeline<Version extends Listing[number]>(
+export function newestOnTimeline<Version extends VersionName>(
   versions: readonly Version[],
   timeline: string | undefined,
 ): Version | undefined {

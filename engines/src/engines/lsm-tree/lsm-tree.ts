@@ -12,7 +12,7 @@
 // filter of six probes and, nearly always for one run only, a search in fences and in one block. No allocation but
 // the value.
 
-import { EngineError } from "../../base/error.ts"
+import { EngineError, isEngineError } from "../../base/error.ts"
 import { KeyHasher } from "../../base/key-hash.ts"
 import type { ReadBudget } from "../../base/read-budget.ts"
 import {
@@ -54,6 +54,8 @@ export class LsmTree implements EngineCore {
   readonly #cursor = new RecordCursor()
   readonly #batchBytesMax: number
   #stallCount = 0
+  #recordsWritten = 0
+  #bytesWritten = 0
 
   /** @throws (rejects) EngineError `DATA_LOSS` when a run of the state is not sorted by key */
   static async open(host: CoreHost<LsmTreeSettings>): Promise<LsmTree> {
@@ -103,6 +105,8 @@ export class LsmTree implements EngineCore {
   set(key: Uint8Array, value: Uint8Array): Promise<void> | undefined {
     const { h1, h2 } = this.#hash(key, 0, key.length)
     this.#put(h1, h2, key, 0, key.length, value, 0, value.length)
+    this.#recordsWritten++
+    this.#bytesWritten += recordBytes(key.length, value.length)
     return this.#pressure()
   }
 
@@ -117,8 +121,10 @@ export class LsmTree implements EngineCore {
         decodeRecord(batch, at, batch.length, cursor)
         const { keyStart, keyEnd, valueStart, end } = cursor
         this.#put(round.h1[i]!, round.h2[i]!, batch, keyStart, keyEnd, batch, valueStart, end)
+        this.#recordsWritten++
       }
     }
+    this.#bytesWritten += batch.length
     return this.#pressure()
   }
 
@@ -198,6 +204,9 @@ export class LsmTree implements EngineCore {
       bytesFlushed: this.#flusher.bytesFlushed,
       diskReadCount: this.#reads.diskReadCount,
       stallCount: this.#stallCount,
+      recordsWritten: this.#recordsWritten,
+      bytesWritten: this.#bytesWritten,
+      isStorageFull: isEngineError(this.#flusher.full, "STORAGE_FULL"),
     } satisfies Partial<EngineStatistics>
   }
 

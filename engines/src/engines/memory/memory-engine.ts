@@ -9,7 +9,7 @@
 
 import { selects } from "../../base/key-selection.ts"
 import { NOT_READ, type ReadBudget } from "../../base/read-budget.ts"
-import { decodeRecord, RecordCursor } from "../../base/record.ts"
+import { decodeRecord, RecordCursor, recordBytes } from "../../base/record.ts"
 import type { CoreHost, EngineCore, Seal } from "../../core.ts"
 import type { KeyValue, ScanOptions } from "../../engine.ts"
 import { readDumpState } from "../../runs/dump-state.ts"
@@ -56,6 +56,8 @@ export class MemoryEngine implements EngineCore {
   /** Until the runs that the state was opened with are in memory. */
   #loading: RecordLoading | undefined
   #diskReadCount = 0
+  #recordsWritten = 0
+  #bytesWritten = 0
 
   private constructor(host: CoreHost<MemorySettings>, isPatched: boolean) {
     this.#host = host
@@ -106,6 +108,8 @@ export class MemoryEngine implements EngineCore {
 
   set(key: Uint8Array, value: Uint8Array): undefined {
     this.#layers.set(toByteString(key, 0, key.length), Buffer.from(value))
+    this.#recordsWritten++
+    this.#bytesWritten += recordBytes(key.length, value.length)
   }
 
   write(batch: Uint8Array): undefined {
@@ -114,7 +118,9 @@ export class MemoryEngine implements EngineCore {
       decodeRecord(batch, at, batch.length, cursor)
       const key = toByteString(batch, cursor.keyStart, cursor.keyEnd)
       this.#layers.set(key, Uint8Array.prototype.slice.call(batch, cursor.valueStart, cursor.end))
+      this.#recordsWritten++
     }
+    this.#bytesWritten += batch.length
   }
 
   admit(): void {
@@ -182,6 +188,10 @@ export class MemoryEngine implements EngineCore {
       bytesFlushed: this.#dumper.bytesDumped,
       diskReadCount: this.#diskReadCount + (this.#loading?.readCount ?? 0),
       stallCount: 0,
+      recordsWritten: this.#recordsWritten,
+      bytesWritten: this.#bytesWritten,
+      // Nothing goes to the disk but dumps for versions, and those say so themselves.
+      isStorageFull: false,
     }
   }
 

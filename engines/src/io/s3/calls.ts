@@ -24,6 +24,8 @@ export interface S3CallParts {
   readonly clock: Clock
   readonly random: Random
   readonly limits: S3Limits
+  /** Hears of each attempt after the first, by the permission that it needs. */
+  readonly onRetry?: (action: string) => void
 }
 
 export class S3Calls {
@@ -76,6 +78,7 @@ export class S3Calls {
         const isOver = clock.monotonicMs() + pauseMs >= endMs
         if (isOver || !mayTryAgain(error)) throw this.#failure(action, error, count)
         await clock.sleep(pauseMs, stop.signal)
+        this.#parts.onRetry?.(action)
       } finally {
         this.#underWay.delete(stop)
       }

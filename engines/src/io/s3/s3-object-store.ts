@@ -24,6 +24,7 @@ import type { JobContext } from "../executor.ts"
 import { isObjectKey, OBJECT_KEY_BYTES_MAX } from "../object-key.ts"
 import type { ObjectStore, ObjectSummary } from "../object-store.ts"
 import type { Random } from "../random.ts"
+import type { RequestFigures, RequestOperation } from "../request-figures.ts"
 import { answeredBytes, readBody, readPage } from "./answer.ts"
 import { S3Calls } from "./calls.ts"
 import { AnswerError, codeOf, statusOf } from "./failure.ts"
@@ -37,6 +38,16 @@ const WRITER_BYTES = 16
 /** Up to here the parts of an object are copied into one, which is cheaper than a stream. */
 const COPIED_BYTES_MAX = 256 * 1024
 
+const operations: Readonly<Record<string, RequestOperation>> = {
+  "s3:GetObject": "get",
+  "s3:PutObject": "create",
+  "s3:ListBucket": "list",
+  "s3:DeleteObject": "remove",
+}
+
+/** What it reaches besides the network; `requests` hears of attempts that were repeated. */
+type S3Seams = Pick<JobContext, "clock" | "random"> & { readonly requests?: RequestFigures }
+
 /** An ObjectStore over a bucket. */
 export class S3ObjectStore implements ObjectStore {
   readonly url: string
@@ -47,17 +58,14 @@ export class S3ObjectStore implements ObjectStore {
   readonly #random: Random
   readonly #limits: S3Limits
 
-  private constructor(
-    location: S3Location,
-    sdk: S3Sdk,
-    seams: Pick<JobContext, "clock" | "random">,
-    limits: S3Limits,
-  ) {
+  private constructor(location: S3Location, sdk: S3Sdk, seams: S3Seams, limits: S3Limits) {
     this.url = formatS3Url(location)
     this.#location = location
     this.#sdk = sdk
     this.#client = makeClient(sdk, location, limits)
-    this.#calls = new S3Calls({ location, clock: seams.clock, random: seams.random, limits })
+    const { clock, random, requests } = seams
+    const onRetry = (action: string): void => requests?.retried(operations[action]!)
+    this.#calls = new S3Calls({ location, clock, random, limits, onRetry })
     this.#random = seams.random
     this.#limits = limits
   }
@@ -66,11 +74,7 @@ export class S3ObjectStore implements ObjectStore {
    * Opens the store at `url`; asks nothing of it yet.
    * @throws (rejects) EngineError `REPOSITORY_URL_INVALID`; `REPOSITORY_FAILED` without `@aws-sdk/client-s3`
    */
-  static async open(
-    url: string,
-    seams: Pick<JobContext, "clock" | "random">,
-    limits: S3Limits = s3Limits,
-  ): Promise<S3ObjectStore> {
+  static async open(url: string, seams: S3Seams, limits: S3Limits = s3Limits): Promise<S3ObjectStore> {
     const location = parseS3Url(url)
     return new S3ObjectStore(location, await loadS3Sdk(), seams, limits)
   }

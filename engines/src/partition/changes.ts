@@ -1,0 +1,55 @@
+// How much of a state no version holds: what is lost when the machine is.
+//
+//   ── sealed ────────── written ──────────► now        `since` the newest version: what was written after its seal
+//        └── committed: it is the newest version from here on
+//
+// Counted is what was written, not what is different: a key that is overwritten ten times counts ten times. It goes along
+// with the state on disk, so that it is known after a stop. After a crash under durability `log` it is no less than what
+// there is: a version that came after the last checkpoint is counted as if it held only what the checkpoint does.
+
+/** What a core has written since it was opened. */
+export interface Written {
+  readonly recordsWritten: number
+  readonly bytesWritten: number
+}
+
+/** What was written since the newest version. */
+export interface ChangesSince {
+  /** When that was sealed, in milliseconds since 1970; 0: there is none. */
+  readonly sealedMs: number
+  readonly records: number
+  readonly bytes: number
+}
+
+/** Of one state. */
+export class Changes {
+  /** Of the state that was opened, until a version is committed. */
+  #before: ChangesSince
+  /** What the core had written when the newest version was sealed. */
+  #sealed: Written = { recordsWritten: 0, bytesWritten: 0 }
+
+  constructor(before: ChangesSince = { sealedMs: 0, records: 0, bytes: 0 }) {
+    this.#before = before
+  }
+
+  /** When the newest version was sealed; 0: there is none. */
+  get sealedMs(): number {
+    return this.#before.sealedMs
+  }
+
+  /** @param now what the core has written by now */
+  since(now: Written): ChangesSince {
+    const { sealedMs, records, bytes } = this.#before
+    return {
+      sealedMs,
+      records: records + now.recordsWritten - this.#sealed.recordsWritten,
+      bytes: bytes + now.bytesWritten - this.#sealed.bytesWritten,
+    }
+  }
+
+  /** @param sealed what the core had written at the seal of the version that is the newest one now */
+  committed(sealedMs: number, sealed: Written): void {
+    this.#before = { sealedMs, records: 0, bytes: 0 }
+    this.#sealed = sealed
+  }
+}
