@@ -6,6 +6,15 @@ import { existsSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 
+// The first process of a container gets no signal that nobody listens for. Until the daemon does, a stop ends it.
+const exitCodes = { SIGTERM: 143, SIGINT: 130 }
+if (process.pid === 1) {
+  for (const [signal, code] of Object.entries(exitCodes))
+    process.on(signal, () => {
+      if (process.listenerCount(signal) === 1) process.exit(code)
+    })
+}
+
 const server = dirname(dirname(fileURLToPath(import.meta.url)))
 const main = join(server, "dist", "cli", "main.js")
 

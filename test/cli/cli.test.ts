@@ -281,17 +281,6 @@ describe("cli: what goes wrong", () => {
       expect(help.stdout.toString()).toMatch(new RegExp(`^  ${command} `, "m"))
   })
 
-  test("README's table of exit codes is the one of --help", async () => {
-    const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8")
-    const documented = [...readme.matchAll(/^\| (\d+) \| (.+) \|$/gm)].map(
-      ([, code, meaning]) => `${code}  ${meaning}`,
-    )
-    const help = (await runVarveHere(["--help"])).stdout.toString()
-    const printed = [...help.matchAll(/^ {2,4}(\d+ {2}\S.+)$/gm)].map(([, line]) => line)
-    expect(documented.length).toBeGreaterThan(5)
-    expect(documented).toEqual(printed)
-  })
-
   test("an unknown store: code 1, the reason and the known ones on stderr", async () => {
     const { code, stdout, stderr } = await varve(["get", "a", "--store", "nowhere"])
     expect([code, stdout.length]).toEqual([1, 0])

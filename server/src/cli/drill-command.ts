@@ -13,7 +13,7 @@ import { bytesText, secondsText } from "./values.ts"
 /** It reads everything, within the daemon's budget. */
 const TIMEOUT_SECONDS = 24 * 60 * 60
 
-const NEXT_STEP = 'what to do now: "When a restore drill fails" in deploy/README.md'
+const NEXT_STEP = 'what to do now: "When a restore drill fails" in deploy/recovery.md'
 
 /** Adds `drill`. */
 export function addDrillCommand(program: Command, context: CommandContext): void {

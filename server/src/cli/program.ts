@@ -3,17 +3,9 @@
 
 import { isVarveError } from "@varve/proto"
 import { Command, CommanderError } from "commander"
-import { addBenchCommand } from "./bench-command.ts"
 import type { CommandContext } from "./command-context.ts"
-import { addDescribeCommand } from "./describe-command.ts"
-import { addDrillCommand } from "./drill-command.ts"
 import { describeExitCodes, exitCodeOf, exitCodes, OfflineError, UsageError } from "./exit-codes.ts"
-import { addGcCommand } from "./gc-command.ts"
 import { hintFor, offlineHintFor } from "./hints.ts"
-import { addRecordCommands } from "./record-commands.ts"
-import { addScanCommand } from "./scan-command.ts"
-import { addSnapshotCommands } from "./snapshot-commands.ts"
-import { addSnapshotsCommand } from "./snapshots-command.ts"
 import { softwareVersion } from "./software-version.ts"
 import type { Terminal } from "./terminal.ts"
 
@@ -38,15 +30,7 @@ export async function runCommandLine(words: readonly string[], terminal: Termina
     // Options belong to the command that they stand behind: some commands have commands of their own.
     .enablePositionalOptions()
     .addHelpText("after", `\n${describeExitCodes()}`)
-  await addServe(program, context, words)
-  addRecordCommands(program, context)
-  addScanCommand(program, context)
-  addSnapshotCommands(program, context)
-  addSnapshotsCommand(program, context)
-  addGcCommand(program, context)
-  addDrillCommand(program, context)
-  addDescribeCommand(program, context)
-  addBenchCommand(program, context)
+  await addCommands(program, context, words)
   try {
     await program.parseAsync([...words], { from: "user" })
     return exitCode
@@ -59,14 +43,20 @@ export async function runCommandLine(words: readonly string[], terminal: Termina
   }
 }
 
-/** The daemon's modules take half of the start-up time: only `serve` and its help load them. */
-async function addServe(program: Command, context: CommandContext, words: readonly string[]): Promise<void> {
+/** Loading modules is most of what a start takes: `serve` loads the daemon's, the other commands load the tools'. */
+async function addCommands(
+  program: Command,
+  context: CommandContext,
+  words: readonly string[],
+): Promise<void> {
   const serve = program
     .command("serve")
     .description(
       "run the daemon until SIGTERM or SIGINT; flags beat VARVE_… variables beat the file beat defaults",
     )
   if (words.includes("serve")) (await import("./serve-command.ts")).completeServe(serve, context)
+  if (words.find((word) => !word.startsWith("-")) === "serve") return
+  ;(await import("./tool-commands.ts")).addToolCommands(program, context)
 }
 
 function describeError(error: unknown): string {

@@ -102,7 +102,8 @@ export class Administration implements AdministrativeWork {
         complete: result.complete,
       }
     } catch (error) {
-      this.#metrics.snapshotFailed(name)
+      if (isCallersMistake(error)) this.#metrics.snapshotRefused(name)
+      else this.#metrics.snapshotFailed(name)
       logFailure(
         this.#log,
         "snapshot",
@@ -160,7 +161,8 @@ export class Administration implements AdministrativeWork {
         converted: converted !== undefined,
       }
     } catch (error) {
-      this.#metrics.restoreFailed(name)
+      if (isCallersMistake(error)) this.#metrics.restoreRefused(name)
+      else this.#metrics.restoreFailed(name)
       logFailure(this.#log, "restore", `store ${name}: nothing was restored`, { store: name }, error)
       throw error
     }

@@ -6,12 +6,15 @@
 
 import { join } from "node:path"
 import { DrillHold, type SystemSeams, systemSeams, ThreadExecutor } from "@varve/engines/internal"
-import { Gauge, Registry } from "prom-client"
+import { Registry } from "prom-client"
 import type { Settings } from "../config/settings.ts"
 import type { Log } from "../log.ts"
 import { DrillMetrics } from "../metrics/drill-metrics.ts"
+import { registerErrorMetrics } from "../metrics/error-metrics.ts"
 import { GarbageMetrics } from "../metrics/garbage-metrics.ts"
+import { registerRepositoryMetrics } from "../metrics/repository-metrics.ts"
 import { RetentionMetrics } from "../metrics/retention-metrics.ts"
+import { registerShardMetrics } from "../metrics/shard-metrics.ts"
 import { VersionMetrics } from "../metrics/version-metrics.ts"
 import { type AdministrativeCalls, administrativeCalls } from "../shard/administrative-calls.ts"
 import { type Outside, openProvenOutside } from "../shard/outside.ts"
@@ -150,7 +153,8 @@ export class ControlPlane {
     const { clock } = this.#seams
     const log = this.#log
     const names = stores.all.map((store) => store.settings.name)
-    const startThread = (): ThreadExecutor => new ThreadExecutor({ threads: 1 })
+    const startThread = (): ThreadExecutor =>
+      new ThreadExecutor({ threads: 1, requests: this.#seams.requests })
     const hold = new DrillHold()
     const drills = new RestoreDrills({
       ...{ stores: stores.all, url: repository, settings: drillSettings, clock, log, hold, startThread },
@@ -181,9 +185,11 @@ export class ControlPlane {
     const metrics = new RetentionMetrics(this.registry, names)
     const space = new SpaceKeeper({ stores, collector, clock, log, metrics })
     this.#space = space
-    const versions = new VersionMetrics(this.registry, names)
+    const versions = new VersionMetrics(this.registry, stores.all)
     this.#calls = new Administration(stores, node, log, versions, space, drills)
-    this.#registerShardMetrics()
+    registerShardMetrics(this.registry, this.shards)
+    registerErrorMetrics(this.registry)
+    registerRepositoryMetrics(this.registry, this.#seams.requests)
   }
 
   #administrativeCalls(): AdministrativeCalls {
@@ -209,31 +215,6 @@ export class ControlPlane {
       const partitions = own.map(({ partition }) => store.partition(partition))
       await recoverPartitions(store, partitions, this.#log)
     }
-  }
-
-  #registerShardMetrics(): void {
-    const { shards } = this
-    const gauge = (name: string, help: string, of: (shard: Shards["states"][number]) => number): void => {
-      new Gauge({
-        name,
-        help,
-        labelNames: ["shard"],
-        registers: [this.registry],
-        collect() {
-          for (const state of shards.states) this.set({ shard: String(state.index) }, of(state))
-        },
-      })
-    }
-    gauge(
-      "varve_shard_up",
-      "1 while the shard serves its partitions. Alert on 0: calls on them fail until it is back.",
-      ({ isUp }) => (isUp ? 1 : 0),
-    )
-    gauge(
-      "varve_shard_restarts",
-      "How often the shard was started again after it had died. The log names the cause of each.",
-      ({ restartCount }) => restartCount,
-    )
   }
 
   async #warnOfUnusedStores(storesDirectory: string): Promise<void> {

@@ -9,6 +9,8 @@
 //                                                   for all partitions; without one: as they were
 //   anything else (a crash, a missing directory)  → the newest complete version, for all partitions: never a
 //                                                   mixture; without a version: empty, and loudly so
+//   whatever they are, but an earlier start       → as what that start found: its empty engines may have been closed well
+//   did not come to an end (recovery-mark.ts)
 //
 // A version that another engine wrote, or another number of partitions, is converted, which takes the longer the more it
 // holds: log-converted.ts.
@@ -21,6 +23,7 @@ import { errorFields, type Log } from "../log.ts"
 import type { PartitionName } from "../shard/shard-port.ts"
 import { logConverted } from "./log-converted.ts"
 import { Partition, type PartitionRecovery, type VersionedEngine } from "./partition.ts"
+import { readRecoveryMark, removeRecoveryMark, setRecoveryMark, type Unrecovered } from "./recovery-mark.ts"
 import { Store, type StoreRestoreTarget } from "./store.ts"
 import { checkStoreFile } from "./store-file.ts"
 
@@ -40,25 +43,48 @@ export interface StoreHost {
  */
 export async function openStore(settings: StoreSettings, host: StoreHost): Promise<Store> {
   const directory = join(host.storesDirectory, settings.name)
-  await checkStoreFile(host.seams.fileSystem, directory, settings)
+  const { fileSystem } = host.seams
+  const { existed } = await checkStoreFile(fileSystem, directory, settings)
+  let mark = await readRecoveryMark(fileSystem, directory)
+  const setMark = async (found: Unrecovered | undefined): Promise<void> => {
+    if (mark !== undefined || found === undefined) return
+    await setRecoveryMark(fileSystem, directory, found)
+    mark = found
+  }
+  // A new store's engines with a log would be believed also after a kill.
+  await setMark(existed ? undefined : "new")
   const indexes = Array.from({ length: settings.partitions }, (_, index) => index)
   // All settle before one failure ends the start: engines that are being opened could not be closed.
   const opened = await Promise.allSettled(
     indexes.map((partition) => host.openPartition({ store: settings.name, partition })),
   )
+  const found = new Set(opened.flatMap((each) => (each.status === "fulfilled" ? [each.value.recovery] : [])))
+  await setMark(unrecovered(found))
   const engines = opened.map((each) => {
     if (each.status === "rejected") throw each.reason
     return each.value
   })
   const partitions = engines.map((engine, index) => new Partition(index, engine))
   const store = new Store(settings, partitions, host.seams, host.repository)
-  await recover(store, host.log)
+  if (mark === undefined) await recover(store, found, host.log)
+  else await recover(store, new Set([mark]), host.log)
+  if (mark !== undefined) await removeRecoveryMark(fileSystem, directory)
   return store
 }
 
-async function recover(store: Store, log: Log): Promise<void> {
+/** What is to be remembered until a state is put back; undefined when every engine has one. */
+function unrecovered(found: ReadonlySet<VersionedEngine["recovery"]>): Unrecovered | undefined {
+  if (!found.has("new") && !found.has("crashed")) return undefined
+  return found.size === 1 && found.has("new") ? "new" : "crashed"
+}
+
+/** @param found what the engines are, or what an earlier start found and did not finish */
+async function recover(
+  store: Store,
+  found: ReadonlySet<VersionedEngine["recovery"]>,
+  log: Log,
+): Promise<void> {
   const { name } = store.settings
-  const found = new Set(store.partitions.map(({ engine }) => engine.recovery))
   if (found.size === 1 && found.has("continued")) {
     setRecovery(store, "continued")
     log.info("store-continued", `store ${name} continued where it stopped`, {

@@ -5,16 +5,15 @@ import { type Engine, EngineError, type VersionSummary } from "@varve/engines"
 import { SystemClock, SystemRandom } from "@varve/engines/internal"
 import { test } from "vitest"
 import type { StoreSettings } from "../config/settings.ts"
-import type { FormerPartitionsRepository } from "./former-partitions.ts"
 import { Partition } from "./partition.ts"
 import { pruneStore } from "./prune-store.ts"
-import { Store } from "./store.ts"
+import { Store, type StoreRepository } from "./store.ts"
 
 const NOW = 1_767_225_600_000
 const RULES = { keepLast: 1, keepForMs: 0 }
 
 /** Never asked: the store had as many partitions always. */
-const noRepository = {} as FormerPartitionsRepository
+const noRepository = {} as StoreRepository
 
 /** An engine that has versions 1 to 4 and stands on the last one. */
 class ListedEngine {

@@ -58,7 +58,7 @@ function wayOut(key: "engine" | "partitions" | "partitioning"): string {
     return "set it back, or start with another data directory and another repository"
   return (
     "set it back, or start with an empty data directory on the same repository: the newest version is converted " +
-    '("Changing the engine or the number of partitions" in deploy/README.md)'
+    '("Changing the engine or the number of partitions" in deploy/operations.md)'
   )
 }
 

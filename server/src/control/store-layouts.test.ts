@@ -6,13 +6,19 @@
 
 import { deepStrictEqual, ok, rejects, strictEqual, throws } from "node:assert"
 import { type Engine, EngineError, type RestoreOptions, type VersionName } from "@varve/engines"
-import { SystemClock, SystemRandom, type VersionSummary } from "@varve/engines/internal"
+import {
+  isSameVersion,
+  type Manifest,
+  SystemClock,
+  SystemRandom,
+  type VersionSummary,
+} from "@varve/engines/internal"
 import { test } from "vitest"
 import type { StoreSettings } from "../config/settings.ts"
 import { Partition } from "./partition.ts"
 import { pruneStore } from "./prune-store.ts"
 import { decideRetention } from "./retention.ts"
-import { Store } from "./store.ts"
+import { Store, type StoreRepository } from "./store.ts"
 import {
   groupVersions,
   isComplete,
@@ -129,8 +135,14 @@ class DrawnStore {
     const partitions = Array.from({ length: NOW }, (_, index) => new Partition(index, this.#engine(index)))
     const settings = { name: "default", partitioning: "hash" } as StoreSettings
     const seams = { clock: new SystemClock(), random: new SystemRandom() }
+    const listVersions: StoreRepository["listVersions"] = async (_, partition) => this.parts.get(partition)!
     return new Store(settings, partitions, seams, {
-      listVersions: async (_, partition) => this.parts.get(partition)!,
+      listVersions,
+      listNames: listVersions,
+      readManifest: async (_, partition, name) => {
+        const found = this.parts.get(partition)!.find((each) => isSameVersion(each, name))!
+        return found as unknown as Manifest
+      },
       damagedVersions: () => [],
       deleteVersion: async (_, partition, name) => this.#delete(partition, name),
       pin: async (_, partition, name) => this.#pin(partition, name, true),

@@ -5,10 +5,9 @@ import { type Engine, EngineError, isEngineError, type RestoreOptions } from "@v
 import { SystemClock, SystemRandom, type VersionName, type VersionSummary } from "@varve/engines/internal"
 import { test } from "vitest"
 import type { StoreSettings } from "../config/settings.ts"
-import type { FormerPartitionsRepository } from "./former-partitions.ts"
 import { Partition } from "./partition.ts"
 import { decodeReplacedHandle, encodeReplacedHandle } from "./replaced-handle.ts"
-import { Store } from "./store.ts"
+import { Store, type StoreRepository } from "./store.ts"
 import {
   groupVersions,
   isComplete,
@@ -31,9 +30,6 @@ const settings: StoreSettings = {
   retention: { keepLast: 0, keepForMs: 0 },
   settings: {},
 }
-
-/** Never asked: the store had as many partitions always. */
-const noRepository = {} as FormerPartitionsRepository
 
 /** An engine that keeps the names of its states only. */
 class NamedEngine {
@@ -87,6 +83,25 @@ class NamedEngine {
   }
 }
 
+/** Knows the versions of the engines. The store had as many partitions always. */
+class NamedRepository {
+  readonly #engines: readonly NamedEngine[]
+
+  constructor(engines: readonly NamedEngine[]) {
+    this.#engines = engines
+  }
+
+  async listNames(_store: string, partition: number): Promise<readonly VersionName[]> {
+    return this.#engines[partition]!.versions
+  }
+
+  async readManifest(_store: string, partition: number, { version }: VersionName): Promise<VersionSummary> {
+    const engine = this.#engines[partition]!
+    if (engine.unreadable.has(version)) throw new EngineError("DATA_LOSS", `version ${version} is damaged`)
+    return engine.versions.find((each) => each.version === version)!
+  }
+}
+
 function summary(timeline: string, version: number, createdMs = version, partitionCount = 3): VersionSummary {
   return {
     version,
@@ -114,7 +129,7 @@ function makeStore(): { store: Store; engines: NamedEngine[] } {
       settings,
       partitions,
       { clock: new SystemClock(), random: new SystemRandom() },
-      noRepository,
+      new NamedRepository(engines) as unknown as StoreRepository,
     ),
     engines,
   }
@@ -137,6 +152,41 @@ test("restore: when one partition fails, those that had switched are switched ba
   const { replaced, lineages } = await store.restore([], { version: 1, timeline: undefined })
   deepStrictEqual([...replaced.values()], ["first", "first", "first"])
   strictEqual(lineages.get(2), "lineage of v1")
+})
+
+test("restore: the newest version of all partitions is found by its name, without a listing", async () => {
+  const { store, engines } = makeStore()
+  for (const version of [1, 2, 3]) await store.snapshot([], version, none)
+  await engines[0]!.snapshot({ version: 4 })
+  let listings = 0
+  for (const engine of engines) {
+    const { versions } = engine
+    engine.listVersions = async () => {
+      listings++
+      return versions
+    }
+  }
+  const { newTimeline, ...rest } = await newestAsked()
+  deepStrictEqual(rest, { version: 3, timeline: "a" })
+  // Version 4 of the first partition stays where it is.
+  ok(newTimeline !== undefined)
+  deepStrictEqual(
+    engines.map(({ state }) => state),
+    ["v3", "v3", "v3"],
+  )
+  strictEqual(listings, 0)
+  // On a timeline without a version names do not tell.
+  for (const engine of engines)
+    engine.line = [...engine.line, { timeline: "b", version: Number.MAX_SAFE_INTEGER }]
+  strictEqual((await newestAsked()).version, 3)
+  strictEqual(listings, 3)
+
+  async function newestAsked(): Promise<{ version: number; timeline: string; newTimeline?: string }> {
+    await store.restore([], { newest: true })
+    const [first, ...others] = engines.map(({ asked }) => asked.at(-1)!)
+    for (const each of others) deepStrictEqual(each, first)
+    return first as { version: number; timeline: string; newTimeline?: string }
+  }
 })
 
 test("restore: what is damaged on one partition is refused on all; a fallback passes over it on all, and says so", async () => {
@@ -297,15 +347,8 @@ test("replaced handle: round trip; anything else is refused", () => {
 })
 
 test("store: what a dead shard has is not sealed or put back; its recovery waits for no other dead shard", async () => {
-  const { engines } = makeStore()
-  const partitions = engines.map((engine, index) => new Partition(index, engine as unknown as Engine))
-  const repository = { listVersions: async () => [summary("a", 1)], damagedVersions: () => [] }
-  const store = new Store(
-    settings,
-    partitions,
-    { clock: new SystemClock(), random: new SystemRandom() },
-    repository as unknown as FormerPartitionsRepository,
-  )
+  const { store, engines } = makeStore()
+  const { partitions } = store
   await store.snapshot([], 1, new Uint8Array(0))
   for (const lost of [1, 2]) {
     partitions[lost]!.isLost = true

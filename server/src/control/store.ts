@@ -13,6 +13,7 @@ import {
   type RestoreResult,
   type SkippedVersion,
   type SnapshotResult,
+  type SnapshotStages,
   type VersionName,
 } from "@varve/engines"
 import { type Clock, isOnLine, METADATA_BYTES_MAX, newTimelineId, type Random } from "@varve/engines/internal"
@@ -20,6 +21,7 @@ import { VarveError } from "@varve/proto"
 import type { StoreSettings } from "../config/settings.ts"
 import { checkLineage } from "../shard/lineage.ts"
 import { FormerPartitions, type FormerPartitionsRepository } from "./former-partitions.ts"
+import { type NamesRepository, newestByName } from "./newest-by-name.ts"
 import type { Partition } from "./partition.ts"
 import { allOrFirstError, restoreAll } from "./restore-all.ts"
 import {
@@ -38,10 +40,12 @@ import {
 
 const VERSION_MAX = Number.MAX_SAFE_INTEGER
 
-export interface StoreSnapshot extends Omit<SnapshotResult, "sealMs" | "totalMs"> {
+export interface StoreSnapshot extends Omit<SnapshotResult, "sealMs" | "totalMs" | "stages"> {
   readonly partitions: readonly number[]
   readonly sealSeconds: number
   readonly totalSeconds: number
+  /** Of each partition, in their order. */
+  readonly stages: readonly (SnapshotStages & { readonly sealMs: number })[]
   /** Whether every partition of the store has the version now. */
   readonly complete: boolean
 }
@@ -72,12 +76,15 @@ export type StoreRestoreTarget =
   | { readonly replaced: ReadonlyMap<number, string> }
   | { readonly empty: true }
 
+/** What a store asks the repository itself, and not through its engines. */
+export type StoreRepository = FormerPartitionsRepository & NamesRepository
+
 export class Store {
   readonly settings: StoreSettings
   readonly partitions: readonly Partition[]
   readonly #clock: Clock
   readonly #random: Random
-  readonly #repository: FormerPartitionsRepository
+  readonly #repository: StoreRepository
   readonly #former: FormerPartitions
 
   /** @param partitions all of the store, by number; owned by the store from here on */
@@ -85,7 +92,7 @@ export class Store {
     settings: StoreSettings,
     partitions: readonly Partition[],
     seams: { clock: Clock; random: Random },
-    repository: FormerPartitionsRepository,
+    repository: StoreRepository,
   ) {
     this.settings = settings
     this.partitions = partitions
@@ -147,6 +154,7 @@ export class Store {
         chunksReused: total(results, ({ chunksReused }) => chunksReused),
         sealSeconds: total(results, ({ sealMs }) => sealMs) / 1000,
         totalSeconds: (this.#clock.monotonicMs() - startedMs) / 1000,
+        stages: results.map(({ sealMs, stages }) => ({ sealMs, ...stages })),
         partitions: partitions.map(({ index }) => index),
         complete: await this.#isCompleteWith(partitions, version),
       }
@@ -329,6 +337,15 @@ export class Store {
         if (replaced !== undefined) return { replaced, newTimeline }
         throw new EngineError("REPLACED_STATE_NOT_FOUND", `the handle names no state of partition ${index}`)
       })
+    }
+    if ("newest" in target) {
+      const store = { store: this.settings.name, partitionCount: this.partitions.length }
+      const newest = await newestByName(partitions, passed, store, this.#repository)
+      if (newest !== undefined) {
+        const { version, timeline, isFork } = newest
+        const fork = isFork ? { newTimeline: newTimelineId(this.#clock, this.#random) } : {}
+        return partitions.map(() => ({ version, timeline, ...fork }))
+      }
     }
     const listings = await this.restorable(partitions)
     const versions = restoreTargets(without(listings, passed), "version" in target ? target : undefined)

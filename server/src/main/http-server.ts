@@ -1,6 +1,6 @@
 // HTTP of the daemon: metrics, health, the administrative calls as JSON, and a status page.
 //
-//   GET    /metrics                                   Prometheus text of all threads
+//   GET    /metrics                                   figures of all threads, as Prometheus text or OpenMetrics
 //   GET    /healthz  /readyz                          200 or 503
 //   GET    /v1/describe
 //   GET    /v1/stores/:store/snapshots
@@ -26,6 +26,7 @@ import type { ControlPlane } from "../control/control-plane.ts"
 import { failureOf } from "../grpc/failure.ts"
 import type { Log } from "../log.ts"
 import type { AdministrativeCalls } from "../shard/administrative-calls.ts"
+import { contentTypes, formatFor } from "./exposition.ts"
 import { limitRequests, SLOW_CHECK_MS } from "./http-limits.ts"
 import { toJson } from "./json-messages.ts"
 import { MetricsPage } from "./metrics-page.ts"
@@ -103,7 +104,7 @@ export class HttpServer {
 
   /** Resolves when requests are answered. @throws (rejects) SettingsError, or the system's error */
   static async open(
-    { http: address, socketMode }: Pick<Settings, "http" | "socketMode">,
+    { http: address, socketMode, dataDir }: Pick<Settings, "http" | "socketMode" | "dataDir">,
     plane: ControlPlane,
     log: Log,
   ): Promise<HttpServer> {
@@ -121,7 +122,7 @@ export class HttpServer {
     // JSON only, and a body is required: a page in somebody's browser can then change nothing here.
     app.removeContentTypeParser("text/plain")
     allowEmptyBodies(app)
-    const metrics = new MetricsPage(plane)
+    const metrics = new MetricsPage(plane, dataDir)
     const readiness = { isReady: true }
     addFailures(app, log)
     addProbes(app, plane, metrics, readiness)
@@ -191,7 +192,13 @@ function addProbes(
   metrics: MetricsPage,
   readiness: { readonly isReady: boolean },
 ): void {
-  app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()))
+  app.get("/metrics", async (request, reply) => {
+    const format = formatFor(request.headers.accept)
+    return reply
+      .header("vary", "accept")
+      .type(contentTypes[format])
+      .send(await metrics.text(format))
+  })
   app.get("/healthz", async (_request, reply) => {
     // The event loop of each shard turns: it answers. One that is being started again is no reason to end the rest.
     await plane.shards.ping(PING_MS)

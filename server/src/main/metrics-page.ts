@@ -1,21 +1,31 @@
 // The figures of all threads as one page: main's own, the control plane's and those of each shard, merged. Figures of
 // several shards under the same labels are summed.
 
-import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from "prom-client"
+import { collectDefaultMetrics, Gauge, Registry } from "prom-client"
 import { softwareVersion } from "../cli/software-version.ts"
 import type { ControlPlane } from "../control/control-plane.ts"
+import { registerDiskMetrics } from "../metrics/disk-metrics.ts"
+import { familiesOf } from "../metrics/families.ts"
 import { registerThreadMetrics } from "../metrics/thread-metrics.ts"
+import { type ExpositionFormat, exposition } from "./exposition.ts"
 
 const SHARD_TIMEOUT_MS = 10_000
 
 export class MetricsPage {
-  readonly contentType = Registry.PROMETHEUS_CONTENT_TYPE
   readonly #registry = new Registry()
   readonly #plane: ControlPlane
   readonly #stopMeasuring: () => void
 
-  constructor(plane: ControlPlane) {
+  /** Made when clients are served. @param dataDir where the state is kept */
+  constructor(plane: ControlPlane, dataDir: string) {
     this.#plane = plane
+    registerDiskMetrics(this.#registry, dataDir)
+    const start = new Gauge({
+      name: "varve_start_duration_seconds",
+      help: "How long the process took until it served, with the recovery of all stores. Grows with the state: less of it to replay or to fetch makes starts shorter.",
+      registers: [this.#registry],
+    })
+    start.set(process.uptime())
     collectDefaultMetrics({ register: this.#registry })
     this.#stopMeasuring = registerThreadMetrics(this.#registry, "main")
     const build = new Gauge({
@@ -28,13 +38,12 @@ export class MetricsPage {
   }
 
   /** The page; a shard that does not answer in time is left out. */
-  async text(): Promise<string> {
-    const [own, plane, shards] = await Promise.all([
-      this.#registry.getMetricsAsJSON(),
-      this.#plane.registry.getMetricsAsJSON(),
-      this.#plane.shards.metrics(SHARD_TIMEOUT_MS),
-    ])
-    return await AggregatorRegistry.aggregate([own, plane, ...shards.map((each) => [...each])]).metrics()
+  async text(format: ExpositionFormat): Promise<string> {
+    const { shards, registry } = this.#plane
+    // What the plane says of the size of states goes by what the shards have told it.
+    const [ofShards] = await Promise.all([shards.metrics(SHARD_TIMEOUT_MS), shards.refresh(SHARD_TIMEOUT_MS)])
+    const [own, plane] = await Promise.all([familiesOf(this.#registry), familiesOf(registry)])
+    return exposition([...own, ...plane, ...ofShards.flat()], format)
   }
 
   close(): void {

@@ -13,7 +13,7 @@ import type { Settings } from "../config/settings.ts"
 import { ControlPlane } from "../control/control-plane.ts"
 import type { Log } from "../log.ts"
 import { checkAddresses } from "./check-addresses.ts"
-import { HttpServer } from "./http-server.ts"
+import type { HttpServer } from "./http-server.ts"
 import { nodeVersionWarning } from "./node-versions.ts"
 
 export interface Daemon {
@@ -44,7 +44,11 @@ export async function startDaemon(settings: Settings, log: Log): Promise<Daemon>
   try {
     const instance = randomBytes(INSTANCE_BYTES).toString("hex")
     const identity = { softwareVersion: softwareVersion(), instance, startedMs }
-    const plane = await ControlPlane.open(settings, identity, log)
+    // Modules for HTTP are loaded while the shards load theirs.
+    const [plane, { HttpServer }] = await Promise.all([
+      ControlPlane.open(settings, identity, log),
+      import("./http-server.ts"),
+    ])
     try {
       const http = await HttpServer.open(settings, plane, log)
       const daemon = new RunningDaemon(plane, http, lock)

@@ -12,11 +12,11 @@ interface Figure {
 const gauges: readonly Figure[] = [
   {
     name: "varve_block_cache_bytes",
-    help: "Memory taken by blocks of runs that were read. It grows to varve_block_cache_budget_bytes and stays there.",
+    help: "Memory taken by blocks of runs that were read. It grows to varve_block_cache_limit_bytes and stays there.",
     of: ({ bytesUsed }) => bytesUsed,
   },
   {
-    name: "varve_block_cache_budget_bytes",
+    name: "varve_block_cache_limit_bytes",
     help: "Memory that the cache of blocks may take (setting blockCacheBytes).",
     of: ({ bytesMax }) => bytesMax,
   },

@@ -1,8 +1,10 @@
 // Figures of gRPC calls, named as go-grpc-prometheus names them, so that dashboards made for it work here.
 // Calls are counted in plain fields; the registry is filled when somebody asks.
 
-import { Counter, Histogram, type Registry } from "prom-client"
-import { durationBuckets } from "./buckets.ts"
+import { boundIndex, noCounts, shortBoundsMs } from "@varve/engines/internal"
+import type { Registry } from "prom-client"
+import { registerCountedHistogram } from "./counted-histogram.ts"
+import { registerFixedMetric, sampleName } from "./families.ts"
 
 /** What a service definition of grpc-js says about its methods. */
 type ServiceMethods = Readonly<
@@ -13,7 +15,9 @@ interface MethodFigures {
   readonly labels: { readonly grpc_type: string; readonly grpc_service: string; readonly grpc_method: string }
   /** By status code. */
   readonly handled: number[]
-  readonly seconds: { observe(value: number): void }
+  /** Of those that have ended, by `shortBoundsMs`. */
+  readonly counts: number[]
+  sumMs: number
   started: number
   received: number
   sent: number
@@ -41,20 +45,12 @@ const codeNames = [
 ] as const
 
 const UNKNOWN_CODE = codeNames.indexOf("Unknown")
-const labelNames = ["grpc_type", "grpc_service", "grpc_method"] as const
 
 export class CallMetrics {
   readonly #methods = new Map<string, MethodFigures>()
 
   /** @param services every service that the server offers */
   constructor(registry: Registry, services: readonly ServiceMethods[]) {
-    const seconds = new Histogram({
-      name: "grpc_server_handling_seconds",
-      help: "Time from a call's start to its end. Streams last as long as their clients keep them: look at unary calls.",
-      labelNames,
-      buckets: durationBuckets,
-      registers: [registry],
-    })
     for (const { path, requestStream, responseStream } of services.flatMap((service) =>
       Object.values(service),
     )) {
@@ -64,11 +60,18 @@ export class CallMetrics {
         grpc_service: service,
         grpc_method: method,
       }
-      seconds.zero(labels)
-      const child = seconds.labels(labels)
+      const times = { counts: noCounts(shortBoundsMs), sumMs: 0 }
       const handled = codeNames.map(() => 0)
-      this.#methods.set(path, { labels, handled, seconds: child, started: 0, received: 0, sent: 0 })
+      this.#methods.set(path, { labels, handled, ...times, started: 0, received: 0, sent: 0 })
     }
+    const methods = [...this.#methods.values()]
+    registerCountedHistogram(registry, {
+      name: "grpc_server_handling_seconds",
+      help: "Time from a call's start to its end. Streams last as long as their clients keep them: look at unary calls.",
+      boundsMs: shortBoundsMs,
+      labels: methods.map(({ labels }) => labels),
+      read: () => methods,
+    })
     this.#counter(
       registry,
       "grpc_server_started_total",
@@ -82,18 +85,16 @@ export class CallMetrics {
       "received",
     )
     this.#counter(registry, "grpc_server_msg_sent_total", "Messages to clients.", "sent")
-    const methods = this.#methods
-    new Counter({
-      name: "grpc_server_handled_total",
+    const name = "grpc_server_handled_total"
+    registerFixedMetric(registry, {
+      name,
       help: "Calls ended, by status. Alert on the rate of Internal, DataLoss and Unavailable.",
-      labelNames: [...labelNames, "grpc_code"],
-      registers: [registry],
-      collect() {
-        this.reset()
-        for (const { labels, handled } of methods.values()) {
-          for (const [code, count] of handled.entries())
-            this.inc({ ...labels, grpc_code: codeNames[code]! }, count)
-        }
+      type: "counter",
+      samples: methods.flatMap(({ labels }) =>
+        codeNames.map((code) => sampleName(name, { ...labels, grpc_code: code })),
+      ),
+      read: (values) => {
+        for (const [i, { handled }] of methods.entries()) values.set(handled, i * codeNames.length)
       },
     })
   }
@@ -118,20 +119,16 @@ export class CallMetrics {
     const method = this.#methods.get(path)
     if (method === undefined) return
     method.handled[code in codeNames ? code : UNKNOWN_CODE]! += 1
-    method.seconds.observe(seconds)
+    const ms = seconds * 1000
+    method.counts[boundIndex(shortBoundsMs, ms)]! += 1
+    method.sumMs += ms
   }
 
   #counter(registry: Registry, name: string, help: string, field: "started" | "received" | "sent"): void {
-    const methods = this.#methods
-    new Counter({
-      name,
-      help,
-      labelNames,
-      registers: [registry],
-      collect() {
-        this.reset()
-        for (const method of methods.values()) this.inc(method.labels, method[field])
-      },
+    const methods = [...this.#methods.values()]
+    registerFixedMetric(registry, {
+      ...{ name, help, type: "counter", samples: methods.map(({ labels }) => sampleName(name, labels)) },
+      read: (values) => values.set(methods.map((method) => method[field])),
     })
   }
 }

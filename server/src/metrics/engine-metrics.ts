@@ -1,181 +1,145 @@
 // Figures of engines, by store and partition, read from the engines when somebody asks.
 
-import type { EngineStatistics } from "@varve/engines"
-import { Counter, Gauge, type Registry } from "prom-client"
+import type { Engine, EngineStatistics } from "@varve/engines"
+import { noCounts, shortBoundsMs } from "@varve/engines/internal"
+import type { Registry } from "prom-client"
+import { type CountedDurations, registerCountedHistogram } from "./counted-histogram.ts"
+import {
+  type Figure,
+  logCounters,
+  logGauges,
+  mergeCounters,
+  mergeGauges,
+  type PartitionFigures,
+  sessionGauges,
+  stateCounters,
+  stateGauges,
+  versionGauges,
+} from "./engine-figures.ts"
+import { type MetricType, registerFixedMetric, sampleName } from "./families.ts"
+import { readOnce } from "./read-once.ts"
 
 interface MeasuredStore {
   readonly settings: { readonly name: string }
   readonly partitions: readonly {
     readonly index: number
-    readonly engine: { statistics(): EngineStatistics; readonly position: { readonly version: number } }
+    readonly engine: {
+      statistics(): EngineStatistics
+      readonly position: Pick<Engine["position"], "version" | "sealedMs">
+    }
   }[]
 }
 
-interface Figure {
+/** Some numbers of a partition, each under a further label. */
+interface FigureSet {
   readonly name: string
   readonly help: string
-  readonly of: (statistics: EngineStatistics) => number
+  readonly type: MetricType
+  readonly label: string
+  readonly labelValues: readonly string[]
+  /** In the order of `labelValues`. */
+  readonly of: (figures: PartitionFigures) => readonly number[]
 }
 
 /** Levels that are shown; deeper ones count as the last. */
 const LEVELS = 8
 
 const gauges: readonly Figure[] = [
-  { name: "varve_records", help: "Keys that have a value.", of: ({ recordCount }) => recordCount },
-  {
-    name: "varve_memory_bytes",
-    help: "Memory for records. With varve_index_bytes this is what to size the machine by.",
-    of: ({ memoryBytes }) => memoryBytes,
-  },
-  {
-    name: "varve_index_bytes",
-    help: "Memory for the index. Grows with the number of keys.",
-    of: ({ indexBytes }) => indexBytes,
-  },
-  {
-    name: "varve_disk_bytes",
-    help: "Bytes of runs of the state. Much more than the state: merges are behind.",
-    of: ({ diskBytes }) => diskBytes,
-  },
-  {
-    name: "varve_local_bytes",
-    help: "How many of varve_disk_bytes are on the local disk; less after a restore, until all has been fetched.",
-    of: ({ bytesLocal }) => bytesLocal,
-  },
-  {
-    name: "varve_damaged_bytes",
-    help: "How many of varve_disk_bytes the repository holds damaged: reads of them fail with DATA_LOSS. Alert above 0.",
-    of: ({ bytesDamaged }) => bytesDamaged,
-  },
-  {
-    name: "varve_merge_upload_waiting_bytes",
-    help: "Bytes of merged runs that are still to be uploaded. Growing: raise repository.mergeUploadBytesPerSecond.",
-    of: ({ bytesMergedWaiting }) => bytesMergedWaiting,
-  },
+  ...stateGauges,
+  ...versionGauges,
+  ...mergeGauges,
+  ...sessionGauges,
+  ...logGauges,
 ]
+const counters: readonly Figure[] = [...stateCounters, ...mergeCounters, ...logCounters]
 
-/** Of stores without a log they stay at 0. */
-const logGauges: readonly Figure[] = [
-  {
-    name: "varve_log_segments",
-    help: "Segments of the log that are kept. Many for long: checkpoints fail; the log names the cause.",
-    of: ({ log }) => log?.segmentCount ?? 0,
-  },
-  {
-    name: "varve_log_held_bytes",
-    help: "Bytes of these segments on the local disk; a crash makes the daemon read them at the next start.",
-    of: ({ log }) => log?.bytesHeld ?? 0,
-  },
-]
+/** Why writers wait: memory is full because the disk is behind, or levels are because merges are. */
+const stallReasons = ["memory", "levels"] as const
 
-const logCounters: readonly Figure[] = [
+const sets: readonly FigureSet[] = [
   {
-    name: "varve_log_writes_total",
-    help: "Batches of records appended to the log.",
-    of: ({ log }) => log?.entryCount ?? 0,
-  },
-  {
-    name: "varve_log_bytes_total",
-    help: "Bytes of these batches.",
-    of: ({ log }) => log?.bytesAppended ?? 0,
-  },
-  {
-    name: "varve_log_syncs_total",
-    help: "Syncs of the log. varve_log_writes_total divided by it: writes that share a sync.",
-    of: ({ log }) => log?.syncCount ?? 0,
-  },
-  {
-    name: "varve_log_sync_seconds_total",
-    help: "Time spent in syncs; divided by varve_log_syncs_total: how long the disk takes for one.",
-    of: ({ log }) => (log?.syncMs ?? 0) / 1000,
-  },
-]
-
-const counters: readonly Figure[] = [
-  {
-    name: "varve_flushes_total",
-    help: "Flushes of memory to runs since the start.",
-    of: (of) => of.flushCount,
-  },
-  { name: "varve_merges_total", help: "Merges of runs since the start.", of: (of) => of.mergeCount },
-  {
-    name: "varve_flushed_bytes_total",
-    help: "Bytes written by flushes: what the writes cost on the disk before merging.",
-    of: (of) => of.bytesFlushed,
-  },
-  {
-    name: "varve_merged_bytes_total",
-    help: "Bytes written by merges; divided by varve_flushed_bytes_total: write amplification of merging.",
-    of: (of) => of.bytesMerged,
-  },
-  {
-    name: "varve_merge_upload_bytes_total",
-    help: "Bytes of merged runs uploaded behind the snapshots; those of runs that were merged again meanwhile count too.",
-    of: (of) => of.bytesMergedStored,
-  },
-  {
-    name: "varve_disk_reads_total",
-    help: "Reads that asked the disk. When its rate is near the read rate, give the engine more memory.",
-    of: (of) => of.diskReadCount,
+    name: "varve_runs",
+    help: "Runs on disk by level (the last level counts the deeper ones too). Many on a level: merges are behind.",
+    type: "gauge",
+    label: "level",
+    labelValues: Array.from({ length: LEVELS }, (_, level) => String(level)),
+    of: ({ runsByLevel }) => {
+      const runs = new Array<number>(LEVELS).fill(0)
+      for (const [level, count] of runsByLevel.entries()) runs[Math.min(level, LEVELS - 1)]! += count
+      return runs
+    },
   },
   {
     name: "varve_write_stalls_total",
-    help: "Writes that had to wait. Above zero for long: the disk or the merges cannot keep up.",
-    of: (of) => of.stallCount,
+    help: "Writes that had to wait, because memory was full until the disk had taken it (memory), or merges were behind (levels).",
+    type: "counter",
+    label: "reason",
+    labelValues: stallReasons,
+    of: ({ stallCount, memoryStallCount }) => [memoryStallCount, stallCount - memoryStallCount],
   },
   {
     name: "varve_write_stall_seconds_total",
-    help: "Time that writes were held back because merges were behind.",
-    of: (of) => of.stalledMs / 1000,
+    help: "Time in which at least one write waited. Its rate near 1 for memory: a faster disk, or more memory for the engine; for levels: more cores, or fewer writes.",
+    type: "counter",
+    label: "reason",
+    labelValues: stallReasons,
+    of: ({ stalledMs, memoryStalledMs }) => [
+      memoryStalledMs / 1000,
+      Math.max(0, stalledMs - memoryStalledMs) / 1000,
+    ],
   },
 ]
 
 /** Registers the figures of `stores`, all present from the start. */
 export function registerEngineMetrics(registry: Registry, stores: readonly MeasuredStore[]): void {
-  const labelNames = ["store", "partition"] as const
-  const each = (
-    record: (labels: { store: string; partition: string }, statistics: EngineStatistics) => void,
-  ): void => {
-    for (const { settings, partitions } of stores) {
-      for (const { index, engine } of partitions) {
-        record({ store: settings.name, partition: String(index) }, engine.statistics())
-      }
-    }
-  }
-  for (const { name, help, of } of [...gauges, ...logGauges]) {
-    new Gauge({
-      name,
-      help,
-      labelNames,
-      registers: [registry],
-      collect() {
-        each((labels, statistics) => this.set(labels, of(statistics)))
+  const partitions = stores.flatMap(({ settings: { name: store }, partitions: all }) =>
+    all.map(({ index, engine }) => ({ labels: { store, partition: String(index) }, engine })),
+  )
+  const read = readOnce((): PartitionFigures[] =>
+    partitions.map(({ engine }) => ({ ...engine.statistics(), position: engine.position })),
+  )
+  const register = ({ name, help, of }: Figure, type: MetricType): void => {
+    const samples = partitions.map(({ labels }) => sampleName(name, labels))
+    registerFixedMetric(registry, {
+      ...{ name, help, type, samples },
+      read: (values) => {
+        for (const [i, figures] of read().entries()) values[i] = of(figures)
       },
     })
   }
-  for (const { name, help, of } of [...counters, ...logCounters]) {
-    new Counter({
-      name,
-      help,
-      labelNames,
-      registers: [registry],
-      collect() {
-        this.reset()
-        each((labels, statistics) => this.inc(labels, of(statistics)))
+  for (const figure of gauges) register(figure, "gauge")
+  for (const figure of counters) register(figure, "counter")
+  for (const { name, help, type, label, labelValues, of } of sets) {
+    const samples = partitions.flatMap(({ labels }) =>
+      labelValues.map((value) => sampleName(name, { ...labels, [label]: value })),
+    )
+    registerFixedMetric(registry, {
+      ...{ name, help, type, samples },
+      read: (values) => {
+        for (const [i, figures] of read().entries()) values.set(of(figures), i * labelValues.length)
       },
     })
   }
-  new Gauge({
-    name: "varve_runs",
-    help: "Runs on disk by level (the last level counts the deeper ones too). Many on a level: merges are behind.",
-    labelNames: [...labelNames, "level"],
-    registers: [registry],
-    collect() {
-      each((labels, { runsByLevel }) => {
-        const runs = new Array<number>(LEVELS).fill(0)
-        for (const [level, count] of runsByLevel.entries()) runs[Math.min(level, LEVELS - 1)]! += count
-        for (const [level, count] of runs.entries()) this.set({ ...labels, level: String(level) }, count)
-      })
-    },
+  registerCountedHistogram(registry, {
+    name: "varve_log_sync_duration_seconds",
+    help: "How long syncs of the log took, which writers of durability log wait for. Above some 10 ms: the disk is slow or shared.",
+    boundsMs: shortBoundsMs,
+    labels: stores.map(({ settings }) => ({ store: settings.name })),
+    read: () =>
+      stores.map(({ settings }) =>
+        syncsOf(read().filter((_, i) => partitions[i]!.labels.store === settings.name)),
+      ),
   })
+}
+
+/** Of all partitions of a store together: they share the disk. */
+function syncsOf(partitions: readonly PartitionFigures[]): CountedDurations {
+  const counts = noCounts(shortBoundsMs)
+  let sumMs = 0
+  for (const { log } of partitions) {
+    if (log === undefined) continue
+    for (const [i, count] of log.syncCounts.entries()) counts[i]! += count
+    sumMs += log.syncMs
+  }
+  return { counts, sumMs }
 }

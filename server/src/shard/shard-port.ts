@@ -14,10 +14,10 @@
 
 import type { MessagePort } from "node:worker_threads"
 import type { Engine, EngineStatistics } from "@varve/engines"
-import type { MetricObjectWithValues, MetricValue } from "prom-client"
 import type { ListenAddress } from "../config/address.ts"
 import type { Settings } from "../config/settings.ts"
 import type { LogLine } from "../log.ts"
+import type { Family } from "../metrics/families.ts"
 import type { AdministrativeCall } from "./administrative-calls.ts"
 import type { ErrorMessage } from "./error-message.ts"
 
@@ -46,7 +46,7 @@ export interface ShardCalls {
   /** Ids of packs that turned out to be damaged. */
   distrust: [readonly string[], undefined]
   /** The figures of the thread's registry. */
-  metrics: [undefined, readonly MetricObjectWithValues<MetricValue<string>>[]]
+  metrics: [undefined, readonly Family[]]
   /** Takes no more calls of clients and gives those that run a grace time. */
   drain: [{ readonly graceMs: number }, undefined]
   /** Closes every engine, which keeps everything; the thread ends then. */

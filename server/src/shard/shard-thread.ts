@@ -3,6 +3,7 @@
 
 import { type MessagePort, parentPort, workerData } from "node:worker_threads"
 import { type Log, logTo } from "../log.ts"
+import { familiesOf } from "../metrics/families.ts"
 import { encodeError } from "./error-message.ts"
 import { MainAdministration } from "./main-administration.ts"
 import { Shard } from "./shard.ts"
@@ -81,7 +82,7 @@ async function doCall(
     case "standings":
       return shard.standings()
     case "metrics":
-      return await shard.registry.getMetricsAsJSON()
+      return await familiesOf(shard.registry)
     case "drain":
       return await shard.drain((argument as ShardCalls["drain"][0]).graceMs)
     case "close":

@@ -18,9 +18,11 @@ import { type StateBackendParts, stateBackend } from "../grpc/state-backend.ts"
 import type { Log } from "../log.ts"
 import { registerBlockCacheMetrics } from "../metrics/block-cache-metrics.ts"
 import { registerEngineMetrics } from "../metrics/engine-metrics.ts"
+import { registerErrorMetrics } from "../metrics/error-metrics.ts"
 import { registerForwardingMetrics } from "../metrics/forwarding-metrics.ts"
 import { OperationMetrics } from "../metrics/operation-metrics.ts"
 import { registerOwnerMetrics } from "../metrics/owner-metrics.ts"
+import { registerChunkCacheMetrics, registerRepositoryMetrics } from "../metrics/repository-metrics.ts"
 import { registerServerMetrics } from "../metrics/server-metrics.ts"
 import { registerThreadMetrics } from "../metrics/thread-metrics.ts"
 import type { AdministrativeCalls } from "./administrative-calls.ts"
@@ -85,6 +87,10 @@ export class Shard {
     }
     registerForwardingMetrics(this.registry, this.#peers)
     registerBlockCacheMetrics(this.registry, this.#blockCache)
+    registerErrorMetrics(this.registry)
+    registerRepositoryMetrics(this.registry, this.#seams.requests)
+    const { storedRuns } = this.#outside.repository
+    registerChunkCacheMetrics(this.registry, () => storedRuns.cacheStatistics())
     this.#stopMeasuring = registerThreadMetrics(this.registry, `shard-${index}`)
   }
 
