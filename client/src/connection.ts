@@ -16,8 +16,7 @@
 
 import { type ClientDuplexStream, Metadata, type ServiceError } from "@grpc/grpc-js"
 import {
-  type DescribeResponse,
-  type PipelineRequest,
+  decodeAnswerMessage,
   type PipelineResponse,
   type StateBackendClient,
   StateBackendService,
@@ -26,37 +25,19 @@ import {
 } from "@varve/proto"
 import { Backoff } from "./backoff.ts"
 import { openChannel } from "./channel.ts"
+import type { ConnectionOwner } from "./connection-owner.ts"
 import { Fifo } from "./fifo.ts"
 import type { Frame } from "./frame.ts"
-import { encodeFrameMessage } from "./frame-message.ts"
+import { encodeFrameMessage, type FrameMessage } from "./frame-message.ts"
 import type { Lane } from "./lane.ts"
 import { CONNECT_ATTEMPT_MS, type Settings } from "./options.ts"
 import { FATAL_CODES, LEFT_IN_DOUBT, SENT_AGAIN, toldError } from "./sent-again.ts"
 import { SentFrames } from "./sent-frames.ts"
 
-/** What a connection asks of its owner. */
-export interface ConnectionOwner {
-  /** Asked before each stream. Throws a VarveError when the daemon cannot serve this client. */
-  described(response: DescribeResponse, connection: Connection): void
-  /** Nothing can be sent here until the cause is mended; frames of this connection have been failed. */
-  refused(error: VarveError, connection: Connection): void
-  /** Whether somebody waits for this connection without having sent a frame. */
-  awaits(connection: Connection): boolean
-  /** Nothing of the frame is pending any more. */
-  frameDone(frame: Frame): void
-  frameSplit(): void
-  /** Nobody answers at this connection's address. */
-  unreachable(connection: Connection): void
-  /** The frame's place in the session. */
-  placeOf(frame: Frame): Pick<PipelineRequest, "session" | "sequence" | "unanswered" | "resent">
-  /** What the frame carries as its lineage; empty: none. */
-  lineageOf(partition: number): string
-}
-
 /** Of an attempt to connect that found nobody. */
 const CONNECTION_TROUBLES: ReadonlySet<string> = new Set(["CONNECTION_LOST", "DEADLINE_PASSED", "CANCELLED"])
 
-type Stream = ClientDuplexStream<PipelineRequest, PipelineResponse>
+type Stream = ClientDuplexStream<FrameMessage, PipelineResponse>
 
 export class Connection {
   readonly address: string
@@ -211,10 +192,11 @@ export class Connection {
   }
 
   #openStream(): void {
-    const { path, responseDeserialize } = StateBackendService.pipeline
-    const stream = this.channel.makeBidiStreamRequest(path, encodeFrameMessage, responseDeserialize)
+    const { path } = StateBackendService.pipeline
+    const stream = this.channel.makeBidiStreamRequest(path, encodeFrameMessage, decodeAnswerMessage)
     this.#stream = stream
     this.#state = "open"
+    this.#owner.counts.opened++
     this.#wakeWaiters()
     this.#blocked = false
     stream.on("data", (response: PipelineResponse) => {
@@ -253,13 +235,15 @@ export class Connection {
         partition: frame.lane.partition,
         work: frame.message,
         lineage: this.#owner.lineageOf(frame.lane.partition),
-        ...this.#owner.placeOf(frame),
+        place: this.#owner.placeOf(frame),
       })
     }
   }
 
   /** The frame is on its way under the id that comes back. */
   #register(frame: Frame): number {
+    this.#owner.counts.framesSent++
+    if (frame.order > 0) this.#owner.counts.framesSentAgain++
     frame.order = ++this.#lastOrder
     frame.sent = true
     return this.#sent.add(frame)
@@ -335,6 +319,7 @@ export class Connection {
   }
 
   #broken(error: VarveError): void {
+    this.#owner.counts.lost++
     this.#stream = undefined
     this.#lastError = error
     // A message too large for the peer ends the stream, and would end the next one too.

@@ -12,11 +12,11 @@ export class DeadlineAlarm {
   }
 
   /** Rings at `deadlineAt` (of `performance.now()`), or before. */
-  set(nowMs: number, deadlineAt: number): void {
+  set(deadlineAt: number): void {
     if (deadlineAt >= this.#atMs) return
     this.#atMs = deadlineAt
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#rings(), Math.max(1, Math.ceil(deadlineAt - nowMs)))
+    this.#timer = setTimeout(() => this.#rings(), Math.max(1, Math.ceil(deadlineAt - performance.now())))
   }
 
   clear(): void {
@@ -28,8 +28,7 @@ export class DeadlineAlarm {
   #rings(): void {
     this.#timer = undefined
     this.#atMs = Number.POSITIVE_INFINITY
-    const nowMs = performance.now()
-    const next = this.#ring(nowMs)
-    if (next !== Number.POSITIVE_INFINITY) this.set(nowMs, next)
+    const next = this.#ring(performance.now())
+    if (next !== Number.POSITIVE_INFINITY) this.set(next)
   }
 }

@@ -36,8 +36,6 @@ export class Frame {
   readonly work: Work
   readonly calls: PointCall[] = []
   readonly records: RecordWriter
-  /** Conditions, of conditional writes. */
-  readonly expected = new RecordWriter()
   /** What its keys and values weigh against the limit of bytes in flight. */
   bytes = 0
   /** Order of sending on its connection. */
@@ -57,12 +55,20 @@ export class Frame {
   onDone: (() => void)[] = []
   /** In place of `records`, when some of them were taken out. */
   #kept: Uint8Array | undefined
+  #expected: RecordWriter | undefined
   #conditions: Uint8Array | undefined
+  #hasWrites = false
 
   constructor(lane: Lane, work: Work, records = new RecordWriter()) {
     this.lane = lane
     this.work = work
     this.records = records
+  }
+
+  /** Conditions, of conditional writes. */
+  get expected(): RecordWriter {
+    this.#expected ??= new RecordWriter()
+    return this.#expected
   }
 
   /** The records, once no more are added. */
@@ -81,7 +87,7 @@ export class Frame {
 
   /** Whether any of its records is to be written. */
   get hasWrites(): boolean {
-    return this.calls.some(({ isRead }) => !isRead)
+    return this.#hasWrites
   }
 
   /** Whether its writes may be applied though its calls fail. */
@@ -97,6 +103,7 @@ export class Frame {
   /** The records just added are the call's. */
   add(call: PointCall): void {
     this.calls.push(call)
+    if (!call.isRead) this.#hasWrites = true
     call.frame = this
   }
 
@@ -108,6 +115,7 @@ export class Frame {
     const kept = this.#select((call) => (call.settled ? undefined : { call, skip: 0 }))
     for (const call of kept.calls) call.frame = this
     this.calls.splice(0, this.calls.length, ...kept.calls)
+    this.#hasWrites = kept.hasWrites
     this.#kept = kept.payload
     return this.calls.length > 0
   }
@@ -137,7 +145,7 @@ export class Frame {
     }
     this.answered = true
     const source = new ValueSource(values)
-    const unread = new Map<PointCall, Wanted>()
+    let unread: Map<PointCall, Wanted> | undefined
     let valuesLeft = valueCount
     let operation = 0
     let nextError = 0
@@ -157,9 +165,11 @@ export class Frame {
       valuesLeft -= count
       if (error !== undefined) call.fail(toldError(error, false))
       const rest = call.read(source, count)
-      if (rest !== undefined) unread.set(call, { call: rest, skip: count })
+      if (rest === undefined) continue
+      unread ??= new Map()
+      unread.set(call, { call: rest, skip: count })
     }
-    return unread.size === 0 ? undefined : this.#splitOff(unread)
+    return unread === undefined ? undefined : this.#splitOff(unread)
   }
 
   /** Tells each call that its records were applied. */

@@ -12,6 +12,7 @@ export type {
   SetOptions,
   WriteOptions,
 } from "./options.ts"
+export type { Plain } from "./plain.ts"
 export { connect, type State } from "./state.ts"
 export type {
   Description,
@@ -27,3 +28,4 @@ export type {
   VersionOptions,
   WriteRecord,
 } from "./state-types.ts"
+export type { StateStatistics } from "./statistics.ts"

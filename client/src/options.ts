@@ -8,6 +8,7 @@ import type { ExpectedRecord } from "./state-types.ts"
 /** What happens to calls after the state was replaced: by somebody's restore, or by a crash that lost writes. */
 export type RollbackPolicy = "follow" | "fail"
 
+/** What `connect` takes. */
 export interface ConnectOptions {
   /** Name of the store. Default: "default". */
   readonly store?: string
@@ -60,10 +61,13 @@ export interface Condition {
   readonly ifValue?: Bytes | undefined
 }
 
+/** For `set`. */
 export interface SetOptions extends PointOptions, Condition {}
 
+/** For `delete`. */
 export interface DeleteOptions extends PointOptions, Pick<Condition, "ifValue"> {}
 
+/** For `write`. */
 export interface WriteOptions extends PointOptions {
   /** True: refuse records of more than one partition, so that all are applied or none. Default: false. */
   readonly atomic?: boolean

@@ -1,6 +1,7 @@
 // Answers as callers get them: 64-bit numbers as `number` (versions end at 2^53 - 1, byte counts are far below),
 // bytes as Buffers of their own.
 
+/** A message with 64-bit numbers as `number` and bytes as `Buffer`. */
 export type Plain<Message> = Message extends bigint
   ? number
   : Message extends Uint8Array

@@ -12,7 +12,8 @@
 
 import { type DescribeResponse, VarveError } from "@varve/proto"
 import { unwatchAbort, watchAbort } from "./abort-watch.ts"
-import { Connection, type ConnectionOwner } from "./connection.ts"
+import { Connection } from "./connection.ts"
+import type { ConnectionOwner } from "./connection-owner.ts"
 import type { CallEnd } from "./control-calls.ts"
 import { DeadlineAlarm } from "./deadline-alarm.ts"
 import { Fifo } from "./fifo.ts"
@@ -23,24 +24,15 @@ import { Lineages } from "./lineages.ts"
 import { deadlinePassed, noConnection } from "./no-connection.ts"
 import { FRAME_RECORDS_MAX, GATHER_FROM_FRAMES, type Settings } from "./options.ts"
 import type { PointCall } from "./point-call.ts"
+import { sessionExpired } from "./sent-again.ts"
 import { Session } from "./session.ts"
 import { SpareWriters } from "./spare-writers.ts"
+import { ConnectionCounts, type StateStatistics } from "./statistics.ts"
 import { Topology } from "./topology.ts"
-
-interface WaitingCall {
-  readonly call: PointCall
-  readonly bytes: number
-  readonly start: (topology: Topology) => void
-}
-
-/** Somebody who wants to know when all calls before have started. */
-interface WaitingTurn {
-  /** Nobody wants to know any more. */
-  over: boolean
-  readonly turn: () => void
-}
+import { isOver, type WaitingCall, type WaitingTurn } from "./waiting.ts"
 
 export class PointPath implements ConnectionOwner {
+  readonly counts = new ConnectionCounts()
   readonly lineages = new Lineages()
   readonly seed: Connection
   readonly #settings: Settings
@@ -63,6 +55,20 @@ export class PointPath implements ConnectionOwner {
     this.#lanes = new Lanes((each) => new Connection(each, settings, this), address)
     this.seed = this.#lanes.seed
     this.seed.connect()
+  }
+
+  get statistics(): StateStatistics {
+    const { opened, lost, framesSent, framesSentAgain } = this.counts
+    return {
+      callsWaiting: this.#waiting.length,
+      inflightBytes: this.#inflightBytes,
+      inflightFrames: this.#frameCount,
+      connectionsOpen: [...this.#lanes.connections].filter(({ isOpen }) => isOpen).length,
+      connectionsOpened: opened,
+      connectionsLost: lost,
+      framesSent,
+      framesSentAgain,
+    }
   }
 
   /** For calls that any port of the daemon takes: the seed, or one that is open when the seed is not. */
@@ -100,7 +106,7 @@ export class PointPath implements ConnectionOwner {
    */
   admit(call: PointCall, bytes: number): Topology | undefined {
     if (this.#closed !== undefined) throw this.#closed
-    this.#alarm.set(this.now(), call.deadlineAt)
+    this.#alarm.set(call.deadlineAt)
     return this.#waiting.length === 0 && this.#hasRoom(bytes) ? this.#topology : undefined
   }
 
@@ -374,7 +380,7 @@ export class PointPath implements ConnectionOwner {
 
   #failFrames(error: VarveError): void {
     this.#forEachFrame((frame) => {
-      for (const call of frame.calls) call.giveUp(frame.isFateUnknown ? expired(error) : error)
+      for (const call of frame.calls) call.giveUp(frame.isFateUnknown ? sessionExpired(error) : error)
     })
     for (const connection of this.#lanes.connections) connection.dropGivenUp()
   }
@@ -383,17 +389,4 @@ export class PointPath implements ConnectionOwner {
 /** Whether the lane's open frame may gather more calls: another is on its way, and so is enough for the daemon. */
 function isBusy(lane: Lane): boolean {
   return lane.frameCount > 1 && lane.connection.frameCount >= GATHER_FROM_FRAMES
-}
-
-/** Of calls that were sent to partitions which are no more. */
-function expired(cause: VarveError): VarveError {
-  return new VarveError(
-    "SESSION_EXPIRED",
-    `${cause.message.replace(/: nothing was sent$/, "")}: what was sent before may or may not have been applied`,
-    { cause },
-  )
-}
-
-function isOver(entry: WaitingCall | WaitingTurn): boolean {
-  return "turn" in entry ? entry.over : entry.call.settled
 }

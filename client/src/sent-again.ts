@@ -32,6 +32,15 @@ export function toldError({ code, reason, message }: FrameError, mayBeApplied: b
   return new VarveError(reason === "" ? "INTERNAL" : reason, message + doubt, { code })
 }
 
+/** Of calls that were sent to partitions which are no more. */
+export function sessionExpired(cause: VarveError): VarveError {
+  return new VarveError(
+    "SESSION_EXPIRED",
+    `${cause.message.replace(/: nothing was sent$/, "")}: what was sent before may or may not have been applied`,
+    { cause },
+  )
+}
+
 /** After these the same attempt to connect fails again: no use in trying on. */
 export const FATAL_CODES: ReadonlySet<number> = new Set([
   status.INVALID_ARGUMENT,

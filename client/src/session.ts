@@ -5,14 +5,14 @@
 //   next         9                    not before 9 - 5 ≤ 63: that is as far as the daemon remembers
 
 import { randomBytes } from "node:crypto"
-import { type PipelineRequest, UNSEQUENCED } from "@varve/proto"
 import type { Frame } from "./frame.ts"
+import type { FramePlace } from "./frame-message.ts"
 import type { Lane } from "./lane.ts"
 import { UNANSWERED_MAX } from "./options.ts"
 
 const SESSION_BYTES = 16
 
-type Place = Pick<PipelineRequest, "session" | "sequence" | "unanswered" | "resent">
+const NO_PLACE: FramePlace = { session: new Uint8Array(0), sequence: 0, unanswered: 0, resent: false }
 
 export class Session {
   /** Undefined: no frame is sent again. */
@@ -40,17 +40,17 @@ export class Session {
   }
 
   /** The fields with which the frame is sent. */
-  placeOf(frame: Frame): Place {
+  placeOf(frame: Frame): FramePlace {
     const { lane } = frame
-    if (this.#id === undefined || !frame.isHandedOver) return UNSEQUENCED
+    if (this.#id === undefined || !frame.isHandedOver) return NO_PLACE
     if (frame.sequence === 0) {
-      if (!frame.hasWrites) return UNSEQUENCED
+      if (!frame.hasWrites) return NO_PLACE
       frame.sequence = ++lane.lastSequence
       lane.unanswered.push(frame)
     }
     const { sequence, mayBeApplied } = frame
     const unanswered = sequence - lane.unanswered[0]!.sequence
-    return { session: this.#id, sequence: BigInt(sequence), unanswered, resent: mayBeApplied }
+    return { session: this.#id, sequence, unanswered, resent: mayBeApplied }
   }
 
   /** The frame never comes again. */

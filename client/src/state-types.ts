@@ -7,6 +7,7 @@ import type { Plain } from "./plain.ts"
 
 /** A record to write; with a condition the whole write is applied only if it holds. */
 export interface WriteRecord extends Condition {
+  /** 1 to 65 535 bytes. */
   readonly key: Bytes
   /** Empty: the key is deleted. */
   readonly value: Bytes
@@ -14,21 +15,27 @@ export interface WriteRecord extends Condition {
 
 /** A condition of a write on any key. */
 export interface ExpectedRecord {
+  /** 1 to 65 535 bytes. */
   readonly key: Bytes
   /** Empty: the key has no value. */
   readonly value: Bytes
 }
 
+/** A record of a scan. Its bytes are the caller's. */
 export interface StateRecord {
+  /** 1 to 65 535 bytes. */
   readonly key: Buffer
+  /** Empty when only keys were asked for. */
   readonly value: Buffer
 }
 
+/** For `scan`. */
 export interface ScanOptions extends PointOptions {
   /** Only keys that start with these bytes. */
   readonly prefix?: Bytes
   /** Only keys of `[start, end)`, compared as unsigned bytes. */
   readonly start?: Bytes
+  /** The first key behind the range; it is not in it. */
   readonly end?: Bytes
   /** Leaves the values empty. */
   readonly keysOnly?: boolean
@@ -36,6 +43,7 @@ export interface ScanOptions extends PointOptions {
   readonly limit?: number
 }
 
+/** For `snapshot`. */
 export interface SnapshotOptions extends CallOptions {
   /** 1 to 2^53 - 1, above the last version on the current line; gaps allowed. */
   readonly version: number
@@ -45,6 +53,7 @@ export interface SnapshotOptions extends CallOptions {
   readonly partitions?: readonly number[]
 }
 
+/** For `restore`. */
 export interface RestoreOptions extends CallOptions {
   /** Default: the newest version that all the partitions have. */
   readonly version?: number
@@ -65,11 +74,13 @@ export interface RestoreOptions extends CallOptions {
 
 /** Names a version. */
 export interface VersionOptions extends CallOptions {
+  /** Its number, 1 to 2^53 - 1. */
   readonly version: number
   /** Needed only when the number stands on several timelines. */
   readonly timeline?: string
 }
 
+/** For `pinSnapshot`. */
 export interface PinOptions extends VersionOptions {
   /** False takes the protection off. */
   readonly pinned: boolean
@@ -77,7 +88,11 @@ export interface PinOptions extends VersionOptions {
   readonly name?: string
 }
 
+/** What a committed version cost. */
 export type SnapshotResult = Plain<SnapshotResponse>
+/** The version that was put back, and what it carried. */
 export type RestoreResult = Plain<RestoreResponse>
+/** A version in the list of a store. */
 export type SnapshotSummary = Plain<SnapshotDescription>
+/** What the daemon serves: stores, partitions, addresses, statistics. */
 export type Description = Plain<DescribeResponse>

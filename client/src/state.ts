@@ -41,6 +41,7 @@ import type {
   VersionOptions,
   WriteRecord,
 } from "./state-types.ts"
+import type { StateStatistics } from "./statistics.ts"
 
 /**
  * A store of the daemon at `address`: HOST, HOST:PORT or unix:PATH. Returns at once and connects in the background;
@@ -210,6 +211,11 @@ export class State {
     return plain(
       await this.#control.read((channel) => channel.describe, { store: this.#settings.store }, end),
     )
+  }
+
+  /** What this client has done and what is on its way, as plain numbers. */
+  statistics(): StateStatistics {
+    return this.#points.statistics
   }
 
   /** Frees the connections. Calls that are pending, and later ones, fail with CLIENT_CLOSED. */

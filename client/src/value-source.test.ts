@@ -40,6 +40,19 @@ test("values: a value is the caller's own, and a small one keeps at most 8 KiB i
   }
 })
 
+test("values: the last value of an answer is the caller's own, also when it is the only one", () => {
+  for (const lengths of [[100], [5_000], [100, 200, 300]]) {
+    const list = encodeValues(valuesOf(lengths))
+    const source = new ValueSource(list)
+    const values = lengths.map(() => source.next()!)
+    list.fill(0)
+    for (const [at, value] of values.entries()) {
+      expect(isSame(value, Buffer.alloc(lengths[at]!, at + 1))).toBe(true)
+      expect(value.buffer.byteLength).toBeLessThanOrEqual(8 * 1024)
+    }
+  }
+})
+
 test("values: a list that is cut off or has lengths of its own kind is not counted", () => {
   const list = encodeValues(valuesOf([3, 0, 200]))
   for (let end = 1; end < list.length; end++) {

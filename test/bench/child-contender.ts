@@ -33,10 +33,15 @@ export interface Child {
 /** The same for all: room for ten million small objects on the heap, and a collection when one is asked for. */
 const FLAGS = ["--max-old-space-size=12288", "--expose-gc"]
 
-/** Starts a child that runs `module` with `words` and waits until it is prepared. */
-export async function startChild(name: string, module: URL, words: readonly string[]): Promise<Child> {
+/** Starts a child that runs `module` with `words` and waits until it is prepared. @param nodeFlags of Node, more of them */
+export async function startChild(
+  name: string,
+  module: URL,
+  words: readonly string[],
+  nodeFlags: readonly string[] = [],
+): Promise<Child> {
   const child = fork(module, [...words], {
-    execArgv: [...process.execArgv, ...FLAGS],
+    execArgv: [...process.execArgv, ...FLAGS, ...nodeFlags],
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   })
   const exited = once(child, "exit")

@@ -36,19 +36,11 @@ export async function startServers(peers: readonly string[]): Promise<{
       ["varve", () => "127.0.0.1:0"],
       ["varve-unix", (directory: string) => `unix:${join(directory, "grpc.sock")}`],
     ] as const) {
-      const scratch = makeScratch("daemon")
-      const flags = ["--grpc", listen(scratch.path)]
-      const daemon = await startDaemon({ directory: scratch.path, flags })
-      const ended = killWithBenchmark(daemon.pid)
-      servers.set(name, { address: daemon.grpc, pid: daemon.pid })
-      stops.push(
-        ending(async () => {
-          await daemon.stop()
-          ended()
-          await scratch.remove()
-        }),
-      )
+      const { server, stop: stopDaemon } = await startWireDaemon(listen)
+      servers.set(name, server)
+      stops.push(stopDaemon)
     }
+    servers.set("varve-sessionless", servers.get("varve")!)
     if (peers.includes("redis")) {
       const { address, socket, pid, close } = await startRedis()
       servers.set("ioredis", { address, pid })
@@ -68,6 +60,23 @@ export async function startServers(peers: readonly string[]): Promise<{
   }
 }
 
+/** Starts a daemon with default settings. @param listen where, given a directory of its own */
+export async function startWireDaemon(
+  listen: (directory: string) => string,
+  nodeFlags: readonly string[] = [],
+): Promise<{ server: WireServer; stop(): Promise<void> }> {
+  const scratch = makeScratch("daemon")
+  const flags = ["--grpc", listen(scratch.path)]
+  const daemon = await startDaemon({ directory: scratch.path, flags, nodeFlags })
+  const ended = killWithBenchmark(daemon.pid)
+  const stop = ending(async () => {
+    await daemon.stop()
+    ended()
+    await scratch.remove()
+  })
+  return { server: { address: daemon.grpc, pid: daemon.pid }, stop }
+}
+
 export interface WireContender {
   readonly name: string
   round(round: WireRound, seed: number): Promise<CallRound>
@@ -80,12 +89,10 @@ export async function startWireContender(
   server: WireServer,
   keys: number,
   valueBytes: number,
+  nodeFlags: readonly string[] = [],
 ): Promise<WireContender> {
-  const child: Child = await startChild(name, module, [
-    name,
-    server.address,
-    ...[keys, valueBytes].map(String),
-  ])
+  const words = [name, server.address, ...[keys, valueBytes].map(String)]
+  const child: Child = await startChild(name, module, words, nodeFlags)
   return {
     name,
     async round(round, seed) {

@@ -13,6 +13,8 @@ export interface WireOptions {
   readonly rounds: number
   /** Of one round of one measurement. */
   readonly seconds: number
+  /** Where profiles of client and daemon go, which are taken in place of the comparison. */
+  readonly profile: string | undefined
 }
 
 /** As they are written: `parseArgs` of node:util takes this. */
@@ -22,6 +24,7 @@ export const wireOptionTable = {
   peers: { type: "string" },
   rounds: { type: "string" },
   seconds: { type: "string" },
+  profile: { type: "string" },
 } as const
 
 export type WireOptionTexts = { readonly [name in keyof typeof wireOptionTable]?: string | boolean }
@@ -41,5 +44,6 @@ export function parseWireOptions(texts: WireOptionTexts): WireOptions {
     peers: texts.peers === "none" ? [] : namesOf("peers", texts.peers, wirePeers),
     rounds: numberOf("rounds", texts.rounds ?? "3", 1, 100, true),
     seconds: numberOf("seconds", texts.seconds ?? "0.5", 0.01, 600, false),
+    profile: texts.profile === undefined ? undefined : String(texts.profile),
   }
 }

@@ -10,6 +10,7 @@ const PIPELINED_RATIO = 6
 const BATCH_RATIO = 1
 const LATENCY_RATIO = 1.5
 const P99_MS = 5
+const SESSION_SHARE = 0.05
 
 /** All targets, in a fixed order. */
 export function wireTargets(
@@ -35,7 +36,7 @@ export function wireTargets(
     return rates === undefined || rates.length === 0 ? undefined : median(rates)
   }
   const targets: TargetFigure[] = []
-  for (const workload of ["set", "get"]) {
+  for (const workload of ["set", "get", "mixed"]) {
     const [own, peer] = [row(workload, "varve", CALLERS), row(workload, "ioredis", CALLERS)]
     const ratio = quotient(rateOf(own), rateOf(peer))
     targets.push(atLeast(`${workload}, ${CALLERS} callers, times ioredis`, ratio, PIPELINED_RATIO))
@@ -58,6 +59,9 @@ export function wireTargets(
     const own = medianOf(row(`paced-${workload}`, "varve", 0), "p99Ms")
     targets.push(atMost(`${workload} at half of the best rate, p99, ms`, own, P99_MS))
   }
+  const [own, without] = [row("set", "varve", CALLERS), row("set", "varve-sessionless", CALLERS)]
+  const share = shareOfSessions(own, without)
+  targets.push(atMost(`set, ${CALLERS} callers, processor time of sessions, share`, share, SESSION_SHARE))
   return targets
 }
 
@@ -65,6 +69,17 @@ export function wireTargets(
 export function rateOf(row: WireRow | undefined): number | undefined {
   if (row === undefined || row.rounds.length === 0) return undefined
   return median(row.rounds.map(({ operations, seconds }) => operations / seconds))
+}
+
+/** The median over rounds of what both sides take for a record, against the same without: a slow round slows both. */
+function shareOfSessions(own: WireRow | undefined, without: WireRow | undefined): number | undefined {
+  if (own === undefined || without === undefined || own.rounds.length === 0) return undefined
+  return median(own.rounds.map((round, index) => cpuOf(round) / cpuOf(without.rounds[index]!))) - 1
+}
+
+/** Processor seconds of both sides for a record: steadier than the rate where something else runs. */
+function cpuOf({ clientCpuSeconds, serverCpuSeconds, operations }: CallRound): number {
+  return (clientCpuSeconds + serverCpuSeconds) / operations
 }
 
 /** The median of one figure of the rounds. */

@@ -9,6 +9,7 @@ import type { BatchPeerRow, WireFigures, WireRow } from "./wire-figures.ts"
 import { startServers, startWireContender, type WireContender, type WireServers } from "./wire-group.ts"
 import type { WireRound } from "./wire-load.ts"
 import type { WireOptions } from "./wire-options.ts"
+import { profileWire } from "./wire-profile.ts"
 import { wireLines } from "./wire-tables.ts"
 import { bestRate, wireTargets } from "./wire-targets.ts"
 import { KEY_BYTES, VALUE_BYTES } from "./workload.ts"
@@ -23,6 +24,7 @@ type Row = WireRow & { readonly rounds: WireRow["rounds"][number][] }
 
 /** Runs the suite. */
 export async function benchWire(options: WireOptions): Promise<SuiteResult> {
+  if (options.profile !== undefined) return profileWire(options.profile, options)
   const { servers, stop } = await startServers(options.peers)
   const rows: Row[] = []
   const redisBenchmark: BatchPeerRow[] = []
@@ -83,7 +85,7 @@ async function measureCalls(
       for (const callers of options.callers) {
         for (const workload of ["set", "get", "mixed"]) {
           for (const contender of contenders) {
-            if (!takesPart(contender.name, callers)) continue
+            if (!takesPart(contender.name, callers, workload)) continue
             await measure(contender, { workload, callers, seconds, rate: 0 }, round)
           }
         }
@@ -118,11 +120,15 @@ async function measureCalls(
 const REDIS_BATCH_RATE = 700_000
 
 function isOurs(name: string): boolean {
-  return name.startsWith("varve")
+  return name === "varve" || name === "varve-unix"
 }
 
-/** ioredis makes a lone call without auto-pipelining, many with it; its Unix socket is for the latency of a lone call. */
-function takesPart(name: string, callers: number): boolean {
+/**
+ * ioredis makes a lone call without auto-pipelining, many with it; its Unix socket is for the latency of a lone call.
+ * Sessions concern writes alone.
+ */
+function takesPart(name: string, callers: number, workload: string): boolean {
+  if (name === "varve-sessionless") return workload === "set"
   if (name === "ioredis") return callers > 1
   if (name === "ioredis-single" || name === "ioredis-unix") return callers === 1
   return true

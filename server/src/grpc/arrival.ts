@@ -9,6 +9,10 @@
 // A peer has `waitMs`, and as much again for each MiB that came. The bound is on the way from the first byte to the
 // last: a stream on which nothing begins may stay as it is. It is not on what the daemon itself does not read. Looks are
 // counted, and not time: a thread that was held up finds what came meanwhile, and accuses nobody.
+//
+// When more than the limit is arriving, a connection that has more than its share of it is refused: the limit by the
+// connections of which something arrives. So one that fills it takes nothing from others; but shares of many connections that
+// came one after the other are more than the limit together (1 + 1/2 + 1/3 …), so that they all end at a quarter above it.
 
 import type { Inflight } from "./inflight.ts"
 
@@ -16,6 +20,8 @@ import type { Inflight } from "./inflight.ts"
 const PIECE_OVERHEAD_BYTES = 128
 /** What a message that waits costs besides its bytes: it is decoded already, and five bytes are a message. */
 const MESSAGE_OVERHEAD_BYTES = 512
+/** Part of the limit that there is besides it for connections with less than their share. */
+const ABOVE_LIMIT = 0.25
 const MIB = 1024 * 1024
 const LOOKS_PER_WAIT = 4
 
@@ -29,12 +35,20 @@ export interface MessageDecoder {
 /** Why what was arriving is given up. */
 export type ArrivalRefusal = "full" | "slow"
 
+/** What of one connection is arriving. */
+interface Share {
+  bytes: number
+}
+
 /** Calls of which something is arriving, looked at together. */
 export class Arrivals {
   /** Bytes of all. Their own limit, so that they do not hold up whole requests. */
   readonly inflight: Inflight
   readonly waitMs: number
   readonly #underWay = new Set<Arrival>()
+  readonly #shares = new WeakMap<object, Share>()
+  /** Connections of which something is arriving. */
+  #connectionCount = 0
   readonly #timer: NodeJS.Timeout
   #looks = 0
 
@@ -58,6 +72,31 @@ export class Arrivals {
     this.#underWay.delete(arrival)
   }
 
+  shareOf(connection: object): Share {
+    let share = this.#shares.get(connection)
+    if (share === undefined) {
+      share = { bytes: 0 }
+      this.#shares.set(connection, share)
+    }
+    return share
+  }
+
+  /** So many bytes more are arriving, or fewer. */
+  count(share: Share, bytes: number): void {
+    if (bytes === 0) return
+    if (share.bytes === 0) this.#connectionCount++
+    share.bytes += bytes
+    if (share.bytes === 0) this.#connectionCount--
+    this.inflight.add(bytes)
+  }
+
+  /** Whether nothing more of this connection is to be taken. */
+  isFullFor(share: Share): boolean {
+    const { bytes, bytesMax } = this.inflight
+    if (bytes <= bytesMax) return false
+    return share.bytes > bytesMax / this.#connectionCount || bytes > (1 + ABOVE_LIMIT) * bytesMax
+  }
+
   close(): void {
     clearInterval(this.#timer)
   }
@@ -70,6 +109,7 @@ export class Arrivals {
 
 export class Arrival {
   readonly #all: Arrivals
+  readonly #share: Share
   readonly #decoder: MessageDecoder
   readonly #isUnary: boolean
   readonly #refuse: (why: ArrivalRefusal) => void
@@ -84,11 +124,13 @@ export class Arrival {
 
   constructor(
     all: Arrivals,
+    connection: object,
     decoder: MessageDecoder,
     isUnary: boolean,
     refuse: (why: ArrivalRefusal) => void,
   ) {
     this.#all = all
+    this.#share = all.shareOf(connection)
     this.#decoder = decoder
     this.#isUnary = isUnary
     this.#refuse = refuse
@@ -144,8 +186,7 @@ export class Arrival {
       if (!this.#isUnary) this.#all.delete(this)
     }
     this.#count()
-    const { inflight } = this.#all
-    if (inflight.bytes > inflight.bytesMax) this.#give("full")
+    if (this.#all.isFullFor(this.#share)) this.#give("full")
     return this.#isOver ? [] : messages
   }
 
@@ -171,7 +212,7 @@ export class Arrival {
 
   #count(): void {
     const bytes = this.#pieceBytes + this.#messageBytes
-    this.#all.inflight.add(bytes - this.#counted)
+    this.#all.count(this.#share, bytes - this.#counted)
     this.#counted = bytes
   }
 }

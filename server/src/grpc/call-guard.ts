@@ -11,13 +11,15 @@
 //   - refuses large metadata, which would be held as long as the call is open: what HTTP/2 has a setting for binds only
 //     who has confirmed it;
 //   - refuses messages that were not decoded because they have too many entries (message-bounds.ts);
-//   - counts the answers of unary calls until the client takes them (streams count their own).
+//   - counts the answers of unary calls until the client takes them (streams count their own);
+//   - ends calls whose answers are not taken, when much is held (answer-pace.ts).
 //
 // Seven things of grpc-js are used that its types keep private, each guarded by a test: the encoding of a request
 // (`incomingEncoding`), that its own errors go through `sendStatus` of the call object, that what arrives goes
 // through `decoder.write`, that what is sent goes through `serializeMessage`, the HTTP/2 stream of a call, the list of
 // its metadata, and the queue of messages that were not read.
 
+import { constants } from "node:http2"
 import {
   type Metadata,
   ServerInterceptingCall,
@@ -26,8 +28,11 @@ import {
   status,
 } from "@grpc/grpc-js"
 import { ERROR_DETAILS_KEY, errorTable, type Reason } from "@varve/proto"
+import type { Log } from "../log.ts"
 import type { CallMetrics } from "../metrics/call-metrics.ts"
+import { countError } from "../metrics/error-metrics.ts"
 import type { Admission } from "./admission.ts"
+import { AnswerPace, type AnswerPaces } from "./answer-pace.ts"
 import { Arrival, type ArrivalRefusal, type Arrivals, type MessageDecoder } from "./arrival.ts"
 import { statusOf, statusText } from "./failure.ts"
 import type { Inflight } from "./inflight.ts"
@@ -46,6 +51,8 @@ export interface GuardHost {
   /** Messages that are still arriving. */
   readonly arrivals: Arrivals
   readonly openCalls: OpenCalls
+  readonly paces: AnswerPaces
+  readonly log: Log
 }
 
 /** The parts of grpc-js's call object that its types keep private. */
@@ -57,7 +64,7 @@ interface PrivateCall {
   readonly stream: {
     readonly session?: object
     once(event: "close", listener: () => void): unknown
-    close(): void
+    close(code?: number): void
   }
   serializeMessage(message: unknown): Buffer
 }
@@ -80,6 +87,7 @@ export class CallGuard extends ServerInterceptingCall {
   #readingPaused = false
   #readWanted = false
   readonly #arrival: Arrival
+  readonly #pace: AnswerPace
   #answerBytes = 0
 
   constructor(
@@ -101,8 +109,13 @@ export class CallGuard extends ServerInterceptingCall {
       send(explained)
     }
     const call = next as unknown as PrivateCall
-    this.#arrival = new Arrival(host.arrivals, call.decoder, !requestStream, (why) => this.#giveUp(why, call))
-    if (!responseStream) this.#watchAnswer(call)
+    // Without a connection it is cancelled already.
+    const connection = call.stream.session ?? call.stream
+    this.#arrival = new Arrival(host.arrivals, connection, call.decoder, !requestStream, (why) =>
+      this.#giveUp(why, call),
+    )
+    this.#pace = new AnswerPace(host.paces, () => this.#giveUpAnswers(call))
+    this.#watchAnswers(call, !responseStream)
     const refusal = this.#refusalOf(call)
     this.#refused = refusal !== undefined
     if (refusal === undefined) return
@@ -171,7 +184,9 @@ export class CallGuard extends ServerInterceptingCall {
     // Behind the status grpc-js would write it all the same, and the client would never see an end.
     if (this.#ended) return
     this.#metrics.sent(this.#path)
+    this.#pace.sending()
     this.#next.sendMessage(message, () => {
+      this.#pace.taken()
       this.#countAnswer(0)
       callback()
     })
@@ -214,7 +229,7 @@ export class CallGuard extends ServerInterceptingCall {
       why === "full"
         ? refusal(
             "OVERLOADED",
-            `more than ${inflight.bytesMax} bytes of unfinished messages are arriving (setting limits.inflightBytesMax)`,
+            `more than ${inflight.bytesMax} bytes of messages are arriving, too much of it on this connection (setting limits.inflightBytesMax)`,
           )
         : refusal(
             "DEADLINE_PASSED",
@@ -223,11 +238,24 @@ export class CallGuard extends ServerInterceptingCall {
     )
   }
 
-  #watchAnswer(call: PrivateCall): void {
+  /** What is not sent yet goes before any status: the client can be told with a code of HTTP/2 only, RESOURCE_EXHAUSTED in gRPC. */
+  #giveUpAnswers(call: PrivateCall): void {
+    countError("OVERLOADED")
+    this.#host.log.warn("answers-not-taken", "a call was ended: its client does not take its answers", {
+      path: this.#path,
+      seconds: this.#host.paces.waitMs / 1000,
+      inflightBytes: this.#host.inflight.bytes,
+    })
+    this.#end(status.RESOURCE_EXHAUSTED)
+    call.stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+  }
+
+  #watchAnswers(call: PrivateCall, isUnary: boolean): void {
     const serialize = call.serializeMessage.bind(call)
     call.serializeMessage = (message) => {
       const bytes = serialize(message)
-      this.#countAnswer(bytes.length)
+      this.#pace.measured(bytes.length)
+      if (isUnary) this.#countAnswer(bytes.length)
       return bytes
     }
   }
@@ -240,6 +268,7 @@ export class CallGuard extends ServerInterceptingCall {
   #end(code: number): void {
     if (this.#ended) return
     this.#ended = true
+    this.#pace.end()
     this.#metrics.handled(this.#path, code, (performance.now() - this.#startedMs) / 1000)
   }
 }
@@ -256,6 +285,7 @@ function headerBytesOf({ internalRepr }: PrivateCall["metadata"]): number {
 }
 
 function refusal(reason: Reason, message: string): CallStatus {
+  countError(reason)
   return statusOf({ code: errorTable[reason].code, reason, message: statusText(message), metadata: {} })
 }
 

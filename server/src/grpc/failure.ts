@@ -6,6 +6,7 @@ import { status } from "@grpc/grpc-js"
 import { EngineError } from "@varve/engines"
 import { errorTable, errorTrailer, isReason, type Reason, VarveError } from "@varve/proto"
 import { errorFields, type Log } from "../log.ts"
+import { countError } from "../metrics/error-metrics.ts"
 
 /** What the caller is told. */
 export interface Failure {
@@ -22,17 +23,19 @@ export const STATUS_TEXT_BYTES_MAX = 1024
 
 const INCIDENT_BYTES = 6
 
-/** The failure that `error` means. An error that nobody foresaw is logged under an id that the message names. */
+/** The failure that `error` means; it is counted as told to a caller. An error that nobody foresaw is logged under an id that the message names. */
 export function failureOf(error: unknown, log: Log): Failure {
   const known = error instanceof VarveError || error instanceof EngineError
   if (known && isReason(error.reason)) {
     const { code } = errorTable[error.reason]
     const metadata = error instanceof VarveError ? error.metadata : {}
+    countError(error.reason)
     if (code === status.DATA_LOSS || code === status.INTERNAL) {
       log.error("damage", error.message, errorFields(error))
     }
     return { code, reason: error.reason, message: statusText(error.message), metadata }
   }
+  countError("INTERNAL")
   const incident = randomBytes(INCIDENT_BYTES).toString("hex")
   log.error("internal-error", `incident ${incident}`, { incident, ...errorFields(error) })
   return {

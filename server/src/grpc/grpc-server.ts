@@ -4,20 +4,24 @@
 // calls get a grace time to finish, what is left is cut.
 
 import { Server, ServerCredentials } from "@grpc/grpc-js"
-import { type StateBackendServer, StateBackendService } from "@varve/proto"
+import { encodeAnswerMessage, type StateBackendServer, StateBackendService } from "@varve/proto"
 import { HealthImplementation, service as healthService } from "grpc-health-check"
 import type { Registry } from "prom-client"
 import type { ListenAddress } from "../config/address.ts"
 import type { Settings } from "../config/settings.ts"
 import type { Log } from "../log.ts"
 import { CallMetrics } from "../metrics/call-metrics.ts"
+import type { ServerLoad } from "../metrics/server-metrics.ts"
 import type { Admission } from "./admission.ts"
+import { AnswerPaces } from "./answer-pace.ts"
 import { Arrivals } from "./arrival.ts"
 import { guardCalls } from "./call-guard.ts"
+import { refuseEarly } from "./early-refusal.ts"
 import { Inflight } from "./inflight.ts"
 import { Listener } from "./listener.ts"
 import { boundedService } from "./message-bounds.ts"
 import { OpenCalls } from "./open-calls.ts"
+import { Overload } from "./overload.ts"
 import { addReflection, reflectionServices } from "./reflection.ts"
 
 const SERVICE_NAME = "varve.v1.StateBackend"
@@ -27,7 +31,22 @@ const KEEPALIVE_TIMEOUT_MS = 20_000
 const MIB = 1024 * 1024
 
 const recordCalls: readonly string[] = ["get", "set", "delete", "getMany", "write", "scan", "pipeline"]
+/** Answers of a pipeline are encoded the short way. */
+const service: typeof StateBackendService = {
+  ...StateBackendService,
+  pipeline: { ...StateBackendService.pipeline, responseSerialize: encodeAnswerMessage },
+}
+
 const carriesRecords = (name: string): boolean => recordCalls.includes(name)
+/** A pipeline is opened once, and held back by flow control. */
+const refusedEarly = new Set(
+  Object.entries(StateBackendService).flatMap(([name, { path }]) =>
+    carriesRecords(name) && name !== "pipeline" ? [path] : [],
+  ),
+)
+
+/** Of what may be in flight: from then on calls that are stuck are ended. Scans that nobody reads hold as much. */
+const SHORT_PART = 4
 
 /** What may speak against SERVING: a partition was taken, the daemon as a whole is not ready, this is the end. */
 type ServingVoice = "owner" | "daemon" | "end"
@@ -37,8 +56,12 @@ interface GrpcServerParts {
   readonly listener: Listener
   readonly injector: ReturnType<Server["createConnectionInjector"]>
   readonly arrivals: Arrivals
+  readonly paces: AnswerPaces
   readonly health: HealthImplementation
   readonly admission: Admission
+  readonly openCalls: OpenCalls
+  readonly overload: Overload
+  readonly connectionsMax: number
 }
 
 export class GrpcServer {
@@ -61,6 +84,10 @@ export class GrpcServer {
     const metrics = new CallMetrics(registry, [StateBackendService, healthService, ...reflectionServices])
     const arrivals = new Arrivals(new Inflight(limits.inflightBytesMax), limits.handshakeSeconds * 1000)
     const openCalls = new OpenCalls(limits.inflightBytesMax)
+    const paces = new AnswerPaces(
+      limits.handshakeSeconds * 1000,
+      () => inflight.bytes >= inflight.bytesMax / SHORT_PART,
+    )
     const server = new Server({
       "grpc.max_receive_message_length": limits.messageBytesMax,
       "grpc.max_send_message_length": limits.messageBytesMax,
@@ -73,9 +100,11 @@ export class GrpcServer {
         SESSION_MEMORY_MIB_LEAST,
         Math.ceil((4 * limits.messageBytesMax) / MIB),
       ),
-      interceptors: [guardCalls({ metrics, admission, inflight, arrivals, openCalls })],
+      interceptors: [guardCalls({ metrics, admission, inflight, arrivals, openCalls, paces, log })],
     })
-    server.addService(boundedService(StateBackendService, carriesRecords), backend)
+    const overload = new Overload()
+    refuseEarly(server, refusedEarly, overload, metrics)
+    server.addService(boundedService(service, carriesRecords), backend)
     const health = new HealthImplementation({ "": "SERVING", [SERVICE_NAME]: "SERVING" })
     health.addToServer(server)
     addReflection(server, log)
@@ -86,7 +115,20 @@ export class GrpcServer {
       (socket) => injector.injectConnection(socket),
       log,
     )
-    return new GrpcServer({ server, listener, injector, arrivals, health, admission })
+    const { connectionsMax } = limits
+    const parts = {
+      server,
+      listener,
+      injector,
+      arrivals,
+      paces,
+      health,
+      admission,
+      openCalls,
+      overload,
+      connectionsMax,
+    }
+    return new GrpcServer(parts)
   }
 
   /** Where calls are taken. */
@@ -94,8 +136,19 @@ export class GrpcServer {
     return this.#parts.listener.address
   }
 
-  get connectionCount(): number {
-    return this.#parts.listener.connectionCount
+  get load(): ServerLoad {
+    const { listener, openCalls, overload, arrivals, connectionsMax } = this.#parts
+    return {
+      connections: listener.connectionCount,
+      connectionsMax,
+      connectionsRefused: listener.refusedCount,
+      calls: openCalls.count,
+      callsMax: openCalls.callsMax,
+      isOverloaded: overload.isOverloaded,
+      callsRefused: overload.refusedCount,
+      arrivingBytes: arrivals.inflight.bytes,
+      arrivingBytesMax: arrivals.inflight.bytesMax,
+    }
   }
 
   /** What health checks answer from now on: SERVING as long as nothing speaks against it. Calls are taken all the same. */
@@ -109,7 +162,7 @@ export class GrpcServer {
 
   /** Resolves when no connection is left: within `graceMs`, or at once after it. */
   async close(graceMs: number): Promise<void> {
-    const { admission, listener, injector, arrivals, server } = this.#parts
+    const { admission, listener, injector, arrivals, paces, server } = this.#parts
     admission.close()
     this.setServing("end", false)
     listener.stop()
@@ -120,6 +173,7 @@ export class GrpcServer {
     }
     server.forceShutdown()
     arrivals.close()
+    paces.close()
     listener.destroy()
   }
 }

@@ -2,7 +2,7 @@
 // caller gets a whole answer.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert"
-import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2"
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2"
 import { Client, credentials, Server, ServerCredentials, type ServiceError, status } from "@grpc/grpc-js"
 import { EngineError } from "@varve/engines"
 import { VarveError, varveErrorOf } from "@varve/proto"
@@ -10,9 +10,11 @@ import { Registry } from "prom-client"
 import { afterAll, beforeAll, test } from "vitest"
 import { type LogLine, logTo } from "../log.ts"
 import { CallMetrics } from "../metrics/call-metrics.ts"
+import { familiesOf } from "../metrics/families.ts"
+import { AnswerPaces } from "./answer-pace.ts"
 import { Arrivals } from "./arrival.ts"
 import { CallGuard, guardCalls } from "./call-guard.ts"
-import { STATUS_TEXT_BYTES_MAX, statusText } from "./failure.ts"
+import { STATUS_TEXT_BYTES_MAX } from "./failure.ts"
 import { duplexStream, unary } from "./handlers.ts"
 import { Inflight } from "./inflight.ts"
 import { CALL_BYTES, OpenCalls } from "./open-calls.ts"
@@ -63,8 +65,13 @@ const admission = { open: true }
 const ARRIVING_BYTES_MAX = 100_000
 const WAIT_MS = 300
 const CALLS_MAX = 8
+/** What a message that waits counts, however small it is. */
+const MESSAGE_BYTES_LEAST = 512
 const arriving = new Inflight(ARRIVING_BYTES_MAX)
+let isShort = false
 const host = {
+  log,
+  paces: new AnswerPaces(2 ** 30, () => isShort),
   metrics: new CallMetrics(registry, [service]),
   admission,
   inflight: new Inflight(1024 * 1024),
@@ -112,6 +119,7 @@ afterAll(() => {
   client.close()
   server.forceShutdown()
   host.arrivals.close()
+  host.paces.close()
 })
 
 function call(request: string): Promise<string> {
@@ -178,15 +186,11 @@ test("a stream's handler that throws ends that stream only", async () => {
 })
 
 test("calls and their codes are counted", async () => {
-  await registry.resetMetrics()
   await call("counted well")
-  const metrics = await registry.metrics()
+  const families = await familiesOf(registry)
+  const { samples, values } = families.find(({ name }) => name === "grpc_server_handled_total")!
   const handled = (code: string): number =>
-    Number(
-      new RegExp(`grpc_server_handled_total{.*grpc_method="Call",grpc_code="${code}"} (\\d+)`).exec(
-        metrics,
-      )?.[1],
-    )
+    values[samples.findIndex((sample) => sample.endsWith(`grpc_method="Call",grpc_code="${code}"}`))]!
   ok(handled("OK") >= 1)
   ok(handled("Internal") >= 6)
   ok(handled("FailedPrecondition") >= 2)
@@ -345,6 +349,27 @@ test("pieces of a message count for more than their bytes", async () => {
   await until(() => arriving.bytes === 0)
 })
 
+test("when too much is arriving, a connection with less than its share is not refused", async () => {
+  const greedy = connect(`http://127.0.0.1:${port}`)
+  const other = connect(`http://127.0.0.1:${port}`)
+  // What waits to be read is not late, so nothing of it goes while the test looks at it.
+  const wait = async (session: ClientHttp2Session, messages: number): Promise<void> => {
+    const before = arriving.bytes
+    rawCall(session, service.held.path).write(Buffer.alloc(messages * 6, beginning(1, 1)))
+    await until(() => arriving.bytes > before + (messages - 3) * MESSAGE_BYTES_LEAST)
+  }
+  await wait(greedy, 80)
+  await wait(greedy, 80)
+  await wait(other, 60)
+  ok(arriving.bytes > ARRIVING_BYTES_MAX)
+  const more = rawCall(greedy)
+  more.resume()
+  more.write(beginning(1000, 10))
+  strictEqual(await statusOfCall(more), String(status.RESOURCE_EXHAUSTED))
+  for (const session of [greedy, other]) session.destroy()
+  await until(() => arriving.bytes === 0)
+})
+
 test("an answer that nobody takes is in flight until its call is over", async () => {
   const session = connect(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 0 } })
   rawCall(session).end(beginning(50_000, 50_000))
@@ -355,7 +380,21 @@ test("an answer that nobody takes is in flight until its call is over", async ()
   await until(() => host.inflight.bytes === 0)
 })
 
-test("a status text is cut between characters", () => {
-  strictEqual(Buffer.byteLength(statusText("€".repeat(2000))), STATUS_TEXT_BYTES_MAX - 1)
-  strictEqual(statusText("short"), "short")
+test("a stream whose answers nobody takes is ended when space is short", async () => {
+  const session = connect(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 0 } })
+  const stream = rawCall(session, service.held.path)
+  const closed = new Promise<number | undefined>((resolve) =>
+    stream.once("close", () => resolve(stream.rstCode)),
+  )
+  stream.on("error", () => undefined)
+  stream.write(beginning(5, 5))
+  await new Promise((resolve) => stream.once("response", resolve))
+  for (let look = 0; look < 10; look++) host.paces.look()
+  ok(!stream.closed)
+  isShort = true
+  host.paces.look()
+  isShort = false
+  strictEqual(await closed, constants.NGHTTP2_ENHANCE_YOUR_CALM)
+  strictEqual(lines.at(-1)?.event, "answers-not-taken")
+  session.destroy()
 })

@@ -17,10 +17,17 @@ export class Listener {
   readonly address: ListenAddress
   readonly #server: Server
   readonly #sockets: Set<Socket>
+  readonly #refused: { readonly count: number }
 
-  constructor(server: Server, sockets: Set<Socket>, address: ListenAddress) {
+  constructor(
+    server: Server,
+    sockets: Set<Socket>,
+    refused: { readonly count: number },
+    address: ListenAddress,
+  ) {
     this.#server = server
     this.#sockets = sockets
+    this.#refused = refused
     this.address = address
   }
 
@@ -32,8 +39,10 @@ export class Listener {
     log: Log,
   ): Promise<Listener> {
     const sockets = new Set<Socket>()
+    const refused = { count: 0 }
     const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
       if (sockets.size >= limits.connectionsMax) {
+        refused.count++
         log.debug("connection-refused", "limits.connectionsMax is reached", { connections: sockets.size })
         socket.destroy()
         return
@@ -61,11 +70,16 @@ export class Listener {
     const bound = await listen(server, address, { setting: "grpc", socketMode: limits.socketMode })
     // Running out of descriptors is reported here; accepting goes on when there are some again.
     server.on("error", (error) => log.error("listener-error", error.message))
-    return new Listener(server, sockets, bound)
+    return new Listener(server, sockets, refused, bound)
   }
 
   get connectionCount(): number {
     return this.#sockets.size
+  }
+
+  /** Connections that were closed because there were too many. */
+  get refusedCount(): number {
+    return this.#refused.count
   }
 
   /** Accepts no more connections; those that are open stay. */

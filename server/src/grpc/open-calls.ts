@@ -5,8 +5,10 @@
 //   calls of all  >= callsMax, of the peer's connection
 //                  < callsMax / connections      taken: others hold too much
 //                 >= callsMax / connections      refused, OVERLOADED
+//   calls of all  >= 2 callsMax                  refused, OVERLOADED
 //
-// So there are never twice as many as callsMax, with as many connections as there may be.
+// Many connections that come one after the other have shares that are together more than any multiple of callsMax
+// (1 + 1/2 + 1/3 …): hence the last line.
 
 /** What an open call costs: the stream, the call, its timer and its headers. Measured: 9 KiB with none of its own. */
 export const CALL_BYTES = 16 * 1024
@@ -31,7 +33,7 @@ export class OpenCalls {
     this.#byConnection.set(connection, own + 1)
     this.#count++
     if (this.#count <= this.callsMax) return true
-    return own < this.callsMax / this.#byConnection.size
+    return own < this.callsMax / this.#byConnection.size && this.#count <= 2 * this.callsMax
   }
 
   /** One of its calls is over. */

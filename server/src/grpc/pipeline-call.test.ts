@@ -72,6 +72,7 @@ function open(
       apply: (_target, frame) => apply(frame),
     },
     inflight,
+    pipelines: new Inflight(inflight.bytesMax / 2),
     admission: new Admission(),
     streamInflightBytesMax: STREAM_BYTES_MAX,
     log: logTo(() => undefined),

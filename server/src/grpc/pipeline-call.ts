@@ -23,7 +23,7 @@ const FRAME_OVERHEAD_BYTES = 64
 /** Of an error besides its text. */
 const ERROR_OVERHEAD_BYTES = 256
 /**
- * What one stream may hold while all of them hold more than the limit: refusals are answers too, and a client that takes
+ * What one stream may hold while all of them hold more than their part: refusals are answers too, and a client that takes
  * none of them must not go on.
  */
 const STREAM_SHARE_BYTES = 16 * 1024
@@ -38,6 +38,8 @@ const PENDING_READS_MAX = 16
 export interface PipelineHost {
   readonly frames: Pick<Frames, "target" | "apply">
   readonly inflight: Inflight
+  /** Of `inflight`, what pipelines hold: they leave room for others. */
+  readonly pipelines: Inflight
   readonly admission: Admission
   readonly streamInflightBytesMax: number
   readonly log: Log
@@ -91,6 +93,7 @@ class Pipeline {
     clearTimeout(this.#quiet)
     // What was not written in the end is no longer in flight.
     this.#host.inflight.remove(this.#inflightBytes)
+    this.#host.pipelines.remove(this.#inflightBytes)
     this.#inflightBytes = 0
     this.#ended = true
     this.#isOver = true
@@ -194,8 +197,9 @@ class Pipeline {
     if (this.#isOver) return
     this.#inflightBytes += bytes
     this.#host.inflight.add(bytes)
-    const { inflight, streamInflightBytesMax } = this.#host
-    const bytesMax = inflight.isFull ? STREAM_SHARE_BYTES : streamInflightBytesMax
+    const { pipelines, streamInflightBytesMax } = this.#host
+    pipelines.add(bytes)
+    const bytesMax = pipelines.isFull ? STREAM_SHARE_BYTES : streamInflightBytesMax
     const isFull = this.#inflightBytes > bytesMax || this.#pendingReads >= PENDING_READS_MAX
     if (this.#reading && isFull) {
       this.#reading = false
@@ -208,8 +212,9 @@ class Pipeline {
     if (this.#inflightBytes === 0) return // The stream is over and gave all back at once.
     this.#inflightBytes -= bytes
     this.#host.inflight.remove(bytes)
-    const { inflight, streamInflightBytesMax } = this.#host
-    const bytesMax = inflight.isFull ? STREAM_SHARE_BYTES : streamInflightBytesMax
+    const { pipelines, streamInflightBytesMax } = this.#host
+    pipelines.remove(bytes)
+    const bytesMax = pipelines.isFull ? STREAM_SHARE_BYTES : streamInflightBytesMax
     const hasRoom = this.#inflightBytes <= bytesMax / 2 && this.#pendingReads <= PENDING_READS_MAX / 2
     if (!this.#reading && hasRoom) {
       this.#reading = true

@@ -14,7 +14,7 @@ import { CallLimit } from "./call-limit.ts"
 import { ForeignCalls } from "./foreign-calls.ts"
 import { Frames } from "./frame.ts"
 import { duplexStream, serverStream, unary } from "./handlers.ts"
-import type { Inflight } from "./inflight.ts"
+import { Inflight } from "./inflight.ts"
 import { pipelineCall } from "./pipeline-call.ts"
 import { PointCalls } from "./point-calls.ts"
 import { RoutedFrames } from "./routed-frames.ts"
@@ -33,6 +33,8 @@ export interface StateBackendParts {
 
 /** Each waits for main, and holds its request. */
 const ADMINISTRATIVE_CALLS_MAX = 64
+/** Of what may be in flight: others are answered, too, when pipelines hold all that they may. */
+const PIPELINES_PART = 2
 /** Of an answer besides its values: tags, lengths, ids. */
 const ANSWER_OVERHEAD_BYTES = 1024
 
@@ -48,6 +50,7 @@ export function stateBackend(parts: StateBackendParts): {
   const others = new ForeignCalls(stores, inflight, answerBytesMax)
   const own = new Frames(stores, operations, answerBytesMax, log)
   const frames = new RoutedFrames(own)
+  const pipelines = new Inflight(inflight.bytesMax / PIPELINES_PART)
   const few = new CallLimit("administrative calls", ADMINISTRATIVE_CALLS_MAX)
   const backend: StateBackendServer = {
     get: unary(log, (request, until) => others.point("get", request, until) ?? points.get(request)),
@@ -58,7 +61,10 @@ export function stateBackend(parts: StateBackendParts): {
     }),
     write: unary(log, (request, until) => others.write(request, until) ?? points.write(request)),
     scan: serverStream(log, scanCall(stores, operations, inflight)),
-    pipeline: duplexStream(log, pipelineCall({ frames, inflight, admission, streamInflightBytesMax, log })),
+    pipeline: duplexStream(
+      log,
+      pipelineCall({ frames, inflight, pipelines, admission, streamInflightBytesMax, log }),
+    ),
     snapshot: unary(log, (request) => few.during(() => administration.snapshot(request))),
     restore: unary(log, (request) => few.during(() => administration.restore(request))),
     listSnapshots: unary(log, (request) => few.during(() => administration.listSnapshots(request))),

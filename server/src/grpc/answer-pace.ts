@@ -1,0 +1,104 @@
+// Calls whose answers are not taken: a client that stops reading has the daemon hold them, up to the limits of its
+// streams, and many such clients would hold all that may be held. So when much of it is held, calls that are stuck are
+// ended, as HTTP servers do it with clients that are too slow.
+//
+//   look     1         2         3         4         5             every waitMs / 4
+//   answer   ├ sent ── stuck ─── stuck ─── stuck ─── stuck ─► ended, if `isShort`; or as soon as it is
+//
+// A call is stuck while an answer of it is on its way and less than PACE_BYTES of others were taken since the look
+// before. While there is room nobody is ended: a worker may stand in a debugger for as long as it likes.
+
+/** From one look to the next: 6.5 KB a second with the default of limits.handshakeSeconds. */
+const PACE_BYTES = 16 * 1024
+const LOOKS_PER_WAIT = 4
+
+/** All calls that have answered something. */
+export class AnswerPaces {
+  readonly waitMs: number
+  readonly #isShort: () => boolean
+  readonly #all = new Set<AnswerPace>()
+  readonly #timer: NodeJS.Timeout
+
+  /** @param isShort whether so much is held that calls that are stuck have to go */
+  constructor(waitMs: number, isShort: () => boolean) {
+    this.waitMs = waitMs
+    this.#isShort = isShort
+    this.#timer = setInterval(() => this.look(), waitMs / LOOKS_PER_WAIT)
+    this.#timer.unref()
+  }
+
+  add(pace: AnswerPace): void {
+    this.#all.add(pace)
+  }
+
+  delete(pace: AnswerPace): void {
+    this.#all.delete(pace)
+  }
+
+  /** Once in a quarter of `waitMs`. */
+  look(): void {
+    const isShort = this.#isShort()
+    for (const pace of this.#all) if (pace.isStuck() && isShort) pace.giveUp()
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+  }
+}
+
+/** The answers of one call, which go one after the other. */
+export class AnswerPace {
+  readonly #all: AnswerPaces
+  readonly #giveUp: () => void
+  #isSending = false
+  #isWatched = false
+  #isOver = false
+  #sendingBytes = 0
+  #takenBytes = 0
+  #stuckLooks = 0
+
+  /** @param giveUp ends the call */
+  constructor(all: AnswerPaces, giveUp: () => void) {
+    this.#all = all
+    this.#giveUp = giveUp
+  }
+
+  /** An answer goes out. */
+  sending(): void {
+    this.#isSending = true
+    if (this.#isWatched || this.#isOver) return
+    this.#isWatched = true
+    this.#all.add(this)
+  }
+
+  /** It has so many bytes. */
+  measured(bytes: number): void {
+    this.#sendingBytes = bytes
+  }
+
+  /** The transport has taken it. */
+  taken(): void {
+    this.#isSending = false
+    this.#takenBytes += this.#sendingBytes
+    this.#sendingBytes = 0
+  }
+
+  /** The call is over. */
+  end(): void {
+    this.#isOver = true
+    if (this.#isWatched) this.#all.delete(this)
+  }
+
+  /** Called at each look. @returns whether it was stuck all the while */
+  isStuck(): boolean {
+    const isMoving = !this.#isSending || this.#takenBytes >= PACE_BYTES
+    this.#takenBytes = 0
+    this.#stuckLooks = isMoving ? 0 : this.#stuckLooks + 1
+    return this.#stuckLooks > LOOKS_PER_WAIT
+  }
+
+  giveUp(): void {
+    this.end()
+    this.#giveUp()
+  }
+}
