@@ -5,7 +5,7 @@
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config"
 
 const apart = [
-  "test/{bench,cli,io,python,server}/**/*.test.ts",
+  "test/{bench,cli,io,packages,python,server}/**/*.test.ts",
   "test/life/daemons.test.ts",
   "test/s3/{engine-on-s3,real-server}.test.ts",
 ]

@@ -13,7 +13,7 @@ const packages = ["proto", "engines", "client", "server"]
 
 /** Every TypeScript file that people wrote. */
 function sourcePaths(): string[] {
-  return [...packages.map((name) => `${name}/src`), "test"].flatMap((folder) =>
+  return [...packages.map((name) => `${name}/src`), "client/examples", "test"].flatMap((folder) =>
     readdirSync(`${root}/${folder}`, { recursive: true, encoding: "utf8" })
       .map((name) => `${folder}/${name}`)
       .filter((path) => path.endsWith(".ts") && !path.startsWith("proto/src/gen/")),
@@ -36,8 +36,8 @@ describe("layers: the repository", () => {
   const sources = sourcePaths().map((path) => readSource(path, readFileSync(`${root}/${path}`, "utf8")))
 
   test("holds files of every package, so that the checks below see something", () => {
-    for (const name of packages)
-      expect(sources.some(({ path }) => path.startsWith(`${name}/src/`))).toBe(true)
+    for (const folder of [...packages.map((name) => `${name}/src`), "client/examples"])
+      expect(sources.some(({ path }) => path.startsWith(`${folder}/`))).toBe(true)
     expect(sources.flatMap((source) => importsOf(source)).length).toBeGreaterThan(50)
   })
 
@@ -78,6 +78,9 @@ describe("layers: between packages", () => {
     ["client/src/connect.ts", 'import { errors } from "../../proto/src/errors.ts"'],
     ["server/src/control/store.ts", 'import { openEngine } from "@varve/engines/dist/index.js"'],
     ["client/src/connect.ts", 'import {\n  errors,\n} from "@varve/proto/internal"'],
+    ["client/examples/worker.ts", 'import { VarveError } from "@varve/proto"'],
+    ["client/examples/worker.ts", 'import { connect } from "../src/index.ts"'],
+    ["client/examples/worker.ts", 'import { z } from "zod"'],
   ])("%s may not say %s", (path, text) => {
     expect(arrowsOf(path, text)).toHaveLength(1)
   })
@@ -86,6 +89,7 @@ describe("layers: between packages", () => {
     ["client/src/connect.ts", 'import { errors } from "@varve/proto"'],
     ["server/src/control/store.ts", 'import { Repository } from "@varve/engines/internal"'],
     ["test/demo/main.ts", 'import { connect } from "@varve/client"'],
+    ["client/examples/worker.ts", 'import { connect } from "@varve/client"\nimport { open } from "node:fs"'],
     ["client/src/connect.ts", '// import { startDaemon } from "@varve/server"'],
     ["client/src/connect.ts", 'const text = `import { startDaemon } from "@varve/server"`'],
   ])("%s may say %s", (path, text) => {

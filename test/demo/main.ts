@@ -1,76 +1,59 @@
-// `npm run demo`: four workers count the words of real texts and keep the counts in Varve; a worker is killed,
-// then the daemon; and in the end every count is right. Ends with code 1 when a single count differs.
+// `npm run demo`: four workers (client/examples/count-words.ts) count the words of real texts and keep the counts in
+// Varve; a worker is killed, then the daemon; and in the end every count is right. Ends with code 1 when a single one
+// differs.
 //
 //   texts ─► worker 0 ─► partition 0 ┐
 //   texts ─► worker 1 ─► partition 1 ├─ daemon ─► versions in a repository
-//   texts ─► worker 2 ─► partition 2 │  every half second, each with its position in the texts
+//   texts ─► worker 2 ─► partition 2 │  every half second, each with its offset in the texts
 //   texts ─► worker 3 ─► partition 3 ┘
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { connect } from "@varve/client"
+import { setTimeout as sleep } from "node:timers/promises"
 import { startDaemon, type TestDaemon } from "../server/daemon.ts"
-import { countWords, findTexts, shareOf, type Text } from "./texts.ts"
+import { wrongCounts } from "./counts.ts"
+import { feed } from "./feed.ts"
+import { countWords, findTexts } from "./texts.ts"
 import { WorkerProcess } from "./worker-process.ts"
 
 const WORKERS = 4
 const STORE = "words"
-/** How long the input lasts when nothing goes wrong. */
+/** How long the input takes to come. */
 const SECONDS = 8
 const STEP_MS_MAX = 40_000
 
 const directory = mkdtempSync(join(tmpdir(), "varve-demo-"))
 const workers: WorkerProcess[] = []
+const ending = new AbortController()
+let feeding: Promise<void> | undefined
 let daemon: TestDaemon | undefined
 
 function say(line: string): void {
   console.log(line)
 }
 
-/** Resolves when every worker's share is counted as far as `fraction`. */
-async function untilCounted(fraction: number, words: readonly number[]): Promise<void> {
+/** Resolves when versions hold `fraction` of each worker's share. */
+async function untilStored(fraction: number, shares: readonly string[]): Promise<void> {
+  const bytes = shares.map((share) => Buffer.byteLength(share))
   const end = performance.now() + STEP_MS_MAX
-  while (!workers.every((worker, i) => worker.words >= fraction * words[i]!)) {
+  while (!workers.every((worker, i) => worker.offset >= fraction * bytes[i]!)) {
     const failure = workers.find((worker) => worker.failure !== undefined)?.failure
     if (failure !== undefined) throw new Error(failure)
     if (performance.now() > end) throw new Error("the workers do not get on")
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await sleep(20)
   }
 }
 
-/** Compares the counts in Varve with `expected`, partition by partition; returns what differs. */
-async function compare(address: string, expected: readonly Map<string, number>[]): Promise<string[]> {
-  const state = connect(address, { store: STORE })
-  const differences: string[] = []
-  try {
-    for (const [partition, counts] of expected.entries()) {
-      const found = new Map<string, number>()
-      for await (const { key, value } of state.scan({ partition }))
-        found.set(key.toString(), Number(value.toString()))
-      for (const word of new Set([...counts.keys(), ...found.keys()])) {
-        const [right, stored] = [counts.get(word) ?? 0, found.get(word) ?? 0]
-        if (right !== stored)
-          differences.push(`partition ${partition}: ${word} is ${stored}, should be ${right}`)
-      }
-    }
-  } finally {
-    await state.close()
-  }
-  return differences
-}
-
-function total(counts: ReadonlyMap<string, number>): number {
-  return [...counts.values()].reduce((sum, count) => sum + count, 0)
-}
-
-async function run(texts: readonly Text[]): Promise<string[]> {
-  const expected = Array.from({ length: WORKERS }, (_, i) => countWords(shareOf(texts, i, WORKERS)))
-  const words = expected.map(total)
-  const bytes = texts.reduce((sum, text) => sum + text.bytes, 0)
-  const allWords = words.reduce((sum, count) => sum + count, 0)
+/** Runs the demo; returns what differs. */
+async function run(texts: readonly string[]): Promise<string[]> {
+  const shares = Array.from({ length: WORKERS }, (_, i) => texts.filter((_, t) => t % WORKERS === i).join(""))
+  const expected = shares.map(countWords)
+  const all = countWords(texts.join(""))
+  const words = [...all.values()].reduce((sum, count) => sum + count, 0)
+  const megabytes = Buffer.byteLength(texts.join("")) / 1e6
   say(
-    `input     ${texts.length} readmes and licences of this machine, ${(bytes / 1e6).toFixed(1)} MB, ${allWords} words`,
+    `input     ${texts.length} readmes and licences of this machine, ${megabytes.toFixed(1)} MB, ${words} words`,
   )
 
   const config = join(directory, "varve.yaml")
@@ -82,40 +65,43 @@ async function run(texts: readonly Text[]): Promise<string[]> {
   say(
     `daemon    process ${daemon.pid} serves store "${STORE}" at ${address}: hybrid-log, ${WORKERS} partitions`,
   )
-  for (let partition = 0; partition < WORKERS; partition++) {
-    workers.push(
-      new WorkerProcess({ address, store: STORE, partition, workers: WORKERS, seconds: SECONDS }, say),
-    )
+
+  const streams = shares.map((share, i) => ({
+    path: join(directory, `input-${i}`),
+    bytes: Buffer.from(share),
+  }))
+  for (const [partition, { path: input }] of streams.entries()) {
+    writeFileSync(input, "")
+    const task = { address, input, store: STORE, partition }
+    workers.push(new WorkerProcess(task, (line) => say(`worker ${partition}  ${line}`)))
   }
-  await untilCounted(0.3, words)
+  feeding = feed(streams, SECONDS, ending.signal)
+  await untilStored(0.3, shares)
 
   const victim = workers[2]!
-  say(`kill -9   worker 2, after ${victim.words} words; its last version is ${victim.version}`)
+  say(`kill -9   worker 2; its last version is ${victim.version}, up to byte ${victim.offset}`)
   await victim.kill()
   victim.start()
-  await untilCounted(0.6, words)
+  await untilStored(0.6, shares)
 
-  say(
-    `kill -9   the daemon, after ${workers.map((worker) => worker.words).join(", ")} words; no worker is told`,
-  )
+  say("kill -9   the daemon; no worker is told")
   await daemon.kill("SIGKILL")
   daemon = await daemon.restart({ flags: [...flags, "--grpc", address] })
   say(`daemon    process ${daemon.pid} is up again, from what lies on disk`)
-  await untilCounted(1, words)
-  while (!workers.every((worker) => worker.counted)) await new Promise((resolve) => setTimeout(resolve, 20))
+  await untilStored(1, shares)
 
   say("compare   every count with a plain count in one process")
-  const differences = await compare(address, expected)
-  const different = new Set(expected.flatMap((counts) => [...counts.keys()])).size
-  const again = workers.reduce((sum, worker) => sum + worker.wordsCountedAgain, 0)
-  if (differences.length === 0) {
-    say(`result    equal: ${different} different words, ${allWords} in all; none lost, none counted twice`)
-    say(`          (${again} words were counted a second time, on states that had gone back before them)`)
-  }
-  return differences
+  const wrong: string[] = []
+  for (const [partition, counts] of expected.entries())
+    wrong.push(...(await wrongCounts(address, STORE, counts, { partition })))
+  if (wrong.length === 0)
+    say(`result    equal: ${all.size} different words, ${words} in all; none lost, none counted twice`)
+  return wrong
 }
 
 async function end(): Promise<void> {
+  ending.abort()
+  await feeding
   for (const worker of workers) await worker.kill()
   await daemon?.stop()
   rmSync(directory, { recursive: true, force: true })
@@ -128,11 +114,9 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 }
 
 try {
-  const differences = await run(findTexts())
-  if (differences.length > 0) {
-    console.error(
-      `WRONG     ${differences.length} counts differ, for example:\n  ${differences.slice(0, 10).join("\n  ")}`,
-    )
+  const wrong = await run(findTexts())
+  if (wrong.length > 0) {
+    console.error(`WRONG     ${wrong.length} counts, for example:\n  ${wrong.slice(0, 10).join("\n  ")}`)
     process.exitCode = 1
   }
 } catch (error) {

@@ -5,11 +5,6 @@ import { readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
-export interface Text {
-  readonly path: string
-  readonly bytes: number
-}
-
 const folders = [
   "/usr/share/common-licenses",
   fileURLToPath(new URL("../../node_modules", import.meta.url)),
@@ -21,41 +16,25 @@ const TEXT_BYTES_MAX = 256 * 1024
 const ALL_BYTES_MAX = 2 * 1024 * 1024
 const WORD = /[\p{L}\p{N}]+/gu
 
-/** Texts of the folders that exist, folder by folder, sorted by path, up to 2 MB together. */
-export function findTexts(): Text[] {
-  const texts: Text[] = []
+/** Texts of the folders that exist, folder by folder, sorted by path, up to 2 MB together; each ends in a line feed. */
+export function findTexts(): string[] {
+  const texts: string[] = []
   let bytes = 0
   for (const path of folders.flatMap((folder) => textPaths(folder).sort())) {
     const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0
     if (size === 0 || size > TEXT_BYTES_MAX || bytes + size > ALL_BYTES_MAX) continue
-    texts.push({ path, bytes: size })
+    texts.push(`${readFileSync(path, "utf8")}\n`)
     bytes += size
   }
   return texts
 }
 
-/** Share `index` of `count`: every text belongs to exactly one. */
-export function shareOf(texts: readonly Text[], index: number, count: number): Text[] {
-  return texts.filter((_, position) => position % count === index)
-}
-
-/** The lines of a text. */
-export function linesOf({ path }: Text): string[] {
-  return readFileSync(path, "utf8").split("\n")
-}
-
-/** The words of a line, in lower case. */
-export function wordsOf(line: string): string[] {
-  return line.toLowerCase().match(WORD) ?? []
-}
-
-/** How often each word occurs in `texts`: the plain way, in one process and in memory. */
-export function countWords(texts: readonly Text[]): Map<string, number> {
+/** How often each word occurs in `text`: the plain way, in one process and in memory. */
+export function countWords(text: string): Map<string, number> {
   const counts = new Map<string, number>()
-  for (const text of texts) {
-    for (const line of linesOf(text)) {
-      for (const word of wordsOf(line)) counts.set(word, (counts.get(word) ?? 0) + 1)
-    }
+  for (const [found] of text.matchAll(WORD)) {
+    const word = found.toLowerCase()
+    counts.set(word, (counts.get(word) ?? 0) + 1)
   }
   return counts
 }

@@ -1,16 +1,22 @@
-// A worker as the demo sees it: a process that can be killed and started anew, and what it last told.
+// The worker of client/examples as a process that can be killed and started anew, and what it last printed.
 
-import { type ChildProcess, fork } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
+import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
-import type { WorkerMessage, WorkerTask } from "./messages.ts"
 
-const module = fileURLToPath(new URL("./worker.ts", import.meta.url))
+const root = fileURLToPath(new URL("../..", import.meta.url))
+const program = "client/examples/count-words.ts"
 
-/** What the errors that end a worker's round mean in this demo. */
-const causes: Readonly<Record<string, string>> = {
-  CONNECTION_LOST: "lost the daemon",
-  STATE_REPLACED: "was refused, its state is no longer the one that is served",
+/** What a worker is started with. */
+export interface WorkerTask {
+  readonly address: string
+  /** The file whose words are counted. */
+  readonly input: string
+  readonly store?: string
+  readonly partition?: number
+  /** Milliseconds between two versions. */
+  readonly everyMs?: number
 }
 
 export class WorkerProcess {
@@ -18,26 +24,23 @@ export class WorkerProcess {
   readonly #say: (line: string) => void
   #process: ChildProcess
   #killed = false
-  /** Words counted when the worker last told, and the version that holds them. */
-  words = 0
+  /** What its last version holds of the input, in bytes, and the number of that version; 0: none was seen yet. */
+  offset = 0
   version = 0
-  /** Whether the whole share is counted. */
-  counted = false
-  wordsCountedAgain = 0
-  /** Why the worker ended, when nobody killed it. */
+  /** Why it ended, when nobody killed it. */
   failure: string | undefined
 
-  /** Starts the worker at once. */
+  /** Starts at once; `say` hears every line that it prints but those about versions. */
   constructor(task: WorkerTask, say: (line: string) => void) {
     this.#task = task
     this.#say = say
-    this.#process = this.#fork()
+    this.#process = this.#spawn(task)
   }
 
-  /** Starts a new process, which knows nothing of the one before. */
-  start(): void {
+  /** Starts a new process, which knows nothing of the one before; `task` replaces parts of the first one. */
+  start(task: Partial<WorkerTask> = {}): void {
     this.#killed = false
-    this.#process = this.#fork()
+    this.#process = this.#spawn({ ...this.#task, ...task })
   }
 
   /** Ends the worker without warning. */
@@ -50,30 +53,26 @@ export class WorkerProcess {
     await exited
   }
 
-  #fork(): ChildProcess {
-    const child = fork(module, [JSON.stringify(this.#task)])
-    child.on("message", (message) => this.#hear(message as WorkerMessage))
+  #spawn({ address, input, store, partition, everyMs }: WorkerTask): ChildProcess {
+    const flags = Object.entries({ address, store, partition, every: everyMs }).flatMap(([name, value]) =>
+      value === undefined ? [] : [`--${name}`, String(value)],
+    )
+    const words = ["--import", "tsx", program, input, ...flags]
+    const child = spawn(process.execPath, words, { cwd: root, stdio: ["ignore", "pipe", "inherit"] })
+    createInterface({ input: child.stdout }).on("line", (line) => this.#hear(line))
     child.on("exit", (code) => {
-      if (!this.#killed) this.failure = `worker ${this.#task.partition} ended with code ${code}`
+      if (!this.#killed) this.failure = `the worker of ${input} ended with code ${code}`
     })
     return child
   }
 
-  #hear(message: WorkerMessage): void {
-    const { version, position } = message
-    if (message.kind === "begins") {
-      const again = this.words - position.words
-      this.#say(
-        `worker ${this.#task.partition}  ${causes[message.because] ?? message.because}: ` +
-          (version === 0
-            ? "no version yet, begins with the first word"
-            : `version ${version} is back, goes on behind word ${position.words}` +
-              (again > 0 ? ` (${again} to count again)` : "")),
-      )
-      if (again > 0) this.wordsCountedAgain += again
+  #hear(line: string): void {
+    const [, version, stored] = /^version (\d+) holds the input up to byte (\d+)$/.exec(line) ?? []
+    if (version === undefined) {
+      this.#say(line)
+    } else {
+      this.version = Number(version)
+      this.offset = Number(stored)
     }
-    this.words = position.words
-    this.version = version
-    this.counted = message.kind === "counted"
   }
 }

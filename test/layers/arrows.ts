@@ -1,6 +1,6 @@
 // The arrows of imports, as rules over files.
 //
-//   server ─► engines    server ─► proto    client ─► proto    test ─► everything
+//   server ─► engines    server ─► proto    client ─► proto    test ─► everything    client/examples ─► client alone
 //
 //   server/src:    cli ─► main ─► control (main thread) ─► shard, grpc (thread of a shard) ─► metrics ─► config
 //
@@ -96,6 +96,9 @@ export function checkDependencies(packageName: string, dependencies: readonly st
 
 function checkRelative(path: string, specifier: string): string | undefined {
   const target = normalize(join(dirname(path), specifier))
+  if (isExample(path)) {
+    return isExample(target) ? undefined : `an example is a user's program: import @varve/client by its name`
+  }
   const [home, homeSource] = path.split("/")
   const [targetHome] = target.split("/")
   if (home === "test" || homeSource !== "src") return undefined
@@ -142,6 +145,10 @@ function checkServer(path: string, target: string): string | undefined {
 
 function checkBare(path: string, { specifier, names }: Import): string | undefined {
   const [home] = path.split("/")
+  if (isExample(path)) {
+    const mayImport = specifier === "@varve/client" || specifier.startsWith("node:")
+    return mayImport ? undefined : `an example needs nothing but @varve/client and Node, not ${specifier}`
+  }
   const varve = /^@varve\/([^/]+)(\/.*)?$/.exec(specifier)
   if (varve !== null) return checkSister(path, home!, varve[1]!, varve[2])
   if (home !== "engines" || isUnitTest(path)) return undefined
@@ -181,6 +188,10 @@ function isNetworkPackage(specifier: string): boolean {
   return /^(?:node:)?(?:http|https|http2|net|tls|dgram|dns)$|^@grpc\/|^fastify|^grpc-|^ws$|^undici$/.test(
     specifier,
   )
+}
+
+function isExample(path: string): boolean {
+  return path.startsWith("client/examples/")
 }
 
 function isUnitTest(path: string): boolean {

@@ -17,7 +17,8 @@ const isTest = (path: string): boolean => path.endsWith(".test.ts") || path.star
 const isPureEngine = (path: string): boolean =>
   path.startsWith("engines/src/") && !path.startsWith("engines/src/io/") && !isTest(path)
 /** Programs that talk to a person on a terminal. */
-const isProgram = (path: string): boolean => /^(?:server\/src\/cli|test\/demo|test\/bench)\//.test(path)
+const isProgram = (path: string): boolean =>
+  /^(?:server\/src\/cli|client\/examples|test\/demo|test\/bench|test\/image)\//.test(path)
 /** Loaders of these files ask for a default export. */
 const isConfiguration = (path: string): boolean =>
   path.endsWith(".config.ts") || path === "test/build-packages.ts"

@@ -4,13 +4,14 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert"
 import { readFileSync } from "node:fs"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { constants } from "node:http2"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { status } from "@grpc/grpc-js"
 import { encodeRecords, type VarveError } from "@varve/proto"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { Battlefield, callStatus, openCall } from "./attacks/attack.ts"
-import { attacks } from "./attacks/attacks.ts"
+import { attacks, pipelineFrame, repeated } from "./attacks/attacks.ts"
 import { frameTypes } from "./attacks/hand-made-connection.ts"
 import { startDaemon, type TestDaemon } from "./daemon.ts"
 import { bytes, failsWith, RawClient, reads } from "./raw-client.ts"
@@ -59,6 +60,11 @@ const field = (): Battlefield =>
 function peakBytes(): number {
   const text = readFileSync(`/proc/${daemon.pid}/status`, "utf8")
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(text)![1]) * 1024
+}
+
+async function metric(name: string): Promise<number> {
+  const text = await (await fetch(`${daemon.http}/metrics`)).text()
+  return Number(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, "m").exec(text)?.[1])
 }
 
 /** What others get while an attack is under way: an answer, or to be told to come back. */
@@ -171,6 +177,23 @@ test("scans that nobody reads are bounded, and other calls go on", async () => {
   const all = await Promise.all(statuses)
   strictEqual(all.filter((each) => each === String(status.RESOURCE_EXHAUSTED)).length, 12)
   await answers()
+  await battle.leave()
+})
+
+test("pipelines whose answers nobody reads leave room for others, and are ended", async () => {
+  const battle = field()
+  await client.set(bytes("large"), Buffer.alloc(MIB, 1))
+  const session = battle.session(0)
+  const codes = Array.from({ length: 4 }, () => {
+    const call = openCall(session, "Pipeline")
+    call.write(repeated(pipelineFrame({ work: reads("large") }), 20))
+    return new Promise<number | undefined>((resolve) => call.once("close", () => resolve(call.rstCode)))
+  })
+  await expect.poll(() => metric("varve_inflight_bytes"), PATIENCE).toBeGreaterThan(8 * MIB)
+  deepStrictEqual(await client.get(bytes("alive")), bytes("yes"))
+  const all = await Promise.all(codes)
+  deepStrictEqual(all, new Array(4).fill(constants.NGHTTP2_ENHANCE_YOUR_CALM))
+  await expect.poll(() => metric("varve_inflight_bytes"), PATIENCE).toBe(0)
   await battle.leave()
 })
 

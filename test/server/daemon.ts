@@ -27,6 +27,8 @@ export interface DaemonOptions {
   /** Further arguments of `serve`. */
   readonly flags?: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
+  /** Of Node itself. */
+  readonly nodeFlags?: readonly string[]
   /** Made and removed by the fixture when absent. */
   readonly directory?: string
 }
@@ -102,11 +104,15 @@ export async function startRefusedDaemon(
 async function launch(options: DaemonOptions): Promise<TestDaemon | (FailedStart & { directory: string })> {
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), "varve-daemon-")))
   const flags = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data-dir", join(directory, "data")]
-  const child = spawn(process.execPath, [program, "serve", ...flags, ...(options.flags ?? [])], {
-    cwd: directory,
-    env: { ...process.env, ...options.environment },
-    stdio: ["ignore", "pipe", "inherit"],
-  })
+  const child = spawn(
+    process.execPath,
+    [...(options.nodeFlags ?? []), program, "serve", ...flags, ...(options.flags ?? [])],
+    {
+      cwd: directory,
+      env: { ...process.env, ...options.environment },
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  )
   const log: DaemonLogLine[] = []
   const lines = createInterface({ input: child.stdout })
   const ended = once(child, "close") as Promise<[number | null]>

@@ -1,4 +1,4 @@
-// "Changing the engine or the number of partitions" in deploy/README.md, step by step: a daemon of two partitions of
+// "Changing the engine or the number of partitions" in deploy/operations.md, step by step: a daemon of two partitions of
 // hybrid-log stops, one of three partitions of lsm-tree starts on an empty data directory, and goes on with everything.
 
 import { mkdtemp, readFile, rm } from "node:fs/promises"
@@ -100,11 +100,11 @@ test("another engine and another number of partitions, and back", { timeout: 120
   const flags = ["--repository", `file:${repository}`]
   const refused = await startRefusedDaemon({ directory: old.directory, flags: [...flags, ...AFTER] })
   const line = refused.log.find(({ event }) => event === "setting-refused")
-  expect(line?.message).toMatch(/empty data directory.*deploy\/README\.md/)
+  expect(line?.message).toMatch(/empty data directory.*deploy\/operations\.md/)
   const heading = /"([^"]+)" in deploy/.exec(
     await readFile(new URL("../../server/src/control/store-file.ts", import.meta.url), "utf8"),
   )![1]!
-  const guide = await readFile(new URL("../../deploy/README.md", import.meta.url), "utf8")
+  const guide = await readFile(new URL("../../deploy/operations.md", import.meta.url), "utf8")
   expect(guide).toContain(`## ${heading}`)
 
   const [daemon, client] = await start(AFTER)

@@ -1,11 +1,13 @@
-// server/README.md says what the code does: its tables of settings and metrics are compared with the code.
+// server/README.md and engines/README.md say what the code does: their tables of settings are compared with the code.
 
-import { deepStrictEqual, ok } from "node:assert"
+import { deepStrictEqual } from "node:assert"
 import { readFile } from "node:fs/promises"
+import { engineNames } from "@varve/engines"
+import { definitionOf } from "@varve/engines/internal"
 import { type SettingRow, settingRows, storeSettingRows } from "@varve/server"
 import { test } from "vitest"
-import { startDaemon } from "./daemon.ts"
 
+const MIB = 1024 * 1024
 const readme = await readFile(new URL("../../server/README.md", import.meta.url), "utf8")
 
 /** Cells of the table rows that start with a name in backticks, by that name. */
@@ -31,17 +33,17 @@ test("README: the settings tables are the settings", () => {
   }
 })
 
-test("README: the metrics table is what /metrics offers", async () => {
-  const daemon = await startDaemon()
-  try {
-    const text = await (await fetch(`${daemon.http}/metrics`)).text()
-    const offered = [...text.matchAll(/^# HELP ((?:varve|grpc)_\S+) (.+)$/gm)].map(([, name, help]) => [
-      name,
-      help,
-    ])
-    ok(offered.length > 20)
-    deepStrictEqual([...rowsOf("Metrics")].map(([name, [, help]]) => [name, help]).sort(), offered.sort())
-  } finally {
-    await daemon.stop()
+test("README: the table of engines has each setting with its default", async () => {
+  const page = await readFile(new URL("../../engines/README.md", import.meta.url), "utf8")
+  for (const engine of engineNames) {
+    const row = page.split("\n").find((line) => line.startsWith(`| \`${engine}\` |`))!
+    const told = [...row.matchAll(/`(\w+)` (true|[\d.]+(?: MiB)?)/g)].map(([, name, value]) => [name, value])
+    const settings = definitionOf(engine).settingsSchema.parse({}) as Record<string, unknown>
+    const defaults = Object.entries(settings).map(([name, value]) => [name, text(value)])
+    deepStrictEqual(told.sort(), defaults.sort())
   }
 })
+
+function text(value: unknown): string {
+  return typeof value === "number" && value >= MIB ? `${value / MIB} MiB` : String(value)
+}

@@ -5,7 +5,7 @@ import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert"
 import { rename, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { connect, type State } from "@varve/client"
-import { test } from "vitest"
+import { afterAll, beforeAll, test } from "vitest"
 import type { TestDaemon } from "./daemon.ts"
 import { bytes, RawClient } from "./raw-client.ts"
 import { ShardedDaemon } from "./sharded-daemon.ts"
@@ -13,16 +13,18 @@ import { ShardedDaemon } from "./sharded-daemon.ts"
 const SHARDS = 3
 const PARTITIONS = 4
 
-async function withShards(
-  flags: readonly string[],
-  work: (daemon: ShardedDaemon) => Promise<void>,
-): Promise<void> {
-  const daemon = await ShardedDaemon.start(SHARDS, PARTITIONS, flags)
-  try {
-    await work(daemon)
-  } finally {
-    await daemon.stop()
-  }
+/** Without a log; the tests use it in turn, and the last one stops it. */
+let shared: ShardedDaemon
+beforeAll(async () => {
+  shared = await ShardedDaemon.start(SHARDS, PARTITIONS)
+})
+afterAll(async () => {
+  await shared.stop()
+})
+
+/** Lines of the shared daemon's log so far. */
+function lines(event: string): number {
+  return shared.daemon.log.filter((line) => line.event === event).length
 }
 
 async function metrics(daemon: TestDaemon): Promise<string> {
@@ -69,43 +71,42 @@ class Writer {
 }
 
 test("shards: each has an address, the client goes there, figures of all are on one page; one that is busy holds up nobody else", async () => {
-  await withShards([], async (sharded) => {
-    const { daemon, addresses } = sharded
-    strictEqual(new Set(addresses).size, SHARDS)
-    strictEqual(addresses[0], daemon.grpc)
-    const state = connect(addresses[2]!)
-    try {
-      const keys = Array.from({ length: 60 }, (_, count) => `key-${count}`)
-      await Promise.all(keys.map((key) => state.set(key, `of ${key}`)))
-      const scanned: string[] = []
-      for await (const { key } of state.scan({ prefix: "key-" })) scanned.push(key.toString())
-      deepStrictEqual(scanned.sort(), keys.sort())
-      const some: unknown[] = []
-      for await (const record of state.scan({ prefix: "key-", limit: 40 })) some.push(record)
-      strictEqual(some.length, 40)
-    } finally {
-      await state.close()
-    }
-    const page = await metrics(daemon)
-    // Each frame and each scan went to the shard of its partition.
-    ok(page.includes("varve_forwarded_calls_total 0"), page)
-    for (let shard = 0; shard < SHARDS; shard++) {
-      ok(page.includes(`varve_shard_up{shard="${shard}"} 1`), page)
-      ok(page.includes(`varve_thread_heap_bytes{thread="shard-${shard}"}`))
-    }
-    // What every shard has its own part of is summed: the setting comes out again.
-    const budget = /^varve_block_cache_budget_bytes (\d+)$/m.exec(page)?.[1]
-    // Each takes whole blocks.
-    ok(Math.abs(Number(budget) / (64 * 1024 * 1024) - 1) < 0.01, budget)
-    for (let partition = 0; partition < PARTITIONS; partition++) {
-      ok(page.includes(`varve_records{store="default",partition="${partition}"}`), page)
-    }
-    await isHeldUpAlone(sharded)
-  })
+  const { daemon, addresses } = shared
+  strictEqual(new Set(addresses).size, SHARDS)
+  strictEqual(addresses[0], daemon.grpc)
+  const state = connect(addresses[2]!)
+  try {
+    const keys = Array.from({ length: 60 }, (_, count) => `key-${count}`)
+    await Promise.all(keys.map((key) => state.set(key, `of ${key}`)))
+    const scanned: string[] = []
+    for await (const { key } of state.scan({ prefix: "key-" })) scanned.push(key.toString())
+    deepStrictEqual(scanned.sort(), keys.sort())
+    const some: unknown[] = []
+    for await (const record of state.scan({ prefix: "key-", limit: 40 })) some.push(record)
+    strictEqual(some.length, 40)
+  } finally {
+    await state.close()
+  }
+  const page = await metrics(daemon)
+  // Each frame and each scan went to the shard of its partition.
+  ok(page.includes("varve_forwarded_calls_total 0"), page)
+  for (let shard = 0; shard < SHARDS; shard++) {
+    ok(page.includes(`varve_shard_up{shard="${shard}"} 1`), page)
+    ok(page.includes(`varve_thread_heap_bytes{thread="shard-${shard}"}`))
+  }
+  // What every shard has its own part of is summed: the setting comes out again.
+  const budget = /^varve_block_cache_limit_bytes (\d+)$/m.exec(page)?.[1]
+  // Each takes whole blocks.
+  ok(Math.abs(Number(budget) / (64 * 1024 * 1024) - 1) < 0.01, budget)
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    ok(page.includes(`varve_records{store="default",partition="${partition}"}`), page)
+  }
+  await isHeldUpAlone(shared)
 })
 
 test("shards: one that dies is started again; others never fail; with a log no acknowledged write is lost", async () => {
-  await withShards(["--durability", "log"], async (daemon) => {
+  const daemon = await ShardedDaemon.start(SHARDS, PARTITIONS, ["--durability", "log"])
+  try {
     const writers = Array.from({ length: PARTITIONS }, (_, partition) => new Writer(daemon, partition))
     // The only one on its shard: partitions 0 and 3 share the first one.
     const dead = 1
@@ -143,101 +144,103 @@ test("shards: one that dies is started again; others never fail; with a log no a
     } finally {
       raw.close()
     }
-  })
+  } finally {
+    await daemon.stop()
+  }
 })
 
 test("shards: without a log the partitions of a dead shard go back to their newest version, alone", async () => {
-  await withShards([], async (daemon) => {
-    const raw = new RawClient(daemon.addresses[0]!)
-    try {
-      const keys = [0, 1, 2, 3].map((partition) => daemon.keyOn(partition, "kept"))
-      const lost = [0, 1, 2, 3].map((partition) => daemon.keyOn(partition, "late"))
-      for (const key of keys) await raw.set(bytes(key), bytes("in version 5"))
-      strictEqual((await raw.snapshot(5)).complete, true)
-      for (const key of lost) await raw.set(bytes(key), bytes("after it"))
-      const before = (await raw.describe()).stores[0]!.partitions.map(({ lineage }) => lineage)
-      await daemon.kill(1)
-      await daemon.logged("shard-restarted")
-      const values = await raw.getMany([...keys, ...lost].map(bytes))
-      const late = (partition: number): Uint8Array | undefined =>
-        partition === 1 ? undefined : bytes("after it")
-      deepStrictEqual(values, [...keys.map(() => bytes("in version 5")), ...[0, 1, 2, 3].map(late)])
-      const { partitions } = (await raw.describe()).stores[0]!
-      deepStrictEqual(
-        partitions.map(({ recovery, lineage }, at) => [recovery, lineage === before[at]]),
-        [
-          ["new", true],
-          ["restored", false],
-          ["new", true],
-          ["new", true],
-        ],
-      )
-      // Who says what it took the state for is not given another one: no version mixes the two.
-      await rejects(raw.snapshot(6, { lineages: { 1: before[1]! } }), /STATE_REPLACED|was replaced/)
-      strictEqual((await raw.restore({ version: 5n })).version, 5n)
-      deepStrictEqual(await raw.getMany(lost.map(bytes)), [undefined, undefined, undefined, undefined])
-      strictEqual((await raw.snapshot(6)).complete, true)
-    } finally {
-      raw.close()
-    }
-  })
+  const daemon = shared
+  const raw = new RawClient(daemon.addresses[0]!)
+  try {
+    const keys = [0, 1, 2, 3].map((partition) => daemon.keyOn(partition, "kept"))
+    const lost = [0, 1, 2, 3].map((partition) => daemon.keyOn(partition, "late"))
+    for (const key of keys) await raw.set(bytes(key), bytes("in version 5"))
+    strictEqual((await raw.snapshot(5)).complete, true)
+    for (const key of lost) await raw.set(bytes(key), bytes("after it"))
+    const before = (await raw.describe()).stores[0]!.partitions.map(({ lineage }) => lineage)
+    const restarts = lines("shard-restarted")
+    await daemon.kill(1)
+    await daemon.logged("shard-restarted", restarts + 1)
+    const values = await raw.getMany([...keys, ...lost].map(bytes))
+    const late = (partition: number): Uint8Array | undefined =>
+      partition === 1 ? undefined : bytes("after it")
+    deepStrictEqual(values, [...keys.map(() => bytes("in version 5")), ...[0, 1, 2, 3].map(late)])
+    const { partitions } = (await raw.describe()).stores[0]!
+    deepStrictEqual(
+      partitions.map(({ recovery, lineage }, at) => [recovery, lineage === before[at]]),
+      [
+        ["new", true],
+        ["restored", false],
+        ["new", true],
+        ["new", true],
+      ],
+    )
+    // Who says what it took the state for is not given another one: no version mixes the two.
+    await rejects(raw.snapshot(6, { lineages: { 1: before[1]! } }), /STATE_REPLACED|was replaced/)
+    strictEqual((await raw.restore({ version: 5n })).version, 5n)
+    deepStrictEqual(await raw.getMany(lost.map(bytes)), [undefined, undefined, undefined, undefined])
+    strictEqual((await raw.snapshot(6)).complete, true)
+  } finally {
+    raw.close()
+  }
 })
 
 test("shards: two that die at once come back although nobody waits for them, and no version holds what they had not yet", async () => {
-  await withShards([], async (daemon) => {
-    const raw = new RawClient(daemon.addresses[0]!)
-    const keys = [0, 1, 2, 3].map((partition) => daemon.keyOn(partition, "kept"))
-    for (const key of keys) await raw.set(bytes(key), bytes("v"))
-    strictEqual((await raw.snapshot(1)).complete, true)
-    let isOver = false
-    let version = 1
-    // Calls come while shards are dead, are being opened, and are brought to their state.
-    const refused = new Set<string>()
-    const hammer = async (call: () => Promise<unknown>): Promise<void> => {
-      while (!isOver) {
-        await call().catch((error: { reason: string }) => refused.add(error.reason))
-        await new Promise((resolve) => setTimeout(resolve, 1))
-      }
+  const daemon = shared
+  const raw = new RawClient(daemon.addresses[0]!)
+  const keys = [0, 1, 2, 3].map((partition) => daemon.keyOn(partition, "kept"))
+  for (const key of keys) await raw.set(bytes(key), bytes("v"))
+  const deaths = lines("shard-died")
+  const restarts = lines("shard-restarted")
+  strictEqual((await raw.snapshot(11)).complete, true)
+  let isOver = false
+  let version = 11
+  // Calls come while shards are dead, are being opened, and are brought to their state.
+  const refused = new Set<string>()
+  const hammer = async (call: () => Promise<unknown>): Promise<void> => {
+    while (!isOver) {
+      await call().catch((error: { reason: string }) => refused.add(error.reason))
+      await new Promise((resolve) => setTimeout(resolve, 1))
     }
-    const hammering = [
-      hammer(() => raw.snapshot(++version)),
-      hammer(() => raw.pinSnapshot(1, true)),
-      hammer(() => raw.listSnapshots()),
-    ]
-    try {
-      await Promise.all([daemon.kill(1), daemon.kill(2)])
-      await daemon.logged("shard-restarted", 2)
-    } finally {
-      isOver = true
-      await Promise.all(hammering)
-    }
-    try {
-      strictEqual(daemon.daemon.log.filter(({ event }) => event === "shard-died").length, 2)
-      for (const reason of refused) strictEqual(reason, "ENGINE_CLOSED")
-      const last = (await raw.snapshot(++version)).version
-      strictEqual((await raw.restore({ version: last })).version, last)
-      deepStrictEqual(
-        await raw.getMany(keys.map(bytes)),
-        keys.map(() => bytes("v")),
-      )
-    } finally {
-      raw.close()
-    }
-  })
+  }
+  const hammering = [
+    hammer(() => raw.snapshot(++version)),
+    hammer(() => raw.pinSnapshot(11, true)),
+    hammer(() => raw.listSnapshots()),
+  ]
+  try {
+    await Promise.all([daemon.kill(1), daemon.kill(2)])
+    await daemon.logged("shard-restarted", restarts + 2)
+  } finally {
+    isOver = true
+    await Promise.all(hammering)
+  }
+  try {
+    strictEqual(lines("shard-died"), deaths + 2)
+    for (const reason of refused) strictEqual(reason, "ENGINE_CLOSED")
+    const last = (await raw.snapshot(++version)).version
+    strictEqual((await raw.restore({ version: last })).version, last)
+    deepStrictEqual(
+      await raw.getMany(keys.map(bytes)),
+      keys.map(() => bytes("v")),
+    )
+  } finally {
+    raw.close()
+  }
 })
 
 test("shards: a stop while one is dead does not say that everything is kept", async () => {
-  await withShards([], async (daemon) => {
-    const directory = join(daemon.daemon.directory, "data", "stores", "default", "1")
-    await rename(directory, `${directory}-away`)
-    await writeFile(directory, "no directory: the shard cannot come back")
-    await daemon.kill(1)
-    await daemon.logged("shard-restart-failed")
-    strictEqual((await fetch(`${daemon.daemon.http}/readyz`)).status, 503)
-    ok((await metrics(daemon.daemon)).includes('varve_shard_up{shard="1"} 0'))
-    strictEqual(await daemon.daemon.kill("SIGTERM"), 70)
-    await daemon.logged("stop-failed")
-  })
+  const daemon = shared
+  const directory = join(daemon.daemon.directory, "data", "stores", "default", "1")
+  await rename(directory, `${directory}-away`)
+  await writeFile(directory, "no directory: the shard cannot come back")
+  await daemon.kill(1)
+  await daemon.logged("shard-restart-failed")
+  strictEqual((await fetch(`${daemon.daemon.http}/readyz`)).status, 503)
+  ok((await metrics(daemon.daemon)).includes('varve_shard_up{shard="1"} 0'))
+  strictEqual(await daemon.daemon.kill("SIGTERM"), 70)
+  await daemon.logged("stop-failed")
 })
 
 /** Shard 1 is busy, for as long as the others are asked: they answer, and it answers afterwards. */

@@ -10,10 +10,10 @@ import { flags, frameTypes, headerBlock, http2Frame } from "./hand-made-connecti
 
 const KIB = 1024
 
-const repeated = (unit: Uint8Array, count: number): Buffer => Buffer.alloc(unit.length * count, unit)
+export const repeated = (unit: Uint8Array, count: number): Buffer => Buffer.alloc(unit.length * count, unit)
 const tag = (field: number, wireType: number): number => (field << 3) | wireType
 
-function pipelineFrame(frame: Partial<PipelineRequest>): Buffer {
+export function pipelineFrame(frame: Partial<PipelineRequest>): Buffer {
   const whole = { id: 1, store: "", partition: 0, lineage: "", ...UNSEQUENCED, work: undefined, ...frame }
   return frameOf(Buffer.from(PipelineRequest.encode(whole).finish()), 0)
 }
