@@ -33,6 +33,7 @@ const STARTS_AGAIN: readonly string[] = [
   "DEADLINE_PASSED",
   "FRAME_REFUSED",
   "SESSION_EXPIRED",
+  "VERSION_NOT_ASCENDING",
 ]
 
 const { values, positionals } = parseArgs({
@@ -62,13 +63,28 @@ interface Standing {
 /** Puts the newest version back; makes the first one, of the empty state, when there is none. */
 async function recover(state: State): Promise<Standing> {
   try {
-    const { version, metadata } = await state.restore(ofPartition)
-    if (!/^\d+$/.test(metadata.toString())) throw new Error(`version ${version} is not of this worker`)
-    return { version, offset: Number(metadata) }
+    const { version, timeline, metadata } = await state.restore(ofPartition)
+    if (/^\d+$/.test(metadata.toString())) return { version, offset: Number(metadata) }
+    const name = `${version} --timeline ${timeline} --store ${values.store}`
+    throw new Error(
+      `version ${version} is not of this worker; to go on without it: varve snapshots delete ${name}`,
+    )
   } catch (error) {
     if (!isVarveError(error, "SNAPSHOT_NOT_FOUND")) throw error
-    await state.snapshot({ version: 1, metadata: "0", ...ofPartition })
+    await makeFirst(state)
     return { version: 1, offset: 0 }
+  }
+}
+
+/** Only of a store that never had a version: counts that came from nowhere would be counted once more. */
+async function makeFirst(state: State): Promise<void> {
+  try {
+    await state.snapshot({ version: 1, metadata: "0", ...ofPartition })
+  } catch (error) {
+    if (!isVarveError(error, "VERSION_NOT_ASCENDING")) throw error
+    throw new Error("the store had versions that it does not list: is its repository the right one?", {
+      cause: error,
+    })
   }
 }
 

@@ -1,6 +1,6 @@
 // Calls that go alone and not through the pipeline: versions, descriptions. They wait for a connection, but no longer
-// than `connectDeadlineMs`, and are then made on what is connected. One that only reads is made again when the connection breaks; another is not, for nobody knows whether
-// it had its effect.
+// than `connectDeadlineMs`, and are then made on what is connected. One that only reads is made again when the
+// connection breaks; another is not, for nobody knows whether it had its effect.
 
 import {
   type ClientUnaryCall,
@@ -108,7 +108,10 @@ export class ControlCalls {
     )
   }
 
-  /** Messages of a server stream over `connection`, in order. Leaving the loop ends the call. @throws (rejects) VarveError */
+  /**
+   * Messages of a server stream over `connection`, in order. Leaving the loop ends the call.
+   * @throws (rejects) VarveError
+   */
   async *stream<Request, Response>(
     open: (channel: StateBackendClient) => ServerStreamMethod<Request, Response>,
     request: Request,
@@ -142,7 +145,10 @@ export class ControlCalls {
     for (const end of [...this.#running]) end(error)
   }
 
-  /** Resolves when the connection is open, or the daemon refuses it. @throws (rejects) VarveError `DEADLINE_PASSED`: nothing was sent */
+  /**
+   * Resolves when the connection is open, or the daemon refuses it.
+   * @throws (rejects) VarveError `DEADLINE_PASSED`: nothing was sent
+   */
   #connected(connection: Connection, end: CallEnd): Promise<Connection> {
     return new Promise((resolve, reject) => {
       if (this.#closed !== undefined) throw this.#closed

@@ -84,7 +84,10 @@ function putText(at: number, tag: number, text: string): number {
   return at + 2 + bytes
 }
 
-/** Writes a text of plain characters, which short names are, in a third of the time of `write`. @returns false: it is none */
+/**
+ * Writes a text of plain characters, which short names are, in a third of the time of `write`.
+ * @returns false: it is none
+ */
 function putAscii(at: number, text: string): boolean {
   for (let index = 0; index < text.length; index++) {
     const unit = text.charCodeAt(index)

@@ -1,6 +1,6 @@
-// One partition's way to the daemon. Its calls keep their order: reads and writes alternate into separate frames,
-// and all its frames go over one connection. It changes to another one while it has no frame at all, or all of them wait for
-// a connection that is not open and the partition is elsewhere.
+// One partition's way to the daemon. Its calls keep their order: a call joins the open frame or begins the next one, and
+// all its frames go over one connection. It changes to another one while it has no frame at all, or all of them wait
+// for a connection that is not open and the partition is elsewhere.
 
 import type { Connection } from "./connection.ts"
 import type { Frame } from "./frame.ts"

@@ -27,7 +27,10 @@ export interface ConnectOptions {
   readonly deadlineMs?: number
   /** The same for `snapshot`, `restore` and `scan`. Default: 600 000. */
   readonly longDeadlineMs?: number
-  /** How long a call that does not go through the pipeline waits for a connection, in milliseconds. Default: `deadlineMs`. */
+  /**
+   * How long a call that does not go through the pipeline waits for a connection, in milliseconds. Default:
+   * `deadlineMs`.
+   */
   readonly connectDeadlineMs?: number
   /** Bytes of point calls on their way, keys and values; above it calls wait. Default: 8 MiB. */
   readonly inflightBytesMax?: number

@@ -1,6 +1,7 @@
 // The way of point calls: wait, if they must; then into the open frame of their partition; at the end of the turn
-// (a lone call: when its caller waits) open frames go to their connections. While a partition has a frame on its way, and its connection is
-// busy, its open frame goes on gathering, so that frames grow with the number of callers; a lone call never waits.
+// (a lone call: when its caller waits) open frames go to their connections. While a partition has a frame on its way,
+// and its connection is busy, its open frame goes on gathering, so that frames grow with the number of callers; a lone
+// call never waits.
 //
 //   get, set, … ──► waiting ──► open frame of the lane ──► connection ──► daemon
 //                   in order,   calls of one turn share it   flush

@@ -1,9 +1,11 @@
 // What makes one engine different from another, and all that a new engine has to write. Everything else
 // (versions, the repository, restore, the state on disk, merging, errors after a failed disk) is the same for
-// all and lives in `partition-engine.ts`, which owns one core at a time: a restore builds a second one beside
-// it and then changes the pointer, so a failed restore touches nothing.
+// all and lives in `partition/`. A partition serves one state at a time: a restore builds a second one beside it
+// and then changes the pointer, so a failed restore touches nothing.
 //
 //              PartitionEngine ── checks, versions, state file, restore
+//                     │ serves one
+//                 LiveState    ── where it stands among the versions, merges, sessions
 //                     │ owns one
 //                 EngineCore   ── memory, append-log, …: where a record lies
 //                     │ publishes runs into
@@ -11,7 +13,8 @@
 
 import type { z } from "zod"
 import type { ReadBudget } from "./base/read-budget.ts"
-import type { EngineName, EngineStatistics, KeyValue, ScanOptions } from "./engine.ts"
+import type { EngineName, KeyValue, ScanOptions } from "./engine.ts"
+import type { EngineStatistics } from "./engine-statistics.ts"
 import type { Seams } from "./io/seams.ts"
 import type { Merging } from "./runs/merger.ts"
 import type { Relocations } from "./runs/relocations.ts"

@@ -21,7 +21,7 @@
 // before its buffer is transferred to another thread, and before it is kept for long by itself.
 
 import type { ReadBudget } from "./base/read-budget.ts"
-import type { LogFigures } from "./log/log.ts"
+import type { EngineStatistics } from "./engine-statistics.ts"
 import type { RestoreMode } from "./partition/open-runs.ts"
 import type { RunFigures } from "./runs/run.ts"
 import type { VersionName, VersionSummary } from "./snapshots/manifest.ts"
@@ -100,13 +100,13 @@ export interface SnapshotResult {
   readonly version: number
   /** The timeline that it stands on. */
   readonly timeline: string
-  /** Bytes of chunks, recipes and indexes stored for this version, and bytes that the repository held already. */
+  /** Bytes stored for this version: packs, with the chunks and recipes in them. */
   readonly bytesNew: number
-  /** What the repository held already. */
+  /** Bytes of its runs that the repository held already: whole runs, and chunks of those that were stored. */
   readonly bytesReused: number
   /** Chunks that were stored. */
   readonly chunksNew: number
-  /** Chunks that the repository held already. */
+  /** Chunks of the runs that were stored which the repository held already; runs that it held whole are not looked at. */
   readonly chunksReused: number
   /** How long the caller's thread was held to fix the content, in milliseconds. */
   readonly sealMs: number
@@ -212,81 +212,6 @@ export interface RestoreResult {
  */
 export type Recovery = "new" | "continued" | "replayed" | "crashed" | "overtaken"
 
-/** The log of durability `log`: an entry is a batch of writes. */
-export type LogStatistics = LogFigures
-
-/** What an engine holds and has done. Counts are since it was opened. */
-export interface EngineStatistics {
-  /**
-   * Keys that have a value. On `lsm-tree` an estimate, exact when no key was written twice: keys in each memtable and
-   * run, less two for each tombstone. A write there does not ask whether its key is on disk.
-   */
-  readonly recordCount: number
-  /** Memory that the records take: maps, regions, memtables. */
-  readonly memoryBytes: number
-  /** Memory that the index takes: hashes and addresses, or filters and fences. */
-  readonly indexBytes: number
-  /** Length of the runs of the state. */
-  readonly diskBytes: number
-  /** How much of that is on this disk; the rest is being fetched from the repository. */
-  readonly bytesLocal: number
-  /** How much of it the repository turned out to hold damaged: reads of it are refused with `DATA_LOSS`. */
-  readonly bytesDamaged: number
-  /** How many runs each level holds, from level 0 on. */
-  readonly runsByLevel: readonly number[]
-  /** How often memory was written to a run. */
-  readonly flushCount: number
-  /** Merges that are done. */
-  readonly mergeCount: number
-  /** Bytes written by flushes and merges since the engine was opened. */
-  readonly bytesFlushed: number
-  /** Bytes written by merges alone. */
-  readonly bytesMerged: number
-  /** Bytes of merged runs that wait for their upload, in whose place versions list what they were made of. */
-  readonly bytesMergedWaiting: number
-  /** Bytes that were uploaded of merged runs since the engine was opened, those of uploads given up included. */
-  readonly bytesMergedStored: number
-  /** For how long merges ran since the engine was opened, and how many failed, which are tried again. */
-  readonly mergingMs: number
-  /** Merges that failed; they are tried again. */
-  readonly mergeFailureCount: number
-  /** Runs that are to be merged now, those of the merge that is under way included, and their bytes. */
-  readonly mergeDebt: {
-    /** How many. */
-    readonly runs: number
-    /** Their length. */
-    readonly bytes: number
-  }
-  /** Reads that asked the disk. */
-  readonly diskReadCount: number
-  /** Records written since the engine was opened, deletions among them, and their bytes as they are stored. */
-  readonly recordsWritten: number
-  /** Bytes of the records written. */
-  readonly bytesWritten: number
-  /** How many of all that were ever written came after the newest version: what is lost with the machine. */
-  readonly recordsUnsaved: number
-  /** Bytes of the records that no version holds. */
-  readonly bytesUnsaved: number
-  /** Writes that had to wait, and for how long at least one did, in milliseconds. */
-  readonly stallCount: number
-  /** For how long at least one write waited, in milliseconds. */
-  readonly stalledMs: number
-  /** How much of that because memory was full: the disk was behind. The rest: merges were behind. */
-  readonly memoryStallCount: number
-  /** For how long memory was full, in milliseconds. */
-  readonly memoryStalledMs: number
-  /** Sessions that the state knows, and frames of sessions that came again and were answered from what is remembered. */
-  readonly sessionCount: number
-  /** Frames that came again and were not applied again. */
-  readonly resentFrameCount: number
-  /** Storage failed: writes are refused until the engine is opened again. */
-  readonly isPoisoned: boolean
-  /** The disk is full: writes are refused until it is not. */
-  readonly isStorageFull: boolean
-  /** Undefined under durability `snapshot`. */
-  readonly log?: LogStatistics | undefined
-}
-
 /** A partition, open. See `openEngine`; a call takes effect when it is made. */
 export interface Engine {
   /** Which engine it is. */
@@ -316,7 +241,7 @@ export interface Engine {
     readonly timeline: string
     /** Empty when there is no version. */
     readonly metadata: Uint8Array
-    /** When it was sealed, in milliseconds since 1970; 0: there is none, or software that did not say has kept the state. */
+    /** When it was sealed, in milliseconds since 1970; 0: there is none, or it could not be found out after an upgrade. */
     readonly sealedMs: number
   }
   /**
@@ -367,8 +292,8 @@ export interface Engine {
    * `FRAME_OUT_OF_ORDER`, `RESTORE_IN_PROGRESS` and `ENGINE_CLOSED` the frame is to be sent again as it is: they leave no
    * trace, but of a conditional write that waited for the disk when the state was sealed, which is then `FRAME_REFUSED`.
    * Every other failure is remembered.
-   * @throws also `RECORD_MALFORMED`, `RECORD_FLAGS_UNSUPPORTED`; with `frame` also those above, `SESSION_EXPIRED` when nobody
-   * knows whether it was applied, and `SETTING_INVALID`
+   * @throws also `RECORD_MALFORMED`, `RECORD_FLAGS_UNSUPPORTED`; with `frame` also those above, `SESSION_EXPIRED`
+   * when nobody knows whether it was applied, and `SETTING_INVALID`
    */
   writeEncoded(
     batch: Uint8Array,

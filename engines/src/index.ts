@@ -10,6 +10,7 @@ export {
 } from "./base/error.ts"
 export { NOT_READ, ReadBudget } from "./base/read-budget.ts"
 export * from "./engine.ts"
+export * from "./engine-statistics.ts"
 export {
   type ImageKind,
   type ImageMap,

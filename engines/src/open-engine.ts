@@ -28,7 +28,10 @@ export interface OpenEngineOptions {
   readonly engine: EngineName
   /** Where the partition's files are; made when it is not there. One engine at a time has it. */
   readonly directory: string
-  /** `file:/absolute/directory`, `s3://bucket/prefix`, or an open repository that several partitions share and the caller closes. */
+  /**
+   * `file:/absolute/directory`, `s3://bucket/prefix`, or an open repository that several partitions share and the
+   * caller closes.
+   */
   readonly repository: string | Repository
   /** How the repository of a URL is used. */
   readonly repositoryOptions?: RepositoryOptions

@@ -1,6 +1,6 @@
-// Answers of a pipeline as the messages that carry them. The generated code makes lists of parts, readers, views and objects,
-// and copies the values three times; the answer to operations that all went well is written and read here, with one copy
-// and none. What is anything else, or is laid out in another way, is left to the generated code.
+// Answers of a pipeline as the messages that carry them. The generated code makes lists of parts, readers, views and
+// objects, and copies the values three times; the answer to operations that all went well is written and read here,
+// with one copy and none. What is anything else, or is laid out in another way, is left to the generated code.
 //
 //   answer      := 08 id · 2a length · operations
 //   operations  := (10 written)? · (0a length values)?       read in either order

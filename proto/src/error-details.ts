@@ -68,7 +68,7 @@ export function varveErrorOf(error: ServiceError): VarveError {
   const bytes = error.metadata?.get(ERROR_DETAILS_KEY)[0]
   const details = bytes instanceof Uint8Array ? decodeErrorDetails(bytes) : undefined
   if (details === undefined)
-    return new VarveError(reasonOfCode(error.code), message, { code: error.code, cause: error })
+    return new VarveError(reasonOf(error.code, message), message, { code: error.code, cause: error })
   return new VarveError(details.reason, message, {
     code: error.code,
     metadata: details.metadata,
@@ -77,7 +77,7 @@ export function varveErrorOf(error: ServiceError): VarveError {
 }
 
 /** What a status means that came without details: from a proxy, or from gRPC itself. */
-function reasonOfCode(code: number): Reason {
+function reasonOf(code: number, message: string): Reason {
   switch (code) {
     case status.UNAVAILABLE:
       return "CONNECTION_LOST"
@@ -86,7 +86,8 @@ function reasonOfCode(code: number): Reason {
     case status.CANCELLED:
       return "CANCELLED"
     case status.RESOURCE_EXHAUSTED:
-      return "MESSAGE_TOO_LARGE"
+      // gRPC says nothing else of its own with this code; a stream that was ended for taking too much has it too.
+      return /larger than max/.test(message) ? "MESSAGE_TOO_LARGE" : "OVERLOADED"
     case status.INVALID_ARGUMENT:
       return "REQUEST_INVALID"
     case status.UNIMPLEMENTED:

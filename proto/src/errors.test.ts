@@ -82,10 +82,15 @@ test("error of a call: its details name the reason; without them the code does",
     [status.UNAVAILABLE, "CONNECTION_LOST"],
     [status.DEADLINE_EXCEEDED, "DEADLINE_PASSED"],
     [status.CANCELLED, "CANCELLED"],
-    [status.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE"],
+    [status.RESOURCE_EXHAUSTED, "OVERLOADED"],
     [status.UNIMPLEMENTED, "UNIMPLEMENTED"],
     [status.UNKNOWN, "INTERNAL"],
   ]
   for (const [code, reason] of reasons)
     expect(varveErrorOf({ ...failed, code })).toMatchObject({ reason, code })
+  // In gRPC's own words.
+  const inItsWords = "Received message larger than max (20000019 vs 8388608)"
+  expect(varveErrorOf({ ...failed, code: status.RESOURCE_EXHAUSTED, details: inItsWords })).toMatchObject({
+    reason: "MESSAGE_TOO_LARGE",
+  })
 })

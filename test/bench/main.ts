@@ -1,5 +1,7 @@
-// `npm run bench [-- engines|wire|shards|durability|kills|snapshots|images|attacks|overload …] [--json FILE] [options of engines, snapshots, wire]`: Varve against its
-// peers, side by side in one run. Every figure that the documents give comes from here.
+// Varve against its peers, side by side in one run. Every figure that the documents give comes from here.
+//
+//   npm run bench [-- engines|wire|shards|durability|kills|snapshots|images|attacks|overload …] [--json FILE]
+//                 [options of engines, snapshots, wire]
 
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"

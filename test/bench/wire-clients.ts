@@ -14,7 +14,10 @@ export interface WireCalls {
   close(): Promise<unknown>
 }
 
-/** How the calls of a contender are made. `varve-sessionless`: writes are not sent again. `ioredis-single`: without auto-pipelining, for one call at a time. */
+/**
+ * How the calls of a contender are made. `varve-sessionless`: writes are not sent again. `ioredis-single`: without
+ * auto-pipelining, for one call at a time.
+ */
 export const wireClients: Readonly<Record<string, (address: string) => WireCalls>> = {
   varve: (address) => connect(address),
   "varve-sessionless": (address) => connect(address, { sessions: false }),

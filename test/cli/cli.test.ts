@@ -6,9 +6,9 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
 import { startDaemon, type TestDaemon } from "../server/daemon.ts"
-import { type Outcome, runVarve, runVarveHere } from "./run-varve.ts"
+import { type Outcome, runVarve, runVarveHere, startVarve } from "./run-varve.ts"
 
 let daemon: TestDaemon
 let directory: string
@@ -71,7 +71,7 @@ describe("cli: as a process", () => {
     [["frobnicate"], 2, "unknown command"],
     [["serve", "--engine", "abacus"], 2, "abacus"],
     [["set", "a", "1", "--store", "explicit"], 3, "PARTITION_REQUIRED"],
-    [["delete", "nobody", "--if-value", "1"], 7, "condition 0 of 1"],
+    [["delete", "nobody", "--if-value", "1"], 7, "the condition does not hold"],
   ])("%j ends with code %i", async (words, expected, message) => {
     const where = expected === 2 ? [] : ["--address", daemon.grpc]
     const { code, stdout, stderr } = await runVarve([...words, ...where])
@@ -103,7 +103,7 @@ describe("cli: records", () => {
     await output(["set", "guarded", "1", "--if-absent"])
     const refused = await varve(["set", "guarded", "2", "--if-absent"])
     expect(refused.code).toBe(7)
-    expect(refused.stderr).toContain("condition 0 of 1 does not hold: the key is present")
+    expect(refused.stderr).toContain("the condition does not hold: the key is present")
     expect((await varve(["set", "guarded", "2", "--if-value", "0"])).code).toBe(7)
     expect((await varve(["delete", "guarded", "--if-value", "0"])).code).toBe(7)
     expect(await output(["get", "guarded"])).toBe("1")
@@ -164,6 +164,11 @@ describe("cli: scan", () => {
 
 describe("cli: versions", () => {
   const store = ["--store", "versions"]
+  const forked = ["--store", "sorted"]
+  interface Named {
+    readonly version: number
+    readonly timeline: string
+  }
 
   test("snapshot, list, restore, pin and delete", async () => {
     await output(["set", "k", "one", ...store])
@@ -172,7 +177,18 @@ describe("cli: versions", () => {
       complete: true,
     })
     await output(["set", "k", "two", ...store])
-    expect(await json(["snapshot", "5", ...store])).toMatchObject({ version: 5 })
+    for (const words of [["snapshot"], ["snapshot", "5"]]) {
+      const { code, stderr } = await varve([...words, ...store])
+      expect(code).toBe(2)
+      expect(stderr).toMatch(
+        /^varve: version 1 of timeline \S+ carries metadata: a worker takes .* --metadata ''/,
+      )
+    }
+    expect(await json(["snapshot", "5", "--metadata", "", ...store])).toMatchObject({ version: 5 })
+    expect(await json(["snapshot", ...store])).toMatchObject({ version: 6 }) // the newest one has none now
+    expect(await output(["snapshots", "delete", "6", ...store])).toMatch(
+      /^deleted version 6 of timeline \S+\n$/,
+    )
 
     const restored = await output(["restore", "1", ...store])
     expect(restored).toContain("restored version 1 ")
@@ -198,15 +214,45 @@ describe("cli: versions", () => {
     expect(listing).toMatch(/│ metadata +│ remarks +│/)
     expect(listing).toMatch(/│ offset 1 +│/)
 
-    await output(["snapshots", "pin", "1", ...store])
+    expect(await output(["snapshots", "pin", "1", ...store])).toMatch(/^pinned version 1 of timeline \S+\n$/)
+    await output(["snapshots", "pin", "1", "--name", "nightly", ...store])
     const refused = await varve(["snapshots", "delete", "1", ...store])
     expect(refused.code).toBe(3)
-    expect(refused.stderr).toContain("SNAPSHOT_PINNED")
-    await output(["snapshots", "unpin", "1", ...store])
+    expect(refused.stderr).toMatch(/SNAPSHOT_PINNED.*\n .*unpin VERSION --name NAME.*, without --name all\n$/)
+    const unpin = (...words: string[]): Promise<string> =>
+      output(["snapshots", "unpin", "1", ...words, ...store])
+    expect(await unpin("--name", "weekly")).toContain("there was no such pin on version 1 of timeline")
+    expect(await unpin()).toContain("took off all pins, nightly among them, of version 1 of timeline")
     await output(["snapshots", "delete", "1", ...store])
     const gone = await varve(["restore", "1", ...store])
     expect(gone.code).toBe(1)
     expect(gone.stderr).toContain("SNAPSHOT_NOT_FOUND")
+  })
+
+  test("a number that stands on several timelines names no version to delete or pin", async () => {
+    for (const words of [["1"], ["2"], ["3"]]) await output(["snapshot", ...words, ...forked])
+    await output(["restore", "1", ...forked])
+    await output(["snapshot", "2", ...forked])
+    const timelines = async (): Promise<string[]> => {
+      const listed = (await json(["snapshots", "list", ...forked])) as unknown as Named[]
+      return listed.flatMap(({ version, timeline }) => (version === 2 ? [timeline] : []))
+    }
+    const [first, second] = (await timelines()) as [string, string]
+    for (const command of ["delete", "pin", "unpin"]) {
+      const { code, stderr } = await varve(["snapshots", command, "2", ...forked])
+      expect([command, code]).toEqual([command, 3])
+      expect(stderr).toContain(
+        `VERSION_AMBIGUOUS: version 2 stands on several timelines: name one of ${first}, ${second}`,
+      )
+      expect(stderr).toContain("--timeline")
+    }
+    expect(await timelines()).toEqual([first, second])
+    expect(await output(["snapshots", "delete", "2", "--timeline", first, ...forked])).toBe(
+      `deleted version 2 of timeline ${first}\n`,
+    )
+    const again = await varve(["snapshots", "delete", "2", "--timeline", first, ...forked])
+    expect([again.code, await timelines()]).toEqual([1, [second]])
+    expect(await json(["snapshots", "delete", "2", ...forked])).toEqual({ version: 2, timeline: second })
   })
 })
 
@@ -238,6 +284,25 @@ describe("cli: describe and bench", () => {
   })
 })
 
+describe("cli: an interrupted bench", () => {
+  test("Ctrl-C ends the load: code 130, and no key is left", async () => {
+    const bench = startVarve(["bench", "--keys", "2000", "--requests", "100000000", "--address", daemon.grpc])
+    try {
+      await vi.waitFor(
+        async () => expect(await output(["scan", "--prefix", "varve-bench:", "--limit", "1"])).not.toBe(""),
+        { timeout: 30_000, interval: 20 },
+      )
+      bench.child.kill("SIGINT")
+      const { code, stdout, stderr } = await bench.outcome
+      expect([code, stdout.toString()]).toEqual([130, ""])
+      expect(stderr).toBe("varve: interrupted: the load was stopped and its keys are deleted\n")
+      expect(await output(["scan", "--prefix", "varve-bench:", "--limit", "1"])).toBe("")
+    } finally {
+      bench.child.kill("SIGKILL")
+    }
+  })
+})
+
 describe("cli: what goes wrong", () => {
   test.each([
     [["frobnicate"], "unknown command"],
@@ -246,6 +311,10 @@ describe("cli: what goes wrong", () => {
     [["snapshot", "0"], "whole numbers from 1"],
     [["get", "abc", "--hex"], "not hexadecimal"],
     [["restore", "1", "--replaced", "x"], "not both"],
+    [
+      ["restore", "--replaced", "1"],
+      '--replaced: "1" is no handle of a replaced state: a restore prints one; ',
+    ],
     [["get", "a", "--address", "http://127.0.0.1:7400"], "is not HOST, HOST:PORT or unix:PATH"],
     [["bench", "--address", "127.0.0.1:70000"], "is not HOST, HOST:PORT or unix:PATH"],
     [["snapshots", "pin", "1", "--hex"], "unknown option"],
@@ -279,6 +348,34 @@ describe("cli: what goes wrong", () => {
       "bench",
     ])
       expect(help.stdout.toString()).toMatch(new RegExp(`^  ${command} `, "m"))
+  })
+
+  test("wrong words are told of by name, with the way to help", async () => {
+    const stderr = async (...words: string[]): Promise<string> => (await runVarveHere(words)).stderr
+    expect(await stderr("gc", "--dry-runs")).toBe(
+      "varve: unknown option '--dry-runs'\n(Did you mean --dry-run?)\n  `varve gc --help` shows what it takes\n",
+    )
+    expect(await stderr("snapshots", "pin")).toContain("`varve snapshots pin --help` shows what it takes\n")
+    expect(await stderr("frobnicate")).toMatch(
+      /^varve: unknown command 'frobnicate'\n {2}`varve --help` shows/,
+    )
+  })
+
+  test("what is too large or too small: the limit, and what to do", async () => {
+    const stdin = Buffer.alloc(20_000_000, 97)
+    const large = await runVarveHere(["set", "k", "-", "--address", daemon.grpc], stdin)
+    expect(large.code).toBe(3)
+    expect(large.stderr).toMatch(
+      /MESSAGE_TOO_LARGE: the request has 200000\d\d bytes; at most \d+ are taken \(setting limits\.messageBytesMax\)\n {2}`varve describe`/,
+    )
+    for (const [key, reason, what] of [
+      ["k".repeat(65_536), "KEY_TOO_LARGE", "take a shorter key"],
+      ["", "KEY_EMPTY", "give a key of at least one byte"],
+    ] as const) {
+      const { code, stderr } = await varve(["set", key, "v"])
+      expect(code).toBe(3)
+      expect(stderr).toMatch(new RegExp(`${reason}: .*\n {2}${what}`))
+    }
   })
 
   test("an unknown store: code 1, the reason and the known ones on stderr", async () => {

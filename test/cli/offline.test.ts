@@ -3,7 +3,7 @@
 
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { type Engine, type EngineName, openEngine, Repository } from "@varve/engines"
 import { openObjectStore, systemSeams } from "@varve/engines/internal"
 import { partitionOfKey } from "@varve/proto"
@@ -203,11 +203,22 @@ describe("cli: a repository without a daemon", () => {
   test.each([
     [["gc", "--grace", "0"], 2, /--grace 0: 12h or more; with --exclusive/],
     [["gc", "why", "zz"], 2, /"zz" names no chunk and no pack: 8 to 64 hex digits/],
+    [["gc", "--dry-run", "--repository", "file:nowhere"], 2, /no repository at file:/],
+    [["gc", "why", "0".repeat(32)], 0, /begins so, nor anything of a pack with this id\. /],
     [["gc", "why", "01234567"], 0, /nothing needs 01234567: .* `varve snapshots show`/],
   ])("%j ends with code %i and says what to give", async (words, code, message) => {
-    const result = await runVarveHere([...words, ...repository])
+    const result = await runVarveHere(words.includes("--repository") ? words : [...words, ...repository])
     expect(result.code).toBe(code)
     expect(result.stdout.toString() + result.stderr).toMatch(message)
+  })
+
+  test("gc why of a pack: the versions that need it, and that the pack itself was not read", async () => {
+    const files = await readdir(join(directory, "repository", "packs"), { recursive: true })
+    const pack = basename(files.find((file) => file.endsWith(".pack"))!, ".pack")
+    const { code, stdout } = await runVarveHere(["gc", "why", pack, ...repository])
+    expect(code).toBe(0)
+    expect(stdout.toString()).toMatch(/│ store .*│ by runs/)
+    expect(stdout.toString()).toMatch(/\nthe pack itself was not read: `varve snapshots verify` proves .*\n$/)
   })
 
   test("what is no repository stays none", async () => {
@@ -247,8 +258,58 @@ describe("cli: a repository without a daemon", () => {
       }
       await writeFile(join(root, path), whole)
     }
-    const { damage } = (await jsonLines(["verify", "1", "3"]))[0] as { damage: string[] }
-    expect(damage).toEqual([])
+    const other = `${timelines[1]}/3`
+    expect((await jsonLines(["verify", "1", other]))[0]).toMatchObject({
+      ...{ versions: 2 * PARTITIONS, damage: [], damaged: [], incomplete: [] },
+      whole: [`${timelines[0]}/1`, other],
+    })
+  })
+
+  test("verify says which versions are whole: those of which every partition is", async () => {
+    const packs = join(directory, "repository/packs/records")
+    const known = new Set<string>()
+    const added = async (): Promise<string[]> => {
+      const names = (await readdir(packs)).filter((name) => !known.has(name))
+      for (const name of names) known.add(name)
+      return names
+    }
+    await added()
+    const parts = await TestStore.open("parts", "memory")
+    for (let version = 1; version <= 4; version++) {
+      // All of it is new in each of them.
+      for (let i = 0; i < 20; i++) await parts.set(`${i}`, `${version} `.repeat(100))
+      await parts.snapshot(version)
+      const [first] = await added()
+      if (version === 2) await flip(join(packs, first!), 5)
+    }
+    await parts.close()
+    const root = join(directory, "repository/stores/parts")
+    const manifests = (await readdir(root, { recursive: true })).filter((path) => path.endsWith(".manifest"))
+    const manifestOf = (partition: number, version: number): string =>
+      join(
+        root,
+        manifests.find((path) => path.startsWith(`${partition}/`) && path.includes(`00${version}-`))!,
+      )
+    await flip(manifestOf(1, 3), 40)
+    await rm(manifestOf(0, 4))
+
+    const [first] = timelines
+    const { code, out } = await run(["verify", "--store", "parts"])
+    expect(out.trimEnd().split("\n").slice(-4)).toEqual([
+      expect.stringMatching(`^damaged: ${first}/2, in partition [01]$`),
+      `damaged: ${first}/3, in partition 1`,
+      `incomplete: ${first}/4, which not every partition has`,
+      `whole: 1 of 4 versions, the newest of them ${first}/1`,
+    ])
+    expect(code).toBe(5)
+    const one = await run(["verify", `${first}/2`, "1", "--store", "parts", "--json"])
+    expect([one.code, JSON.parse(one.out)]).toEqual([
+      5,
+      expect.objectContaining({
+        whole: [`${first}/1`],
+        damaged: [{ version: `${first}/2`, partitions: [expect.any(Number)] }],
+      }),
+    ])
   })
 
   test("verify names every damaged pack of a run, not the first alone", async () => {

@@ -1,7 +1,7 @@
 // Runs the command line for tests: as a process, as users do, or on streams in this process, which takes a tenth of the
 // time. What lies between the two is server/src/cli/main.ts.
 
-import { spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { Readable, Writable } from "node:stream"
 import { fileURLToPath } from "node:url"
@@ -40,7 +40,15 @@ function collector(parts: Buffer[]): Writable {
 }
 
 /** Runs `varve WORDS…` as a process to its end, with `stdin` as its input. */
-export async function runVarve(words: readonly string[], stdin: Uint8Array | string = ""): Promise<Outcome> {
+export function runVarve(words: readonly string[], stdin: Uint8Array | string = ""): Promise<Outcome> {
+  return startVarve(words, stdin).outcome
+}
+
+/** A process of `varve WORDS…`; who starts it sees to its end. */
+export function startVarve(
+  words: readonly string[],
+  stdin: Uint8Array | string = "",
+): { readonly child: ChildProcess; readonly outcome: Promise<Outcome> } {
   const child = spawn(process.execPath, [program, ...words], { stdio: ["pipe", "pipe", "pipe"] })
   const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []]
   child.stdout.on("data", (part: Buffer) => stdout.push(part))
@@ -50,6 +58,10 @@ export async function runVarve(words: readonly string[], stdin: Uint8Array | str
     if (error.code !== "EPIPE") throw error
   })
   child.stdin.end(stdin)
-  const [code] = (await once(child, "close")) as [number | null]
-  return { code, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString() }
+  const outcome = once(child, "close").then(([code]) => ({
+    code: code as number | null,
+    stdout: Buffer.concat(stdout),
+    stderr: Buffer.concat(stderr).toString(),
+  }))
+  return { child, outcome }
 }

@@ -3,7 +3,8 @@
 //     { name: "engines", title: "…", description: "…", choices: ["instance", "store"],
 //       rows: [{ height: 4, panels: [stat(…), stat(…)] }, { height: 8, panels: [series(…)] }] }
 //
-// A row is 24 units wide, which its panels share; what is left over goes to the last. Panels get their ids by where they stand.
+// A row is 24 units wide, which its panels share; what is left over goes to the last. Panels get their ids by where
+// they stand.
 
 import { dataSource, type Panel } from "./panel.ts"
 

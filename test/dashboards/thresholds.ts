@@ -1,4 +1,5 @@
-// From where on a figure is no longer well, the same on all dashboards. The red ones are those of the alerts where there is one.
+// From where on a figure is no longer well, the same on all dashboards. The red ones are those of the alerts where
+// there is one.
 
 import type { Steps } from "./panel.ts"
 

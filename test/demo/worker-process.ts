@@ -40,6 +40,7 @@ export class WorkerProcess {
   /** Starts a new process, which knows nothing of the one before; `task` replaces parts of the first one. */
   start(task: Partial<WorkerTask> = {}): void {
     this.#killed = false
+    this.failure = undefined
     this.#process = this.#spawn({ ...this.#task, ...task })
   }
 
@@ -48,9 +49,9 @@ export class WorkerProcess {
     const child = this.#process
     this.#killed = true
     if (child.exitCode !== null || child.signalCode !== null) return
-    const exited = once(child, "exit")
+    const closed = once(child, "close")
     child.kill("SIGKILL")
-    await exited
+    await closed
   }
 
   #spawn({ address, input, store, partition, everyMs }: WorkerTask): ChildProcess {
@@ -58,9 +59,11 @@ export class WorkerProcess {
       value === undefined ? [] : [`--${name}`, String(value)],
     )
     const words = ["--import", "tsx", program, input, ...flags]
-    const child = spawn(process.execPath, words, { cwd: root, stdio: ["ignore", "pipe", "inherit"] })
-    createInterface({ input: child.stdout }).on("line", (line) => this.#hear(line))
-    child.on("exit", (code) => {
+    const child = spawn(process.execPath, words, { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
+    for (const lines of [child.stdout, child.stderr]) {
+      createInterface({ input: lines }).on("line", (line) => this.#hear(line))
+    }
+    child.on("close", (code) => {
       if (!this.#killed) this.failure = `the worker of ${input} ended with code ${code}`
     })
     return child

@@ -1,6 +1,6 @@
-// States that are served while their index is loaded, of `memory` their records. Beside a plain map, seed by seed: page after page comes when the
-// dice say so, and in between everything is done that callers do. Among the keys are pairs that share all bits of
-// their hash.
+// States that are served while their index is loaded, of `memory` their records. Beside a plain map, seed by seed:
+// page after page comes when the dice say so, and in between everything is done that callers do. Among the keys are
+// pairs that share all bits of their hash.
 
 import { type Engine, EngineError, type EngineName, isEngineError } from "@varve/engines"
 import type { Seams } from "@varve/engines/internal"

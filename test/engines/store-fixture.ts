@@ -21,7 +21,10 @@ export interface StoreLayout {
 
 export type Contents = ReadonlyMap<string, string>
 
-/** Every partition, in `/<engine>-<partitions>/<partition>` unless told otherwise, as its directory was left: no version is put back. */
+/**
+ * Every partition, in `/<engine>-<partitions>/<partition>` unless told otherwise, as its directory was left: no
+ * version is put back.
+ */
 export function openStore(
   { engine, partitions }: StoreLayout,
   seams: Seams,

@@ -1,8 +1,9 @@
 // The image that the Dockerfile builds on, node:24-slim, made here: no registry of images is asked. As the original it is a
-// small Debian with Node 24 from its builders, npm and a user `node`; Debian comes from its mirrors and Node from npm's registry.
-// It takes half a minute to make, so its files are kept as one archive in the user's cache.
+// small Debian with Node 24 from its builders, npm and a user `node`; Debian comes from its mirrors and Node from
+// npm's registry. It takes half a minute to make, so its files are kept as one archive in the user's cache.
 //
-// It differs in what lets `npm ci` work here: the certificates of this machine, and npm's cache of this machine at /npm-cache.
+// It differs in what lets `npm ci` work here: the certificates of this machine, and npm's cache of this machine at
+// /npm-cache.
 
 import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"

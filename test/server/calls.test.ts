@@ -80,7 +80,7 @@ test("write under conditions: all or none, the state before the call is compared
   })
   const error = await failsWith("CONDITION_FAILED", failing)
   strictEqual(error.code, status.ABORTED)
-  ok(error.message.startsWith("condition 1 of 2 does not hold: the key is absent"), error.message)
+  ok(error.message.startsWith("condition 2 of 2 does not hold: the key is absent"), error.message)
   deepStrictEqual(await client.getMany([a, b].map(bytes)), [bytes("1"), undefined])
   strictEqual(await client.write([record(a, ""), record(b, "2")], { expected: [record(a, "1")] }), 2)
   strictEqual(await client.write([], { expected: [record(b, "2"), record(c, "")] }), 0)

@@ -183,7 +183,10 @@ function watching(target: string): object {
   }
 }
 
-/** Everything that a store does: writes, versions and merges, a restore, reads from disk, a drill, a pruning, a collection. */
+/**
+ * Everything that a store does: writes, versions and merges, a restore, reads from disk, a drill, a pruning, a
+ * collection.
+ */
 async function live(store: string): Promise<void> {
   const state = connect(daemon.grpc, { store })
   const key = (index: number): string => `key ${index}`

@@ -1,6 +1,6 @@
-// "Disaster recovery drill" in deploy/recovery.md, word for word: the shell blocks of that section are run in their order, after
-// the function that they use. They make a daemon, lose its machine, bring its state back from a copy and compare, so
-// what goes wrong here is what a reader would meet.
+// "Disaster recovery drill" in deploy/recovery.md, word for word: the shell blocks of that section are run in their
+// order, after the function that they use. They make a daemon, lose its machine, bring its state back from a copy and
+// compare, so what goes wrong here is what a reader would meet.
 
 import { deepStrictEqual, match, strictEqual } from "node:assert"
 import { spawn } from "node:child_process"

@@ -73,3 +73,23 @@ test.each([
     expect(await readdir(join(own, "data", "stores", "default"))).not.toContain("RECOVERING")
   },
 )
+
+test.each(["snapshot", "log"])(
+  "a store that has lost its file store.json goes on as it was, durability %s",
+  async (durability) => {
+    const own = await mkdtemp(join(directory, "own-"))
+    const first = await startDaemon({ ...options(durability), directory: own })
+    daemon = first
+    const before = new RawClient(first.grpc)
+    await before.set(bytes("after the version"), bytes("2"))
+    before.close()
+    await first.kill("SIGTERM")
+    await rm(join(own, "data", "stores", "default", "store.json"))
+
+    daemon = await first.restart()
+    expect(daemon.log.some(({ event }) => event === "store-continued")).toBe(true)
+    const client = new RawClient(daemon.grpc)
+    expect(Buffer.from((await client.get(bytes("after the version"))) ?? "").toString()).toBe("2")
+    client.close()
+  },
+)

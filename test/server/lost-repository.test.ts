@@ -1,5 +1,5 @@
-// "The repository is lost" in deploy/recovery.md, as a daemon meets it: it is wiped while the daemon runs, or after it has stopped
-// in time; then its copy is brought back. What there is afterwards depends on the durability.
+// "The repository is lost" in deploy/recovery.md, as a daemon meets it: it is wiped while the daemon runs, or after
+// it has stopped in time; then its copy is brought back. What there is afterwards depends on the durability.
 
 import { cp, mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"

@@ -1,5 +1,5 @@
-// The metrics of a real daemon after it has done a bit of everything: what the table of deploy/metrics.md says, what promtool
-// and OpenMetrics ask for, and figures that are true, also after a stop and after a crash.
+// The metrics of a real daemon after it has done a bit of everything: what the table of deploy/metrics.md says, what
+// promtool and OpenMetrics ask for, and figures that are true, also after a stop and after a crash.
 
 import { spawn } from "node:child_process"
 import { once } from "node:events"
@@ -80,6 +80,9 @@ test("deploy/metrics.md: its table is what a daemon offers, with types, labels a
   expect([...(await documentedMetrics()).values()].map(tableLine).sort()).toEqual(lines)
   expect(lines.length).toBeGreaterThan(100)
   for (const { name, help } of offered.values()) expect(help, name).toMatch(/^[A-Z0-9].{9,}\.$/)
+  // Each stands alone: a page of metrics is sorted by name.
+  const leaning = /^(?:\w+ ){0,3}(?:these|them|they|it|that (?:version|file|reason|took))\b/
+  for (const { name, help } of offered.values()) expect(help, name).not.toMatch(leaning)
 })
 
 test("deploy/README.md: the metrics that answer questions are there", async () => {

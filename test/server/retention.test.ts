@@ -179,7 +179,9 @@ test("gc through the daemon: what is young stays; without a daemon and exclusive
   expect(total.removed).toBeGreaterThanOrEqual(total.condemned)
   const why = await output("gc", "why", "0".repeat(32), "--repository", repository)
   expect(why).toMatch(
-    new RegExp(`^nothing needs ${"0".repeat(32)}: no version .* of a pack with this id\\. The ids of runs `),
+    new RegExp(
+      `^nothing needs ${"0".repeat(32)}: no version .* nor anything of a pack with this id\\. The ids of runs `,
+    ),
   )
   const noName = await runVarveHere(["gc", "why", "zz", "--repository", repository])
   expect([noName.code, noName.stderr]).toEqual([

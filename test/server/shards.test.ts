@@ -6,6 +6,7 @@ import { rename, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { connect, type State } from "@varve/client"
 import { afterAll, beforeAll, test } from "vitest"
+import { countedSamples, noLessThan } from "./counted-samples.ts"
 import type { TestDaemon } from "./daemon.ts"
 import { bytes, RawClient } from "./raw-client.ts"
 import { ShardedDaemon } from "./sharded-daemon.ts"
@@ -70,7 +71,7 @@ class Writer {
   }
 }
 
-test("shards: each has an address, the client goes there, figures of all are on one page; one that is busy holds up nobody else", async () => {
+test("shards: each has an address, the client goes there, figures of all are on one page, and never less; one that is busy holds up nobody else", async () => {
   const { daemon, addresses } = shared
   strictEqual(new Set(addresses).size, SHARDS)
   strictEqual(addresses[0], daemon.grpc)
@@ -160,8 +161,10 @@ test("shards: without a log the partitions of a dead shard go back to their newe
     for (const key of lost) await raw.set(bytes(key), bytes("after it"))
     const before = (await raw.describe()).stores[0]!.partitions.map(({ lineage }) => lineage)
     const restarts = lines("shard-restarted")
+    const counted = await countedSamples(daemon.daemon.http)
     await daemon.kill(1)
     await daemon.logged("shard-restarted", restarts + 1)
+    noLessThan(counted, await countedSamples(daemon.daemon.http))
     const values = await raw.getMany([...keys, ...lost].map(bytes))
     const late = (partition: number): Uint8Array | undefined =>
       partition === 1 ? undefined : bytes("after it")
@@ -235,8 +238,10 @@ test("shards: a stop while one is dead does not say that everything is kept", as
   const directory = join(daemon.daemon.directory, "data", "stores", "default", "1")
   await rename(directory, `${directory}-away`)
   await writeFile(directory, "no directory: the shard cannot come back")
+  const counted = await countedSamples(daemon.daemon.http)
   await daemon.kill(1)
   await daemon.logged("shard-restart-failed")
+  noLessThan(counted, await countedSamples(daemon.daemon.http))
   strictEqual((await fetch(`${daemon.daemon.http}/readyz`)).status, 503)
   ok((await metrics(daemon.daemon)).includes('varve_shard_up{shard="1"} 0'))
   strictEqual(await daemon.daemon.kill("SIGTERM"), 70)
@@ -251,6 +256,7 @@ async function isHeldUpAlone(daemon: ShardedDaemon): Promise<void> {
   const other = daemon.keyOn(2, "other")
   try {
     for (const key of [own, foreign, other]) await raw.set(bytes(key), bytes("v"))
+    const counted = await countedSamples(daemon.daemon.http)
     // Busy until the test says so: no clock decides who was first.
     const release = await daemon.occupy(1)
     let isAnswered = false
@@ -262,6 +268,7 @@ async function isHeldUpAlone(daemon: ShardedDaemon): Promise<void> {
       deepStrictEqual(await raw.getMany([own, other].map(bytes)), [bytes("v"), bytes("v")])
     }
     await raw.describe()
+    noLessThan(counted, await countedSamples(daemon.daemon.http))
     const wasAnsweredBefore = isAnswered
     await release()
     deepStrictEqual(await late, bytes("v"))

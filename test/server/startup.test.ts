@@ -12,6 +12,8 @@ import { afterEach, beforeEach, test } from "vitest"
 import { type DaemonLogLine, startDaemon, startRefusedDaemon } from "./daemon.ts"
 
 const SETTINGS = 2
+const LOCKED = 6
+const DAMAGED = 5
 const FAILED = 70
 
 let directory: string
@@ -92,8 +94,8 @@ test("an engine's own setting that is not known", async () => {
 test("a data directory that another daemon holds", async () => {
   const daemon = await startDaemon({ directory })
   try {
-    const line = await refuses(FAILED, [], String(daemon.pid), "stop that process", "--data-dir")
-    strictEqual(line.event, "start-failed")
+    const line = await refuses(LOCKED, [], String(daemon.pid), "stop that process", "--data-dir")
+    strictEqual(`${line.event} ${line["reason"]}`, "start-failed DIRECTORY_LOCKED")
   } finally {
     await daemon.kill("SIGTERM")
   }
@@ -131,7 +133,7 @@ test("a repository of a newer format, and a damaged store file", async () => {
   const storeFile = join(directory, "data", "stores", "default", "store.json")
   const store = await readFile(storeFile, "utf8")
   await writeFile(storeFile, store.replace('"partitions":4', '"partitions":5'))
-  await refuses(FAILED, [], "store.json")
+  await refuses(DAMAGED, [], "store.json")
   await writeFile(storeFile, store)
   await writeFile(repositoryFile, newerFormat(repository))
   await refuses(FAILED, [], "repository.json", "format")

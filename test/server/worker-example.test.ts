@@ -1,7 +1,7 @@
 // The worker of client/examples as a process beside a daemon: both are killed when counts have been written that no
 // version holds, and every word counts once.
 
-import { deepStrictEqual } from "node:assert"
+import { deepStrictEqual, ok } from "node:assert"
 import { appendFileSync, writeFileSync } from "node:fs"
 import { mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -69,6 +69,37 @@ test("a version that somebody puts back while there is no input is the one that 
   await until("the worker begins again", () => begins().length === 5)
   deepStrictEqual(begins().at(-1), 0) // with version 1, which was made before the first write
   await until("every count is right", async () => (await wrong()).length === 0, wrong)
+})
+
+test("a version that somebody makes beside the worker ends it with the command that takes the version away", async () => {
+  await worker.kill()
+  worker.start({ everyMs: ALWAYS_MS })
+  append(1, "lastofc")
+  await until("a version holds them", () => worker.offset === inputBytes)
+  const { version, timeline } = await state.snapshot({ version: worker.version + 1 })
+  append(1, "lastofd")
+  await until("the worker ends", () => worker.failure !== undefined)
+  const command = `varve snapshots delete ${version} --timeline ${timeline} --store default`
+  deepStrictEqual(said.filter((line) => line.startsWith("VERSION_")).length, 1, said.join("\n"))
+  ok(
+    said.some((line) => line.endsWith(`is not of this worker; to go on without it: ${command}`)),
+    said.join("\n"),
+  )
+  await state.deleteSnapshot({ version, timeline })
+  worker.start({ everyMs: ALWAYS_MS })
+  await until("every count is right", async () => (await wrong()).length === 0, wrong)
+})
+
+test("a store whose versions are gone is not counted into from the beginning", async () => {
+  await worker.kill()
+  for (const { version, timeline } of await state.listSnapshots())
+    await state.deleteSnapshot({ version, timeline })
+  worker.start()
+  await until("the worker ends", () => worker.failure !== undefined)
+  ok(
+    said.some((line) => line.includes("had versions that it does not list")),
+    said.join("\n"),
+  )
 })
 
 let inputBytes = 0

@@ -60,6 +60,9 @@ describe.each(engineNames)("%s: what is there is not stored again", (name) => {
     await put(first, "k", 0, 6000, 1)
     const { bytesNew } = await first.snapshot({ version: 1 })
     expect(bytesNew).toBeGreaterThan(6000 * RECORD_BYTES)
+    const unchanged = await first.snapshot({ version: 2 })
+    expect(unchanged).toMatchObject({ bytesNew: 0, chunksNew: 0, chunksReused: 0 })
+    expect(unchanged.bytesReused).toBeGreaterThan(6000 * RECORD_BYTES)
 
     const same = await open(name, seams, { directory: "/2", store: "b", partition: 1, partitionCount: 2 })
     await put(same, "k", 0, 6000, 1)

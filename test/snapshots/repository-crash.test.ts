@@ -1,5 +1,6 @@
-// The machine stops in every call that changes the disk while storing and committing. Afterwards a version is listed, and then every run
-// of it comes back byte for byte; or it is not listed. What was committed before is there in any case.
+// The machine stops in every call that changes the disk while storing and committing. Afterwards a version is listed,
+// and then every run of it comes back byte for byte; or it is not listed. What was committed before is there in any
+// case.
 
 import { DirectoryObjectStore, Repository, type RunToStore } from "@varve/engines/internal"
 import { describe, expect, test } from "vitest"

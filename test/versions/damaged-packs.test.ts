@@ -69,6 +69,7 @@ test.each(engineNames)(
     await engine.set(bytes("later"), bytes("known damage"))
     await engine.snapshot({ version: 3 })
     expect((await verify(3)).damage).toEqual([])
+    expect((await verify(3, 2)).damagedVersions.map(({ version }) => version)).toEqual([2])
     // In whatever order: a run that was stored twice is proven twice.
     expect((await verify(3, 2)).damage.join()).toContain(pack)
     expect((await verify(2, 3)).damage.join()).toContain(pack)

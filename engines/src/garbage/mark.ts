@@ -5,9 +5,10 @@
 //   manifests             those that count, then the recipe of each run that they list, once
 //   images                each names its chunks itself
 //
-// A manifest, recipe or image that cannot be read ends it: what it needs is not known, so nothing may go. Manifests of owners
-// that had lost their partition do not count (snapshots/ownership.ts) and keep nothing. But while a takeover is under way
-// the next owner may still name some of them: these keep what they can, and what they lack is no damage.
+// A manifest, recipe or image that cannot be read ends it: what it needs is not known, so nothing may go. Manifests
+// of owners that had lost their partition do not count (snapshots/ownership.ts) and keep nothing. But while a
+// takeover is under way the next owner may still name some of them: these keep what they can, and what they lack is
+// no damage.
 
 import { eachAtOnce } from "../base/each-at-once.ts"
 import { EngineError, isEngineError } from "../base/error.ts"

@@ -10,7 +10,7 @@
 //         is appended at the tail and the index points to it (read-copy-update)
 //   get   hash of the key -> index -> address; in memory the record is read at once, on disk by a promise
 //   seal  the mutable region becomes read-only: a few assignments
-//   flush the sink makes runs of the read-only region, byte for byte, so a record keeps its address
+//   flush the flush loop makes runs of the read-only region, byte for byte, so a record keeps its address
 //   load  what the index of a large state does not have yet is searched for in the runs (index-loading.ts)
 //
 // Per set: one hash, one bucket of the index (one cache line), one record (two or three lines), no allocation. Per get:
@@ -21,14 +21,15 @@ import { KeyHasher } from "../base/key-hash.ts"
 import { NOT_READ, type ReadBudget } from "../base/read-budget.ts"
 import { decodeRecord, RecordCursor, recordBytes } from "../base/record.ts"
 import type { CoreHost, EngineCore, Seal } from "../core.ts"
-import type { EngineStatistics, KeyValue, ScanOptions } from "../engine.ts"
+import type { KeyValue, ScanOptions } from "../engine.ts"
+import type { EngineStatistics } from "../engine-statistics.ts"
 import { addressOf, isTombstonePlace, tombstonePlace } from "../runs/address.ts"
 import type { CollisionTable } from "../runs/collision-table.ts"
 import type { FlushLoop } from "../runs/flush-loop.ts"
 import type { HashIndex } from "../runs/hash-index.ts"
 import type { Relocations } from "../runs/relocations.ts"
 import { type OpenRun, RUN_ADDRESS_BASE } from "../runs/run-set.ts"
-import { ColdReads, type ColdRecord } from "./cold-reads.ts"
+import { ColdReads } from "./cold-reads.ts"
 import { DisplacedCheck } from "./displaced-check.ts"
 import { IndexLoading } from "./index-loading.ts"
 import { KeyRound, ROUND_KEYS_MAX } from "./key-round.ts"
@@ -36,6 +37,7 @@ import type { LoadedIndex } from "./load-index.ts"
 import type { MemoryLog } from "./memory-log.ts"
 import { MemoryRecords } from "./memory-records.ts"
 import { moveIndex } from "./move-index.ts"
+import { PlacedRecords } from "./placed-records.ts"
 import { scanIndex } from "./scan-index.ts"
 
 type Value = Uint8Array | undefined
@@ -48,7 +50,7 @@ export interface HashedLogParts {
   readonly loaded: LoadedIndex
   readonly log: MemoryLog
   /** Makes runs of the log in address order, without gaps, each under the addresses that its bytes had in the log. */
-  readonly sink: FlushLoop<number>
+  readonly flushLoop: FlushLoop<number>
   /** Length of the mutable region; 0: every write appends. */
   readonly lagBytes: number
   /** The longest record, and the largest batch that is taken. */
@@ -66,8 +68,9 @@ export class HashedLog implements EngineCore {
   readonly #collisions: CollisionTable
   readonly #log: MemoryLog
   readonly #records: MemoryRecords
-  readonly #sink: FlushLoop<number>
+  readonly #flushLoop: FlushLoop<number>
   readonly #cold: ColdReads
+  readonly #placed: PlacedRecords
   readonly #displaced: DisplacedCheck
   readonly #round = new KeyRound()
   readonly #batchCursor = new RecordCursor()
@@ -89,8 +92,9 @@ export class HashedLog implements EngineCore {
     this.#tombstoneCount = parts.loaded.tombstoneCount
     this.#log = parts.log
     this.#records = new MemoryRecords(parts.log, parts.lagBytes)
-    this.#sink = parts.sink
+    this.#flushLoop = parts.flushLoop
     this.#cold = new ColdReads(host.runs)
+    this.#placed = new PlacedRecords(this.#records, this.#cold)
     this.#displaced = new DisplacedCheck({
       collisions: this.#collisions,
       index: this.#index,
@@ -98,7 +102,7 @@ export class HashedLog implements EngineCore {
       runs: host.runs,
       executor: host.executor,
       clock: host.clock,
-      readKey: (place) => this.#readKey(place),
+      readKey: (place) => this.#placed.readKey(place),
       fail: host.poison,
     })
     if (parts.loaded.missing.length > 0) this.#loading = this.#loadMissing(parts.loaded)
@@ -180,8 +184,8 @@ export class HashedLog implements EngineCore {
         `the batch has ${bytes} bytes; at most ${batchBytesMax} are taken at once (setting ${batchSetting})`,
       )
     }
-    this.#sink.request()
-    if (this.#sink.full !== undefined) throw this.#sink.full
+    this.#flushLoop.request()
+    if (this.#flushLoop.full !== undefined) throw this.#flushLoop.full
     throw new EngineError(
       "WRITES_STALLED",
       `${log.tail - log.flushed} bytes wait to be written to disk; memory has room for ${log.capacity}`,
@@ -195,7 +199,7 @@ export class HashedLog implements EngineCore {
     yield* scanIndex(
       this.#index,
       this.#collisions,
-      { read: (place) => this.#readPlace(place), settled, get: (key) => this.get(key) },
+      { read: (place) => this.#placed.read(place), settled, get: (key) => this.get(key) },
       options,
     )
   }
@@ -206,7 +210,7 @@ export class HashedLog implements EngineCore {
   }
 
   async flush(seal: Seal): Promise<readonly OpenRun[]> {
-    const runs = await this.#sink.flush(seal)
+    const runs = await this.#flushLoop.flush(seal)
     try {
       await this.#loading?.loaded()
       // The state names hashes that several keys share: what was displaced until now is nearly always none of them.
@@ -263,23 +267,26 @@ export class HashedLog implements EngineCore {
       recordCount: indexed + known.length - knownTombstones,
       memoryBytes: this.#log.tail - this.#log.head,
       indexBytes: this.#index.bytes,
-      flushCount: this.#sink.flushCount,
-      bytesFlushed: this.#sink.bytesFlushed,
+      flushCount: this.#flushLoop.flushCount,
+      bytesFlushed: this.#flushLoop.bytesFlushed,
       diskReadCount: this.#cold.count,
       stallCount: this.#stallCount,
       recordsWritten: this.#recordsWritten,
       bytesWritten: this.#bytesWritten,
-      isStorageFull: isEngineError(this.#sink.full, "STORAGE_FULL"),
+      isStorageFull: isEngineError(this.#flushLoop.full, "STORAGE_FULL"),
     } satisfies Partial<EngineStatistics>
   }
 
   async close(): Promise<void> {
     await this.#loading?.close()
     await this.#displaced.close()
-    await this.#sink.close()
+    await this.#flushLoop.close()
   }
 
-  /** Sets the key in `keySource[keyStart, keyEnd)`, whose hash is given, to the value in `valueSource[valueStart, valueEnd)`. */
+  /**
+   * Sets the key in `keySource[keyStart, keyEnd)`, whose hash is given, to the value in
+   * `valueSource[valueStart, valueEnd)`.
+   */
   #put(
     h1: number,
     h2: number,
@@ -340,19 +347,13 @@ export class HashedLog implements EngineCore {
       const known = this.#collisions.get(key)
       if (known >= 0) {
         const newer = this.#collisions.displacedSince(key, h1, h2)
-        if (newer.length === 0) return this.#getKnown(known)
-        return this.#firstInMemoryOrCold([...newer, known], key)
+        if (newer.length === 0) return this.#placed.value(known)
+        return this.#placed.firstWithKey([...newer, known], key)
       }
     }
     const records = this.#records
     if (records.has(place) && records.hasKey(place, key, 0, key.length)) return records.value()
     return this.#getElsewhere(key, h1, h2, place)
-  }
-
-  #getKnown(place: number): Value | Promise<Value> {
-    if (isTombstonePlace(place)) return undefined
-    const record = this.#readPlace(place)
-    return record instanceof Promise ? record.then(({ value }) => value) : record.value
   }
 
   /**
@@ -364,29 +365,18 @@ export class HashedLog implements EngineCore {
     // What was loaded is the newest record that runs have of its hash.
     if (this.#loading !== undefined && place < RUN_ADDRESS_BASE) {
       const newer = this.#collisions.candidates(h1, h2)
-      const read = (place < 0 ? newer : [place, ...newer]).map((each) => this.#readPlace(each))
+      const read = (place < 0 ? newer : [place, ...newer]).map((each) => this.#placed.read(each))
       return this.#loading.value(new Uint8Array(key), h1, h2, read)
     }
     const displaced = this.#collisions.isEmpty ? NO_PLACES : this.#collisions.candidates(h1, h2)
-    if (place < 0) {
-      return displaced.length === 0 ? undefined : this.#cold.firstWithKey(displaced, new Uint8Array(key))
-    }
-    const address = addressOf(place)
-    if (this.#records.has(address)) {
-      if (displaced.length === 0 || this.#records.hasKey(address, key, 0, key.length)) return undefined
-      return this.#cold.firstWithKey(displaced, new Uint8Array(key))
-    }
-    if (displaced.length === 0) {
-      return isTombstonePlace(place) ? undefined : this.#cold.valueWithKey(place, key)
-    }
-    return this.#cold.firstWithKey([place, ...displaced], new Uint8Array(key))
+    return this.#placed.valueElsewhere(key, place, displaced)
   }
 
   #loadMissing(loaded: LoadedIndex): IndexLoading {
     return new IndexLoading({
       loaded,
       clock: this.#host.clock,
-      readKey: (place) => this.#readKey(place),
+      readKey: (place) => this.#placed.readKey(place),
       displaced: this.#displaced,
       tombstonesCame: (count) => {
         this.#tombstoneCount += count
@@ -398,30 +388,10 @@ export class HashedLog implements EngineCore {
     })
   }
 
-  /** Of these places, newest first, the value of the first record that has this key. All are located now. */
-  async #firstInMemoryOrCold(places: readonly number[], key: Uint8Array): Promise<Value> {
-    const own = new Uint8Array(key)
-    const records = await Promise.all(places.map((place) => this.#readPlace(place)))
-    const found = records.find((record) => Buffer.compare(record.key, own) === 0)
-    return found === undefined || found.value.length === 0 ? undefined : found.value
-  }
-
-  /** The record at a place: its bytes are copied, or read from disk. */
-  #readPlace(place: number): ColdRecord | Promise<ColdRecord> {
-    const address = addressOf(place)
-    return this.#records.has(address) ? this.#records.read(address) : this.#cold.read(address)
-  }
-
-  /** A copy of the key of the record at a place, as `#readPlace`. */
-  #readKey(place: number): Uint8Array | Promise<Uint8Array> {
-    const address = addressOf(place)
-    return this.#records.has(address) ? this.#records.readKey(address) : this.#cold.readKey(address)
-  }
-
   /** Undefined, or a promise that the writer waits for: the disk is behind. */
   #pressure(): Promise<void> | undefined {
-    this.#sink.request()
-    const pending = this.#sink.pressure() ?? this.#displaced.pressure()
+    this.#flushLoop.request()
+    const pending = this.#flushLoop.pressure() ?? this.#displaced.pressure()
     if (pending !== undefined) this.#stallCount++
     return pending
   }

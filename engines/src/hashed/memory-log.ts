@@ -24,7 +24,10 @@ const NO_BYTES = Buffer.alloc(0)
 
 export class MemoryLog {
   readonly capacity: number
-  /** The ring; another, empty one until the first `reserve`. Valid between `offsetOf(head)` and `offsetOf(tail)`, around its end. */
+  /**
+   * The ring; another, empty one until the first `reserve`. Valid between `offsetOf(head)` and `offsetOf(tail)`,
+   * around its end.
+   */
   bytes = NO_BYTES
   head: number
   flushed: number

@@ -1,6 +1,6 @@
 // What a job reaches when its caller may tell it to stop: the next read or write of a file fails, and the next request
-// to an object store, and the job tidies up as it does after a failed disk, for which closing and removing files still work. So every job can be stopped,
-// between two pieces of its work, and none has to ask.
+// to an object store, and the job tidies up as it does after a failed disk, for which closing and removing files still
+// work. So every job can be stopped, between two pieces of its work, and none has to ask.
 
 import { EngineError } from "../base/error.ts"
 import type { JobContext } from "./executor.ts"

@@ -1,4 +1,5 @@
-// After a write to a segment that failed. Which half of it failed, writing or syncing, nobody can tell: what it left is read.
+// After a write to a segment that failed. Which half of it failed, writing or syncing, nobody can tell: what it left
+// is read.
 //
 //   │ group's │ zeros │ group's │ zeros │     whole sectors: left as they are, an opening tells them from damage
 //   │ group's │ gro0000 │ zeros │ zeros │     one in part would be taken for damage: zeros over all of them, synced

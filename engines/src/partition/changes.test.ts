@@ -12,6 +12,12 @@ test("changes: what came before the opening counts until a version is committed"
   strictEqual(changes.sealedMs, 2000)
 })
 
+test("changes: at a moment before the newest version's seal nothing is new", () => {
+  const changes = new Changes({ sealedMs: 1000, records: 5, bytes: 50 })
+  changes.committed(2000, written(3, 30))
+  deepStrictEqual(changes.since(written(2, 20)), { sealedMs: 2000, records: 0, bytes: 0 })
+})
+
 test("changes: what is written between a seal and its commit is not in the version", () => {
   const changes = new Changes()
   const sealed = written(10, 100)

@@ -5,7 +5,8 @@
 //
 // Counted is what was written, not what is different: a key that is overwritten ten times counts ten times. It goes along
 // with the state on disk, so that it is known after a stop. After a crash under durability `log` it is no less than what
-// there is: a version that came after the last checkpoint is counted as if it held only what the checkpoint does.
+// there is: a version that was committed after the last checkpoint is counted as if it held nothing of what the checkpoint
+// does since the version before.
 
 /** What a core has written since it was opened. */
 export interface Written {
@@ -37,13 +38,13 @@ export class Changes {
     return this.#before.sealedMs
   }
 
-  /** @param now what the core has written by now */
-  since(now: Written): ChangesSince {
+  /** @param moment what the core had written by then; nothing is new of what the newest version holds */
+  since(moment: Written): ChangesSince {
     const { sealedMs, records, bytes } = this.#before
     return {
       sealedMs,
-      records: records + now.recordsWritten - this.#sealed.recordsWritten,
-      bytes: bytes + now.bytesWritten - this.#sealed.bytesWritten,
+      records: Math.max(0, records + moment.recordsWritten - this.#sealed.recordsWritten),
+      bytes: Math.max(0, bytes + moment.bytesWritten - this.#sealed.bytesWritten),
     }
   }
 

@@ -18,6 +18,7 @@ import { randomSeed } from "./open-partition.ts"
 import type { RestoreMode } from "./open-runs.ts"
 import type { ReplacedStates } from "./replaced-states.ts"
 import { emptySource, type RestoreSource, versionSource } from "./restore-source.ts"
+import { withSealingTime } from "./sealing-time.ts"
 
 /** Of partitions. */
 const LISTINGS_AT_ONCE = 8
@@ -52,7 +53,8 @@ export async function chooseSource(
   if ("replaced" in options) {
     const { state, runs } = replaced.get(options.replaced)
     // Its own timeline may have gone on without it.
-    return { description: { ...state, timeline: newTimeline }, runs }
+    const described = await withSealingTime(state, identity, parts)
+    return { description: { ...described, timeline: newTimeline }, runs }
   }
   const timelinesOf = (name: VersionName, versions: readonly VersionName[]): NextTimelines => {
     // Who restores several partitions together decides for all of them.
@@ -182,7 +184,10 @@ function openManifest(
     : convertedSource(manifest, onward, restored)
 }
 
-/** The newest of the versions that is complete; those before it that turn out to be damaged are passed over if `fallsBack`. */
+/**
+ * The newest of the versions that is complete; those before it that turn out to be damaged are passed over if
+ * `fallsBack`.
+ */
 async function newestSource(
   versions: readonly ListedVersion[],
   { identity, parts, line }: RestoredPartition,

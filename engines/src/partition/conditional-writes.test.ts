@@ -93,7 +93,9 @@ test("conditional writes: values in memory are decided in the turn of the call, 
   target.isCold = false
   expect(target.writes.write(batchOf(["a", "1"]), batchOf(["a", ""]))).toBeUndefined()
   expect(target.state.get("a")).toBe("1")
-  expect(() => target.writes.write(batchOf(["a", "2"]), batchOf(["a", ""]))).toThrow("condition 0 of 1")
+  expect(() => target.writes.write(batchOf(["a", "2"]), batchOf(["a", ""]))).toThrow(
+    "the condition does not hold",
+  )
   expect(target.writes.isWatching).toBe(false)
 })
 
@@ -104,9 +106,11 @@ test("conditional writes: the message names the first that does not hold and how
   const attempt = (...expected: [string, string][]) => {
     return () => target.writes.write(batchOf(["x", "1"]), batchOf(...expected))
   }
-  expect(attempt(["there", "secret-1"], ["gone", "secret-2"])).toThrow(/^condition 1 of 2 .* key is absent/)
-  expect(attempt(["there", ""], ["gone", "secret-2"])).toThrow(/^condition 0 of 2 .* key is present/)
-  expect(attempt(["there", "secret-3"])).toThrow(/^condition 0 of 1 .* different value; nothing was applied$/)
+  expect(attempt(["there", "secret-1"], ["gone", "secret-2"])).toThrow(/^condition 2 of 2 .* key is absent/)
+  expect(attempt(["there", ""], ["gone", "secret-2"])).toThrow(/^condition 1 of 2 .* key is present/)
+  expect(attempt(["there", "secret-3"])).toThrow(
+    /^the condition does not hold: .* different value; nothing was applied$/,
+  )
   expect(attempt(["there", "secret-3"])).not.toThrow("secret")
   expect(target.state.has("x")).toBe(false)
 })

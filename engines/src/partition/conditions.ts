@@ -141,10 +141,8 @@ export class Conditions {
   }
 
   #failure(index: number, finding: number): EngineError {
-    const text = failureTexts[finding]!
-    return new EngineError(
-      "CONDITION_FAILED",
-      `condition ${index} of ${this.count} does not hold: ${text}; nothing was applied`,
-    )
+    const which = this.count === 1 ? "the condition" : `condition ${index + 1} of ${this.count}`
+    const text = `${which} does not hold: ${failureTexts[finding]!}; nothing was applied`
+    return new EngineError("CONDITION_FAILED", text)
   }
 }

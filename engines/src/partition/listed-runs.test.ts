@@ -48,7 +48,10 @@ function slowRepository(): { repository: Repository; uploads: { ids: string[]; e
   const upload = (runs: readonly { figures: { id: string } }[]): Promise<unknown> =>
     new Promise((resolve) => {
       const stored = runs.map(({ figures }) => ({ ...figures, recipe: {} }))
-      uploads.push({ ids: runs.map(({ figures }) => figures.id), end: () => resolve({ runs: stored }) })
+      uploads.push({
+        ids: runs.map(({ figures }) => figures.id),
+        end: () => resolve({ runs: stored, bytesReused: 0 }),
+      })
     })
   const storeRuns = upload
   const storeMergedRun = async (run: { figures: { id: string } }): Promise<unknown> =>
@@ -187,4 +190,21 @@ test("without deduplication a run that is not here yet is not listed by packs th
   expect(uploads[0]!.ids).toEqual(["arriving"])
   uploads[0]!.end()
   await snapshot
+})
+
+test("what a version has in common with those before it counts as reused, in whole runs", async () => {
+  const { listed, stored, uploads } = await withTwoStored()
+  const [m, c] = [run("m", 1, 3), run("c", 0, 4)]
+  c.bytes(100)
+  const first = listed.store([c.run, stored[1], stored[0]])
+  await vi.waitFor(() => expect(uploads).toHaveLength(2))
+  uploads[1]!.end()
+  expect((await first).bytesReused).toBe(2)
+  // Of a merged run it is what is listed in its place.
+  m.bytes(70)
+  expect(listed.merged([stored[1], stored[0]], m.run, [c.run, m.run])).toBe(true)
+  const second = listed.store([c.run, m.run])
+  await vi.waitFor(() => expect(uploads).toHaveLength(3))
+  uploads[2]!.end()
+  expect(await second).toMatchObject({ bytesReused: 102, runs: [{ id: "c" }, { id: "b" }, { id: "a" }] })
 })

@@ -44,12 +44,16 @@ export class ListedRuns {
     }
   }
 
-  /** Stores what the repository lacks of `runs`. @returns what manifests list for them, and what it cost. */
+  /**
+   * Stores what the repository lacks of `runs`. @returns what manifests list for them, and what it cost; runs that needed no
+   * upload count as bytes that were reused
+   */
   async store(runs: readonly OpenRun[]): Promise<Omit<StoreResult, "runs"> & { runs: StoredRun[] }> {
     if (!this.#repository.deduplication) this.#listAllThemselves(runs)
     await this.#giveUpEndangered(runs)
     const leaves = this.#inOrder(runs)
     const missing = leaves.filter((leaf) => leaf.stored === undefined)
+    const bytesThere = leaves.reduce((sum, leaf) => sum + (leaf.stored?.bytes ?? 0), 0)
     // An upload of a merged run that ends meanwhile lets go of the leaves that it stands for.
     const files = missing.map(({ held }) => held!)
     for (const file of files) file.retain()
@@ -60,7 +64,8 @@ export class ListedRuns {
         leaf.held?.release()
         leaf.held = undefined
       })
-      return { ...result, runs: leaves.map(({ stored }) => stored!) }
+      const bytesReused = result.bytesReused + bytesThere
+      return { ...result, bytesReused, runs: leaves.map(({ stored }) => stored!) }
     } finally {
       for (const file of files) file.release()
     }

@@ -4,7 +4,8 @@
 import type { EngineError } from "../base/error.ts"
 import { StalledTime } from "../base/stalled-time.ts"
 import type { CoreHost, EngineCore, EngineDefinition } from "../core.ts"
-import type { Engine, EngineName, EngineStatistics } from "../engine.ts"
+import type { Engine, EngineName } from "../engine.ts"
+import type { EngineStatistics } from "../engine-statistics.ts"
 import type { Seams } from "../io/seams.ts"
 import { Merger, type Merging } from "../runs/merger.ts"
 import type { RunDirectory } from "../runs/run-directory.ts"
@@ -188,14 +189,17 @@ export class LiveState {
    */
   async settle(): Promise<{ description: StateDescription; runs: readonly OpenRun[] }> {
     const sessions = this.sessions.describe()
-    const changes = this.changes.since(this.core.statistics())
+    const { recordsWritten, bytesWritten } = this.core.statistics()
     const runs = await this.core.flush(this.core.seal())
+    // Since the version that the description names: one may have been committed during the flush.
+    const changes = this.changes.since({ recordsWritten, bytesWritten })
     return { description: this.describe(runs, this.core.engineState(), sessions, changes), runs }
   }
 
   /**
    * A state of these runs, which stands where this one stands now.
-   * @param sessions as of the seal, as `changes`
+   * @param sessions as of the seal
+   * @param changes up to the seal, since the version that it stands on now
    */
   describe(
     runs: readonly OpenRun[],

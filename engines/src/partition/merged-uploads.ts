@@ -5,9 +5,9 @@
 //                │          │
 //                └──────────┴──► merged again: given up
 //
-// They go in the order of their age, the oldest first: a manifest that listed a newer one by itself and an older one by its inputs would
-// put the inputs, which are of lower levels, above it. So one on its way makes room for an older one, and finds its packs there when its
-// turn comes again. What fails is tried again at the next merge or version.
+// They go in the order of their age, the oldest first: a manifest that listed a newer one by itself and an older one
+// by its inputs would put the inputs, which are of lower levels, above it. So one on its way makes room for an older
+// one, and finds its packs there when its turn comes again. What fails is tried again at the next merge or version.
 //
 // A budget that merges outrun for long would have manifests list more and more inputs. From INPUTS_LISTED_MAX on the
 // budget does not count until they are fewer.

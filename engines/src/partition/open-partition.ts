@@ -36,6 +36,7 @@ import { type OwnerSettings, PartitionOwner } from "./partition-owner.ts"
 import type { Partitioning } from "./partitioning.ts"
 import { type ReplacedStateRetention, ReplacedStates } from "./replaced-states.ts"
 import { describedSource, emptySource, type RestoreSource } from "./restore-source.ts"
+import { withSealingTime } from "./sealing-time.ts"
 import { type LogMark, readStateFile, type StateDescription, type StateFile } from "./state-file.ts"
 
 export interface PartitionSetting<Settings> {
@@ -112,7 +113,7 @@ export async function openPartition<Settings>(
     const found = mark === undefined ? undefined : await openDurableLog(parts, mark, setting.log)
     if (found !== undefined) undo.push(() => found.close())
     const source = isBelieved
-      ? await describedSource(parts, await caughtUp(file!, recovery, setting.identity, parts))
+      ? await describedSource(parts, await believed(file!, recovery, setting.identity, parts))
       : emptySource(newTimelineId(seams.clock, seams.random), randomSeed(seams.random.bytes(4)))
     const held = [...source.runs]
     for (const run of held) run.retain()
@@ -210,9 +211,22 @@ async function checkStateFile(
   }
 }
 
+/** Versions that cannot be read: damaged, of newer software, removed meanwhile. */
+const PASSED_OVER: readonly string[] = ["DATA_LOSS", "FORMAT_NEWER", "SNAPSHOT_NOT_FOUND"]
+
+/** What is known of a state whose runs are all here, or in the log. */
+async function believed(
+  file: StateFile,
+  recovery: Recovery,
+  identity: PartitionIdentity,
+  parts: PartitionParts,
+): Promise<StateDescription> {
+  return withSealingTime(await caughtUp(file, recovery, identity, parts), identity, parts)
+}
+
 /**
  * Versions that were committed after the state file was written stand on its timeline, and nowhere else. Those of a later
- * owner may stand there too; they are not versions of this state. Damaged ones are passed over.
+ * owner may stand there too; they are not versions of this state.
  */
 async function caughtUp(
   { present, epoch: stateEpoch = 0 }: StateFile,
@@ -229,10 +243,11 @@ async function caughtUp(
   for (const name of later) {
     try {
       const { line, metadata, createdMs } = await repository.readManifest(store, partition, name)
-      const changes = { sealedMs: createdMs, records: 0, bytes: 0 }
+      // The version may have been sealed before the checkpoint: how much of it was written since is not known.
+      const changes = { records: 0, bytes: 0, ...present.changes, sealedMs: createdMs }
       return { ...present, line: [...line], metadata, changes }
     } catch (error) {
-      if (!isEngineError(error, "DATA_LOSS") && !isEngineError(error, "FORMAT_NEWER")) throw error
+      if (!isEngineError(error) || !PASSED_OVER.includes(error.reason)) throw error
     }
   }
   return present

@@ -4,6 +4,7 @@
 //   open       what the directory holds: open-partition.ts        reads, writes   checks, conditions, the log, the core
 //   snapshot   seal now, commit in order: snapshot-queue.ts       restore         another state in its place: restores.ts
 //   close      flush -> publish the state file as clean           refusals        write-gate.ts
+//   versions   listed, removed, pinned: partition-versions.ts
 
 import { checkBatch } from "../base/batch.ts"
 import { EngineError } from "../base/error.ts"
@@ -12,7 +13,6 @@ import { checkKeyBytes, encodeRecord, recordBytes } from "../base/record.ts"
 import type {
   ConditionalRecord,
   Engine,
-  EngineStatistics,
   KeyValue,
   Recovery,
   RestoreOptions,
@@ -23,19 +23,20 @@ import type {
   SnapshotResult,
   WriteOptions,
 } from "../engine.ts"
+import type { EngineStatistics } from "../engine-statistics.ts"
 import type { RunFigures } from "../runs/run.ts"
 import type { OpenRun } from "../runs/run-set.ts"
 import type { VersionName, VersionSummary } from "../snapshots/manifest.ts"
-import { openLine, resolveVersion } from "../snapshots/timeline.ts"
+import { openLine } from "../snapshots/timeline.ts"
 import { checkRecord, encodeChecked, encodeConditions } from "./checked-writes.ts"
 import { Checkpoints } from "./checkpoints.ts"
-import { versionNames } from "./choose-source.ts"
 import { ConditionalWrites } from "./conditional-writes.ts"
 import { removeOtherLogs } from "./durable-log.ts"
 import type { LiveState, PartitionParts } from "./live-state.ts"
 import { encodeFrameHead } from "./log-entry.ts"
 import { type OpenedPartition, openPartition, type PartitionSetting } from "./open-partition.ts"
 import { OWNER_CHECK_INTERVAL_MS_DEFAULT, type PartitionOwner } from "./partition-owner.ts"
+import { PartitionVersions } from "./partition-versions.ts"
 import { PublishedState } from "./published-state.ts"
 import type { ReplacedStates } from "./replaced-states.ts"
 import { Restores } from "./restores.ts"
@@ -61,6 +62,7 @@ export class PartitionEngine<Settings> implements Engine {
   readonly #parts: PartitionParts
   readonly #replaced: ReplacedStates
   readonly #published: PublishedState
+  readonly #versions: PartitionVersions
   readonly #gate = new WriteGate()
   readonly #conditional: ConditionalWrites
   readonly #sequenced: SequencedWrites
@@ -91,6 +93,7 @@ export class PartitionEngine<Settings> implements Engine {
     this.#published = new PublishedState(options.identity, parts, opened.replaced, (lineage) =>
       this.#epochOf(lineage, opened),
     )
+    this.#versions = new PartitionVersions(options.identity, parts, () => this.line)
     this.#checkpoints = this.#checkpointsOf(opened)
     this.#snapshots = this.#snapshotsOf(opened.state)
     this.#conditional = new ConditionalWrites({
@@ -119,7 +122,7 @@ export class PartitionEngine<Settings> implements Engine {
     engine = new PartitionEngine(options, parts, opened)
     if (early !== undefined) engine.#poison(early)
     try {
-      await engine.#publishOpened(opened)
+      await engine.#published.publishOpened(opened)
       await removeOtherLogs(parts, opened.durable?.id)
       if (opened.recovery !== "crashed") {
         opened.replaced.trim()
@@ -215,33 +218,21 @@ export class PartitionEngine<Settings> implements Engine {
   }
 
   listVersions(): Promise<VersionSummary[]> {
-    const { store, partition } = this.#options.identity
-    return this.#parts.repository.listVersions(store, partition)
+    return this.#versions.list()
   }
 
   damagedVersions(): VersionName[] {
-    const { store, partition } = this.#options.identity
-    return this.#parts.repository.damagedVersions(store, partition)
+    return this.#versions.damaged()
   }
 
   async deleteVersion(version: number, timeline?: string): Promise<void> {
     this.#gate.checkReadable()
-    const { store, partition } = this.#options.identity
-    const name = resolveVersion(
-      await versionNames(this.#options.identity, this.#parts),
-      { version, timeline },
-      this.line,
-    )
-    await this.#parts.repository.deleteVersion(store, partition, name)
+    await this.#versions.delete(version, timeline)
   }
 
   async pinVersion(version: number, pinned: boolean, timeline?: string, name?: string): Promise<void> {
     this.#gate.checkReadable()
-    const { store, partition } = this.#options.identity
-    const { repository } = this.#parts
-    const found = resolveVersion(await this.listVersions(), { version, timeline }, this.line)
-    if (pinned) await repository.pin(store, partition, found, name)
-    else await repository.unpin(store, partition, found, name)
+    await this.#versions.pin(version, pinned, timeline, name)
   }
 
   statistics(): EngineStatistics {
@@ -299,17 +290,6 @@ export class PartitionEngine<Settings> implements Engine {
         this.#replaced.close()
         await this.#options.afterClose()
       }
-    }
-  }
-
-  async #publishOpened({ present, lineage, mark, held }: OpenedPartition): Promise<void> {
-    try {
-      await this.#published.publish(present, lineage, mark)
-    } catch (error) {
-      this.#parts.directory.keepFiles()
-      throw error
-    } finally {
-      for (const run of held) run.release()
     }
   }
 

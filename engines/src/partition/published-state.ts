@@ -2,6 +2,7 @@
 // go back to. Whoever changes one of these publishes all of them together.
 
 import type { PartitionIdentity, PartitionParts } from "./live-state.ts"
+import type { OpenedPartition } from "./open-partition.ts"
 import type { ReplacedStates } from "./replaced-states.ts"
 import {
   type LogMark,
@@ -28,6 +29,23 @@ export class PublishedState {
     this.#identity = identity
     this.#parts = parts
     this.#replaced = replaced
+  }
+
+  /** The first thing that an open partition does. Releases what was held for it; files stay when it rejects. */
+  async publishOpened({
+    present,
+    lineage,
+    mark,
+    held,
+  }: Pick<OpenedPartition, "present" | "lineage" | "mark" | "held">): Promise<void> {
+    try {
+      await this.publish(present, lineage, mark)
+    } catch (error) {
+      this.#parts.directory.keepFiles()
+      throw error
+    } finally {
+      for (const run of held) run.release()
+    }
   }
 
   /**

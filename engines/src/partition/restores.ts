@@ -1,6 +1,6 @@
 // Restores of one partition, one at a time: another state takes the place of the one that is served.
 //
-//   choose      which state; its manifest is read and its missing runs are fetched      whatever is wrong shows here
+//   choose      which state; its manifest is read, its runs are opened: open-runs.ts    whatever is wrong shows here
 //               or, of another engine or other partitions, written anew
 //   build       the next state beside the present one
 //   settle      the present one on disk, nearly all of it while writes go on

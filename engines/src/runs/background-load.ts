@@ -45,9 +45,8 @@ export class BackgroundLoad {
 
   /**
    * Resolves when all is loaded. What failed for good is tried once more.
-   * @throws (rejects) EngineError `DATA_LOSS`; `STORAGE_FAILED`, `STORAGE_FULL` and `REPOSITORY_FAILED`, after which it is tried
-   * again;
-   * `ENGINE_CLOSED`
+   * @throws (rejects) EngineError `DATA_LOSS`; `STORAGE_FAILED`, `STORAGE_FULL` and `REPOSITORY_FAILED`, after which
+   * it is tried again; `ENGINE_CLOSED`
    */
   loaded(): Promise<void> {
     if (this.#hasFailed && !this.#closing.signal.aborted) {

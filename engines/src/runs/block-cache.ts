@@ -9,8 +9,8 @@
 // bit, so blocks that are read once go before those that are read again.
 //
 // An owner is one opening of one run. Its number never comes again, so a block of a run that was closed is never
-// found, and the hand takes its slot in time, unless `forget` has freed it before. Nothing is allocated per look-up or insert. Besides the slab a block
-// costs 13 bytes and its bucket, 4 to 8, and the directory of its records.
+// found, and the hand takes its slot in time, unless `forget` has freed it before. Nothing is allocated per look-up
+// or insert. Besides the slab a block costs 13 bytes and its bucket, 4 to 8, and the directory of its records.
 
 import { EngineError } from "../base/error.ts"
 import { BlockDirectory } from "./block-directory.ts"

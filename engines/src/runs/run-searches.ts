@@ -49,7 +49,10 @@ export class RunSearches {
     return found
   }
 
-  /** All records with this hash, newest first; in a search of its own, for hashes that several keys share. @throws as `newest` */
+  /**
+   * All records with this hash, newest first; in a search of its own, for hashes that several keys share.
+   * @throws as `newest`
+   */
   all(h1: number, h2: number): Promise<FoundHash[]> {
     return searchHashes(this.#runs, new Set([hashNumber(h1, h2)]))
   }

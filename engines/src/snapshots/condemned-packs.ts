@@ -1,4 +1,5 @@
-// Packs that garbage collection is going to remove, or has removed: what a writer has to know of it.
+// Packs that nothing new may rely on: those that garbage collection is going to remove, or has removed, and those that
+// turned out to be damaged or gone. What a writer has to know of collections:
 //
 //   collection    finds a pack that no manifest needs -> condemns it -> … grace … -> looks again -> removes it
 //   writer        reads what is condemned -> relies on none of it -> commits
@@ -8,8 +9,8 @@
 // the pack may go, and its manifest is seen. What a writer knew before a longer gap it looks up again.
 //
 // Chunks of a pack that was rewritten are in another one, to which a note leads: a run relies on all packs and notes on
-// the way, and each of them goes under a mark and a period of grace of its own. (Two-step
-// fossil collection: G. Chen, Duplicacy, 2017.)
+// the way, and each of them goes under a mark and a period of grace of its own. (Two-step fossil collection: G. Chen,
+// Duplicacy, 2017.)
 
 import { isEngineError } from "../base/error.ts"
 import type { Clock } from "../io/clock.ts"

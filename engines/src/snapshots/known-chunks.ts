@@ -1,5 +1,6 @@
 // What whoever stores knows of the chunks that the repository has: a bounded index of them, filled from the newest packs
-// when it is first needed, and never a chunk of a pack that garbage collection has condemned (condemned-packs.ts).
+// when it is first needed, and never a chunk of a pack that garbage collection has condemned, or that turned out to be
+// damaged (condemned-packs.ts).
 
 import type { Clock } from "../io/clock.ts"
 import type { ObjectStore } from "../io/object-store.ts"

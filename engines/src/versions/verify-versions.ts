@@ -38,6 +38,8 @@ export interface Verification {
   readonly damage: readonly string[]
   /** Ids of the packs in which something is wrong, or which are missing. */
   readonly damagedPacks: readonly string[]
+  /** Those that no restore could put back: something is wrong with what their runs are read from. */
+  readonly damagedVersions: readonly Manifest[]
   readonly runs: number
   readonly chunks: number
   readonly packs: number
@@ -68,6 +70,9 @@ export async function verifyVersions(
   return {
     damage: [...verifier.damage].sort(),
     damagedPacks: [...verifier.damagedPacks].sort(),
+    damagedVersions: manifests.filter((each) =>
+      each.runs.some((run) => verifier.damagedRuns.has(storedRunName(run))),
+    ),
     runs: runs.size,
     chunks: verifier.chunkCount,
     packs: verifier.packs.size,
@@ -78,6 +83,8 @@ export async function verifyVersions(
 class Verifier {
   readonly damage = new Set<string>()
   readonly damagedPacks = new Set<string>()
+  /** By `storedRunName`. */
+  readonly damagedRuns = new Set<string>()
   /** Ids of the packs that recipes and manifests name. */
   readonly packs = new Set<string>()
   chunkCount = 0
@@ -99,12 +106,13 @@ class Verifier {
         await run.close()
       }
     })
-    await this.#notes(async () => {
+    const isFound = await this.#notes(async () => {
       const [chunks] = await this.#repository.storedRuns.find([listed])
       this.chunkCount += chunks!.count
       for (const pack of chunks!.packEnds().keys()) this.packs.add(pack)
       if (!isProven) await this.#verifyChunks(chunks!)
     })
+    if (!isProven || !isFound) this.damagedRuns.add(storedRunName(listed))
   }
 
   /** Every chunk by itself: one that is damaged must not hide another. */

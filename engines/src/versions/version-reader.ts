@@ -115,7 +115,10 @@ export class VersionReader {
     }
   }
 
-  /** How many live records there are, counted. What the manifest says is an estimate: keys on disk may not be compared yet. */
+  /**
+   * How many live records there are, counted. What the manifest says is an estimate: keys on disk may not be compared
+   * yet.
+   */
   async count(): Promise<number> {
     let count = 0
     for await (const page of this.records()) count += page.recordCount

@@ -1,10 +1,11 @@
-// bench: a quick load on a running daemon, in explicit batches over pipelines.
+// bench: a quick load on a running daemon, in explicit batches over pipelines. Its keys are deleted at the end, also when
+// the load fails or is interrupted.
 
 import type { Command } from "commander"
 import { type ClientOptions, type CommandContext, clientCommand, withStub } from "./command-context.ts"
 import { withExplanation } from "./connection-errors.ts"
 import { call } from "./daemon-connection.ts"
-import { UsageError } from "./exit-codes.ts"
+import { exitCodes, UsageError } from "./exit-codes.ts"
 import type { Latencies } from "./latencies.ts"
 import {
   type Frame,
@@ -34,7 +35,7 @@ const percentiles = [0.5, 0.95, 0.99, 0.999, 1] as const
 export function addBenchCommand(program: Command, context: CommandContext): void {
   clientCommand(program, context, {
     name: "bench",
-    description: `measure a daemon with batches of reads and writes (keys ${LOAD_KEY_PREFIX}…, deleted at the end)`,
+    description: `measure a daemon with batches of reads and writes (of keys ${LOAD_KEY_PREFIX}…, deleted at the end, also at Ctrl-C)`,
     timeoutSeconds: TIMEOUT_SECONDS,
   })
     .option("--requests <count>", "records read and written in all", wholeNumber(1, REQUESTS_MAX), 1_000_000)
@@ -46,7 +47,7 @@ export function addBenchCommand(program: Command, context: CommandContext): void
     .action((options: BenchOptions) => bench(options, context))
 }
 
-async function bench(options: BenchOptions, { terminal }: CommandContext): Promise<void> {
+async function bench(options: BenchOptions, { terminal, exitWith }: CommandContext): Promise<void> {
   if (options.batch * (options.valueBytes + KEY_BYTES) > FRAME_BYTES_MAX) {
     throw new UsageError(
       `a frame of ${options.batch} values of ${options.valueBytes} bytes exceeds ${FRAME_BYTES_MAX}`,
@@ -60,28 +61,39 @@ async function bench(options: BenchOptions, { terminal }: CommandContext): Promi
   const keys = loadKeys(options.keys, store.partitionCount, store.partitioning === "explicit")
   const frames = loadFrames(keys, options)
   const { clients } = options
-  const load = (all: readonly Frame[], frameCount: number): Promise<LoadResult> =>
+  const load = (all: readonly Frame[], frameCount: number, signal?: AbortSignal): Promise<LoadResult> =>
     withExplanation({ address: options.address, effect: "writes" }, () =>
-      runLoad(options, all, { frameCount, clients }),
+      runLoad(options, all, { frameCount, clients, ...(signal === undefined ? {} : { signal }) }),
     )
-  const fill = (value: Buffer): Promise<LoadResult> => {
+  const fill = (value: Buffer, signal?: AbortSignal): Promise<LoadResult> => {
     const batch = Math.max(1, Math.floor(FILL_BATCH_BYTES / (value.length + KEY_BYTES)))
     const all = fillFrames(keys, batch, value)
-    return load(all, all.length)
+    return load(all, all.length, signal)
   }
-  // Every key is there before the clock starts, so that reads find what they ask for.
-  await withProgress(terminal, `fill ${options.keys} keys`, () => fill(Buffer.alloc(options.valueBytes, 97)))
+  const interrupt = new AbortController()
+  const { signal } = interrupt
+  const letGo = terminal.onInterrupt?.(() => interrupt.abort())
   try {
+    // Every key is there before the clock starts, so that reads find what they ask for.
+    await withProgress(terminal, `fill ${options.keys} keys`, () =>
+      fill(Buffer.alloc(options.valueBytes, 97), signal),
+    )
     const result = await withProgress(terminal, `${options.requests} requests`, () =>
-      load(frames, Math.ceil(options.requests / options.batch)),
+      load(frames, Math.ceil(options.requests / options.batch), signal),
     )
-    await writeLine(
-      terminal,
-      options.json ? toJson(reportOf(options, result), false) : textOf(options, result),
-    )
+    if (!signal.aborted) {
+      await writeLine(
+        terminal,
+        options.json ? toJson(reportOf(options, result), false) : textOf(options, result),
+      )
+    }
   } finally {
     await withProgress(terminal, "delete the keys", () => fill(Buffer.alloc(0)))
+    letGo?.()
   }
+  if (!signal.aborted) return
+  terminal.stderr.write("varve: interrupted: the load was stopped and its keys are deleted\n")
+  exitWith(exitCodes.interrupted.code)
 }
 
 function reportOf(

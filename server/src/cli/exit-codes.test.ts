@@ -18,6 +18,7 @@ test.each([
   ["DATA_LOSS", 5],
   ["OVERLOADED", 6],
   ["STORAGE_FULL", 6],
+  ["DIRECTORY_LOCKED", 6],
   ["SHUTTING_DOWN", 6],
   ["RESTORE_IN_PROGRESS", 6],
   ["CONDITION_FAILED", 7],

@@ -10,12 +10,17 @@ export const exitCodes = {
   refused: { code: 3, meaning: "the daemon refused the call: it is invalid or does not fit the state" },
   unreachable: { code: 4, meaning: "no daemon answers at the address, or not in time" },
   dataLoss: { code: 5, meaning: "stored bytes are damaged, or a restore drill has failed" },
-  busy: { code: 6, meaning: "not now: the daemon is overloaded, full or going down; try again" },
+  busy: {
+    code: 6,
+    meaning:
+      "not now: the daemon is overloaded, full or going down, or another one has its directory; try again",
+  },
   conditionFailed: {
     code: 7,
     meaning: "a condition (--if-absent, --if-value) does not hold: nothing was written",
   },
   failed: { code: 70, meaning: "a fault in the software, or storage that is out of service" },
+  interrupted: { code: 130, meaning: "ended by Ctrl-C (SIGINT); bench has deleted its keys" },
 } as const satisfies Record<string, { readonly code: number; readonly meaning: string }>
 
 export type ExitName = keyof typeof exitCodes
@@ -32,7 +37,7 @@ const exitNameOfReason: Readonly<Record<string, ExitName>> = {
   STORAGE_FAILED: "failed",
   REPOSITORY_FAILED: "failed",
   ENGINE_POISONED: "failed",
-  DIRECTORY_LOCKED: "failed",
+  DIRECTORY_LOCKED: "busy",
   INTERNAL: "failed",
 }
 

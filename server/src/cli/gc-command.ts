@@ -9,7 +9,7 @@ import { exitCodes, UsageError } from "./exit-codes.ts"
 import { table, toJson } from "./output.ts"
 import { withProgress } from "./progress.ts"
 import { type Terminal, writeLine } from "./terminal.ts"
-import { bytesText, secondsText } from "./values.ts"
+import { bytesText, countText, secondsText } from "./values.ts"
 
 interface RepositoryOptions extends Omit<ClientOptions, "store"> {
   readonly repository?: string
@@ -27,6 +27,7 @@ const REPOSITORY_HELP = "without a daemon: file:DIR or s3://BUCKET/PREFIX"
 /** Of the start of a chunk's SHA-256, or of a pack's id: all of its digits. */
 const KEPT_NAME = /^[0-9a-f]{8,64}$/
 const PACK_ID_DIGITS = 32
+const PACK_NOT_READ = "the pack itself was not read: `varve snapshots verify` proves what versions have in it"
 /** Of a hash or a run in a table. */
 const NAME_CHARACTERS = 16
 
@@ -128,13 +129,13 @@ function describe(response: CollectGarbageResponse, dryRun: boolean): string {
   const { removed, bytesRemoved, pardoned, superseded, seconds } = response
   const would = dryRun ? "would be " : ""
   const lines = [
-    `${packs} packs of ${bytesText(bytes)}, of which ${manifests} versions of partitions${andImages(images)} need ${bytesText(bytesLive)}`,
-    `${removed} packs ${would}removed: ${bytesText(bytesRemoved)}`,
-    `${condemned} packs ${would}condemned: they go when the grace is over, unless something needs them by then`,
-    `${rewritten} packs ${would}rewritten${dryRun ? "" : ` into ${bytesText(bytesRewritten)}`}`,
-    ...(pardoned === 0 ? [] : [`${pardoned} packs ${would}pardoned: they are needed again`]),
-    ...(probes === 0 ? [] : [`${probes} leftovers of trying the store out ${would}removed`]),
-    ...(superseded === 0 ? [] : [`${superseded} manifests that came too late ${would}removed`]),
+    `${countText(packs, "pack")} of ${bytesText(bytes)}, of which ${bytesText(bytesLive)} are needed by ${countText(manifests, "version")} of partitions${andImages(images)}`,
+    `${countText(removed, "pack")} ${would}removed: ${bytesText(bytesRemoved)}`,
+    `${countText(condemned, "pack")} ${would}condemned: gone when the grace is over, unless needed by then`,
+    `${countText(rewritten, "pack")} ${would}rewritten${dryRun ? "" : ` into ${bytesText(bytesRewritten)}`}`,
+    ...(pardoned === 0 ? [] : [`${countText(pardoned, "pack")} ${would}pardoned: needed again`]),
+    ...(probes === 0 ? [] : [`${countText(probes, "leftover")} of trying the store out ${would}removed`]),
+    ...(superseded === 0 ? [] : [`${countText(superseded, "manifest")} that came too late ${would}removed`]),
     `${dryRun ? "looked through" : "done"} in ${secondsText(seconds)}`,
   ]
   return lines.join("\n")
@@ -159,17 +160,18 @@ async function explain(
   if (rows.length > 0) await writeLine(terminal, table(head, rows))
   const imageRows = images.map(({ name: image, id }) => [image, id])
   if (imageRows.length > 0) await writeLine(terminal, table(["image", "id"], imageRows))
+  if (name.length === PACK_ID_DIGITS) await writeLine(terminal, PACK_NOT_READ)
 }
 
 /** Whether it is stored all the same is not said: that would take reading every pack. */
 function nothingNeeds(name: string): string {
-  const orPack = name.length === PACK_ID_DIGITS ? ", and anything of a pack with this id" : ""
+  const orPack = name.length === PACK_ID_DIGITS ? ", nor anything of a pack with this id" : ""
   return (
-    `nothing needs ${name}: no version and no image has a chunk whose SHA-256 begins so${orPack}. ` +
+    `nothing needs ${name}: no version and no image needs a chunk whose SHA-256 begins so${orPack}. ` +
     "The ids of runs that `varve snapshots show` prints are names of neither: it lists itself which versions share a run"
   )
 }
 
 function andImages(count: number): string {
-  return count === 0 ? "" : ` and ${count} images`
+  return count === 0 ? "" : ` and ${countText(count, "image")}`
 }

@@ -9,8 +9,13 @@ const hints: Readonly<Partial<Record<Reason, string>>> = {
   VERSION_AMBIGUOUS:
     "name the timeline with --timeline, or as TIMELINE/VERSION with --repository; `varve snapshots list` shows them",
   SNAPSHOT_NOT_FOUND: "`varve snapshots list` shows the versions that are there",
-  SNAPSHOT_PINNED: "`varve snapshots unpin VERSION` takes the pin off",
+  SNAPSHOT_PINNED:
+    "`varve snapshots list` shows its pins; `varve snapshots unpin VERSION --name NAME` takes one off, without --name all",
   REPLACED_STATE_NOT_FOUND: "restore a version instead: `varve snapshots list` shows them",
+  KEY_EMPTY: "give a key of at least one byte",
+  KEY_TOO_LARGE: "take a shorter key, such as a hash of it: a key has at most 65535 bytes",
+  MESSAGE_TOO_LARGE:
+    "`varve describe` shows how large a value may be; limits.messageBytesMax is a setting of the daemon",
   STORE_UNKNOWN: "name a store with --store; `varve describe` shows them",
   PARTITION_REQUIRED: "name it with --partition; `varve describe` shows the partitions",
   PARTITION_OUT_OF_RANGE: "`varve describe` shows the partitions",

@@ -16,4 +16,8 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   environment: process.env,
+  onInterrupt(act) {
+    process.once("SIGINT", act)
+    return () => void process.off("SIGINT", act)
+  },
 })

@@ -25,12 +25,14 @@ export async function runCommandLine(words: readonly string[], terminal: Termina
     .configureOutput({
       writeOut: (text) => terminal.stdout.write(text),
       writeErr: (text) => terminal.stderr.write(text),
+      outputError: (text, write) => write(`varve: ${text.replace(/^error: /, "")}`),
     })
     .showSuggestionAfterError()
     // Options belong to the command that they stand behind: some commands have commands of their own.
     .enablePositionalOptions()
     .addHelpText("after", `\n${describeExitCodes()}`)
   await addCommands(program, context, words)
+  pointToHelp(program, program.name())
   try {
     await program.parseAsync([...words], { from: "user" })
     return exitCode
@@ -57,6 +59,12 @@ async function addCommands(
   if (words.includes("serve")) (await import("./serve-command.ts")).completeServe(serve, context)
   if (words.find((word) => !word.startsWith("-")) === "serve") return
   ;(await import("./tool-commands.ts")).addToolCommands(program, context)
+}
+
+/** Errors in the words of a command end with the way to its help. */
+function pointToHelp(command: Command, words: string): void {
+  command.showHelpAfterError(`  \`${words} --help\` shows what it takes`)
+  for (const each of command.commands) pointToHelp(each, `${words} ${each.name()}`)
 }
 
 function describeError(error: unknown): string {

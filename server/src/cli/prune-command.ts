@@ -9,7 +9,7 @@ import { UsageError } from "./exit-codes.ts"
 import { table, toJson } from "./output.ts"
 import { withProgress } from "./progress.ts"
 import { writeLine } from "./terminal.ts"
-import { timeText, wholeNumber } from "./values.ts"
+import { countText, timeText, wholeNumber } from "./values.ts"
 
 interface PruneOptions extends ClientOptions {
   readonly keepLast?: number
@@ -66,6 +66,7 @@ function describe(decisions: readonly RetentionDecision[], { store, dryRun }: Pr
     return [version, timeline, timeText(createdMs), kept ? "kept" : dryRun ? "would go" : "gone", reason]
   })
   const gone = decisions.filter(({ kept }) => !kept).length
-  const sum = `${gone} of ${decisions.length} versions ${dryRun ? "would go" : "are gone"}`
+  const went = gone === 1 ? "is gone" : "are gone"
+  const sum = `${gone} of ${countText(decisions.length, "version")} ${dryRun ? "would go" : went}`
   return `${table(["version", "timeline", "time", "", "why"], rows)}\n${sum}`
 }

@@ -8,7 +8,11 @@ import {
   collectGarbage,
   GRACE_MS_MIN,
   type Job,
+  type ObjectStore,
+  openObjectStore,
+  REPOSITORY_KEY,
   type Reasons,
+  systemSeams,
   ThreadExecutor,
   whyKept,
 } from "@varve/engines/internal"
@@ -44,14 +48,38 @@ export function repositoryUrl(url: string): string {
   return absoluteRepository(url, process.cwd())
 }
 
-async function run<Input, Output>(job: Job<Input, Output>, input: Input): Promise<Output> {
+/** @throws (rejects) UsageError when there is no repository: opening one that is not there would make it */
+export async function requireRepository(objectStore: ObjectStore): Promise<void> {
+  if ((await objectStore.get(REPOSITORY_KEY, { offset: 0, bytes: 1 })) !== undefined) return
+  throw new UsageError(`--repository: there is no repository at ${objectStore.url}`)
+}
+
+async function run<Input extends { url: string }, Output>(
+  job: Job<Input, Output>,
+  input: Input,
+): Promise<Output> {
   const executor = new ThreadExecutor({ threads: 1 })
   try {
+    await requireRepositoryAt(input.url)
     return await executor.run(job, input)
   } catch (error) {
     if (isEngineError(error)) throw new OfflineError(error)
     throw error
   } finally {
     await executor.close()
+  }
+}
+
+async function requireRepositoryAt(url: string): Promise<void> {
+  const seams = systemSeams({ threads: 1 })
+  try {
+    const objectStore = await openObjectStore(url, seams)
+    try {
+      await requireRepository(objectStore)
+    } finally {
+      await objectStore.close()
+    }
+  } finally {
+    await seams.close()
   }
 }

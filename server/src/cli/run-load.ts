@@ -25,13 +25,13 @@ interface Target {
 }
 
 /**
- * Sends `frameCount` frames, `frames` in turn, over `clients` streams.
+ * Sends `frameCount` frames, `frames` in turn, over `clients` streams; fewer when `signal` aborts meanwhile.
  * @throws (rejects) VarveError: the first error of any stream or frame ends the load
  */
 export async function runLoad(
   target: Target,
   frames: readonly Frame[],
-  { frameCount, clients }: { frameCount: number; clients: number },
+  { frameCount, clients, signal }: { frameCount: number; clients: number; signal?: AbortSignal },
 ): Promise<LoadResult> {
   const records = { reads: 0, writes: 0 }
   const latencies = { reads: new Latencies(frameCount), writes: new Latencies(frameCount) }
@@ -40,7 +40,7 @@ export async function runLoad(
   const loops = Array.from({ length: Math.min(clients, frameCount) }, async () => {
     const pipeline = new LoadPipeline(target)
     try {
-      for (let index = next++; index < frameCount; index = next++) {
+      for (let index = next++; index < frameCount && signal?.aborted !== true; index = next++) {
         const frame = frames[index % frames.length]!
         const sent = performance.now()
         await pipeline.exchange(index, frame)

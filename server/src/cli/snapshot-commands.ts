@@ -1,6 +1,5 @@
 // snapshot and restore: make a version, put one back.
 
-import type { DescribeResponse, StateBackendClient } from "@varve/proto"
 import { type Command, Option } from "commander"
 import {
   type ClientOptions,
@@ -14,13 +13,14 @@ import {
 import { call } from "./daemon-connection.ts"
 import { UsageError } from "./exit-codes.ts"
 import { toJson } from "./output.ts"
+import { checkMetadataLeftOut, nextVersion } from "./present-versions.ts"
 import { withProgress } from "./progress.ts"
 import { readAll, type Terminal, writeLine } from "./terminal.ts"
 import { bytesText, collectPartitions, parseBytes, printable, secondsText } from "./values.ts"
 
 interface SnapshotCommandOptions extends ClientOptions, HexOptions {
   readonly partition?: number[]
-  readonly metadata: string
+  readonly metadata?: string
 }
 
 interface RestoreCommandOptions extends ClientOptions, HexOptions {
@@ -33,6 +33,8 @@ interface RestoreCommandOptions extends ClientOptions, HexOptions {
 
 const TIMEOUT_SECONDS = 600
 const METADATA_BYTES_MAX = 1024 * 1024
+/** The beginning of what a restore answers: a partition and its handle. */
+const HANDLE = /^\d+=./
 const CONVERTED =
   "it was written by another engine or by another number of partitions: its records were written anew, " +
   "and the next version stores everything once"
@@ -47,7 +49,10 @@ export function addSnapshotCommands(program: Command, context: CommandContext): 
   })
     .addArgument(versionArgument("[version]", "default: the one after the newest on the current line"))
     .option("--partition <numbers>", PARTITIONS_HELP, collectPartitions)
-    .option("--metadata <text>", "kept inside the version; - reads it from stdin", "")
+    .option(
+      "--metadata <text>",
+      "kept inside the version; - reads it from stdin; default: none, where the newest version has none either",
+    )
     .addOption(hexOption("metadata"))
     .action((version: number | undefined, options: SnapshotCommandOptions) =>
       snapshot(version, options, context.terminal),
@@ -86,6 +91,7 @@ async function snapshot(
   const metadata = await metadataBytes(options, terminal)
   const partitions = options.partition ?? []
   const response = await withStub(options, "writes", async (stub) => {
+    if (options.metadata === undefined) await checkMetadataLeftOut(stub, options)
     const version = BigInt(given ?? (await nextVersion(stub, options)))
     return await withProgress(terminal, `snapshot ${version}`, () =>
       call(
@@ -106,9 +112,9 @@ async function snapshot(
   )
 }
 
-/** Runs that the version before has are not stored again, nor looked at: of an unchanged state nothing is. */
+/** Reused is what the version has in common with what the repository held: of an unchanged state, all of it. */
 function storedText(bytesNew: bigint, bytesReused: bigint): string {
-  if (bytesNew + bytesReused === 0n) return "nothing new to store"
+  if (bytesNew + bytesReused === 0n) return "nothing to store"
   return `${bytesText(bytesNew)} stored, ${bytesText(bytesReused)} reused`
 }
 
@@ -119,6 +125,12 @@ async function restore(
 ): Promise<void> {
   if (version !== undefined && options.replaced !== "") {
     throw new UsageError("give a version or --replaced, not both")
+  }
+  if (options.replaced !== "" && !HANDLE.test(options.replaced)) {
+    throw new UsageError(
+      `--replaced: "${options.replaced.slice(0, 80)}" is no handle of a replaced state: a restore prints one; ` +
+        "for a version: varve restore VERSION",
+    )
   }
   if (options.fallback !== "" && (version !== undefined || options.replaced !== "")) {
     throw new UsageError("--fallback is for the newest version: give neither a version nor --replaced")
@@ -168,20 +180,10 @@ function shellWord(word: string): string {
   return /^[\w.:/@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }
 
-/** One above the newest version on the current line of the partitions in question. */
-async function nextVersion(stub: StateBackendClient, options: SnapshotCommandOptions): Promise<number> {
-  const { stores }: DescribeResponse = await call(
-    stub.describe.bind(stub),
-    { store: options.store },
-    options.timeout,
-  )
-  const versions = (stores[0]?.partitions ?? [])
-    .filter(({ partition }) => options.partition?.includes(partition) ?? true)
-    .map(({ version }) => Number(version))
-  return Math.max(0, ...versions) + 1
-}
-
-async function metadataBytes({ metadata, hex }: SnapshotCommandOptions, terminal: Terminal): Promise<Buffer> {
+async function metadataBytes(
+  { metadata = "", hex }: SnapshotCommandOptions,
+  terminal: Terminal,
+): Promise<Buffer> {
   if (metadata !== "-") return parseBytes(metadata, hex, "metadata")
   const bytes = await readAll(terminal, METADATA_BYTES_MAX)
   if (bytes === undefined)

@@ -1,4 +1,5 @@
-// snapshots list, delete, prune, pin, unpin: the versions of a store. Those that read versions lie in `offline/`.
+// snapshots and its list: the versions of a store. Commands that read versions lie in `offline/`, those that delete, pin
+// and unpin one in version-commands.ts.
 
 import type { SnapshotDescription } from "@varve/proto"
 import type { Command } from "commander"
@@ -8,7 +9,6 @@ import {
   clientCommand,
   type HexOptions,
   hexOption,
-  versionArgument,
   withStub,
 } from "./command-context.ts"
 import { call } from "./daemon-connection.ts"
@@ -18,28 +18,16 @@ import { table, toJson } from "./output.ts"
 import { addPruneCommand } from "./prune-command.ts"
 import { type Terminal, writeLine } from "./terminal.ts"
 import { beginning, bytesText, collectPartitions, timeText } from "./values.ts"
+import { addDeleteCommand, addPinCommands } from "./version-commands.ts"
 
 interface ListOptions extends ClientOptions, HexOptions {
   readonly repository?: string
   readonly partition?: number[]
 }
 
-interface VersionOptions extends ClientOptions {
-  readonly timeline: string
-}
-
-interface PinOptions extends VersionOptions {
-  readonly name: string
-}
-
 const TIMEOUT_SECONDS = 60
-const PIN_HELP = {
-  pin: "the pin's name: a version may have several, and one without",
-  unpin: "only the pin of this name; default: all",
-} as const
 /** Of the metadata of a version in the table. */
 const METADATA_CHARACTERS = 40
-const TIMELINE_HELP = "the version's timeline; needed when the number stands on several"
 
 /** Adds `snapshots` with its commands. */
 export function addSnapshotsCommand(program: Command, context: CommandContext): void {
@@ -65,46 +53,9 @@ export function addSnapshotsCommand(program: Command, context: CommandContext): 
 
   addOfflineCommands(snapshots, context)
 
-  clientCommand(snapshots, context, {
-    name: "delete",
-    description: "delete a version; silent when done",
-    timeoutSeconds: TIMEOUT_SECONDS,
-  })
-    .addArgument(versionArgument("<version>", "the version"))
-    .option("--timeline <name>", TIMELINE_HELP, "")
-    .action(async (version: number, options: VersionOptions) => {
-      const request = { store: options.store, version: BigInt(version), timeline: options.timeline }
-      await withStub(options, "writes", (stub) =>
-        call(stub.deleteSnapshot.bind(stub), request, options.timeout),
-      )
-      if (options.json) await writeLine(terminal, toJson({}, false))
-    })
-
+  addDeleteCommand(snapshots, context)
   addPruneCommand(snapshots, context)
-
-  for (const [name, description] of [
-    ["pin", "protect a version from removal; silent when done"],
-    ["unpin", "take the protection off; silent when done"],
-  ] as const) {
-    clientCommand(snapshots, context, { name, description, timeoutSeconds: TIMEOUT_SECONDS })
-      .addArgument(versionArgument("<version>", "the version"))
-      .option("--timeline <name>", TIMELINE_HELP, "")
-      .option("--name <name>", PIN_HELP[name], "")
-      .action(async (version: number, options: PinOptions) => {
-        const { store, timeline } = options
-        const request = {
-          store,
-          version: BigInt(version),
-          timeline,
-          pinned: name === "pin",
-          name: options.name,
-        }
-        await withStub(options, "writes", (stub) =>
-          call(stub.pinSnapshot.bind(stub), request, options.timeout),
-        )
-        if (options.json) await writeLine(terminal, toJson({}, false))
-      })
-  }
+  addPinCommands(snapshots, context)
 }
 
 async function list(options: ListOptions, terminal: Terminal): Promise<void> {

@@ -8,6 +8,8 @@ export interface Terminal {
   readonly stdout: Writable & { readonly isTTY?: boolean }
   readonly stderr: Writable & { readonly isTTY?: boolean }
   readonly environment: Readonly<Record<string, string | undefined>>
+  /** Calls `act` at the first SIGINT from now on; a second one ends the process. Answers how to take that back. */
+  onInterrupt?(act: () => void): () => void
 }
 
 /** Resolves when `stdout` has room again: a slow reader slows the command, and memory stays bounded. */

@@ -5,6 +5,7 @@ import {
   beginning,
   bytesText,
   collectPartitions,
+  countText,
   parseBytes,
   printable,
   secondsText,
@@ -71,6 +72,7 @@ test("values: sizes, durations and times for people", () => {
     "4.0 MiB",
     "5120.0 GiB",
   ])
+  expect([0, 1, 2n].map((count) => countText(count, "pack"))).toEqual(["0 packs", "1 pack", "2 packs"])
   expect([0.00006, 0.25, 2.5].map(secondsText)).toEqual(["0.06 ms", "250 ms", "2.5 s"])
   expect(timeText(0n)).toBe("-")
   expect(timeText(86_400_000n)).toBe("1970-01-02T00:00:00.000Z")

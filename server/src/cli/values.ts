@@ -76,6 +76,11 @@ export function bytesText(bytes: number | bigint): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`
 }
 
+/** `1 version`, `0 versions`, `2 versions`. */
+export function countText(count: number | bigint, word: string): string {
+  return `${count} ${Number(count) === 1 ? word : `${word}s`}`
+}
+
 /** `0.4 ms`, `2.5 s`. */
 export function secondsText(seconds: number): string {
   return seconds < 1 ? `${(seconds * 1000).toFixed(seconds < 0.01 ? 2 : 0)} ms` : `${seconds.toFixed(1)} s`

@@ -303,7 +303,7 @@ export const settingRows: readonly SettingRow[] = [
     ...integer(1, 3600),
     default: "10",
     description:
-      "How long a new connection may say nothing before it is closed, and a request may take to come, and as much again for each MiB of it.",
+      "How long a new connection may say nothing before it is closed, and a request may take to come, and as much again for each MiB of it. So long may answers not be taken while space is short.",
   },
   {
     key: "limits.connectionIdleSeconds",

@@ -22,6 +22,8 @@ import type { PartitionName } from "../shard/shard-port.ts"
 import { Stores } from "../shard/stores.ts"
 import { Administration } from "./administration.ts"
 import { describeDrill } from "./describe-drill.ts"
+import { drillFiles } from "./drill-file.ts"
+import { DrillHistories } from "./drill-histories.ts"
 import { GarbageCollector } from "./garbage-collector.ts"
 import { openStore } from "./open-store.ts"
 import { recoverPartitions } from "./recover-partitions.ts"
@@ -83,6 +85,7 @@ export class ControlPlane {
       await plane.shards.start()
       await plane.#openStores()
       plane.#administrate(identity)
+      await plane.#drills!.recall()
       await plane.shards.serve()
     } catch (error) {
       await plane.shards.drain(0, CLOSE_AFTER_FAILURE_MS)
@@ -132,8 +135,12 @@ export class ControlPlane {
     for (const each of closed) if (each.status === "rejected") throw each.reason
   }
 
+  get #storesDirectory(): string {
+    return join(this.#settings.dataDir, "stores")
+  }
+
   async #openStores(): Promise<void> {
-    const storesDirectory = join(this.#settings.dataDir, "stores")
+    const storesDirectory = this.#storesDirectory
     await this.#warnOfUnusedStores(storesDirectory)
     const host = {
       storesDirectory,
@@ -150,14 +157,16 @@ export class ControlPlane {
   #administrate({ softwareVersion, instance, startedMs }: Identity): void {
     const { repository, limits, garbageCollection, drills: drillSettings } = this.#settings
     const stores = this.#stores
-    const { clock } = this.#seams
+    const { clock, random, fileSystem } = this.#seams
     const log = this.#log
     const names = stores.all.map((store) => store.settings.name)
     const startThread = (): ThreadExecutor =>
       new ThreadExecutor({ threads: 1, requests: this.#seams.requests })
     const hold = new DrillHold()
     const drills = new RestoreDrills({
-      ...{ stores: stores.all, url: repository, settings: drillSettings, clock, log, hold, startThread },
+      ...{ stores: stores.all, url: repository, settings: drillSettings, clock, random, log, hold },
+      startThread,
+      histories: new DrillHistories(drillFiles(fileSystem, this.#storesDirectory), log),
       metrics: new DrillMetrics(this.registry, stores.all),
       onReadiness: (isReady) => void this.shards.setReady(isReady),
       onDamagedPacks: (packs) => void this.shards.distrust(packs),
@@ -170,7 +179,7 @@ export class ControlPlane {
       messageBytesMax: limits.messageBytesMax,
       drillOf: (store: string) => {
         const report = drills.reportOf(store)
-        return report === undefined ? undefined : describeDrill(report, drillSettings.failReadiness)
+        return report === null ? undefined : describeDrill(report, drillSettings.failReadiness)
       },
     }
     const collector = new GarbageCollector({

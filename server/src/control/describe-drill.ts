@@ -1,7 +1,7 @@
 // A restore drill in the messages of the contract.
 
 import type { DrillDescription } from "@varve/proto"
-import type { DrillReport } from "./restore-drills.ts"
+import type { DrillReport } from "./drill-file.ts"
 
 /** @param failReadiness the setting: whether a drill that fails makes the daemon not ready */
 export function describeDrill(report: DrillReport, failReadiness: boolean): DrillDescription {

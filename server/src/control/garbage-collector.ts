@@ -56,7 +56,7 @@ export class GarbageCollector {
           metrics.done(figures)
           const { removed, condemned, rewritten, bytesRemoved, seconds } = figures
           const fields = { removed, condemned, rewritten, bytesRemoved, seconds }
-          log.info("garbage-collected", `garbage was collected; ${removed} packs are gone`, fields)
+          log.info("garbage-collected", `garbage was collected; packs that are gone: ${removed}`, fields)
         }
         return answerOf(figures)
       } catch (error) {

@@ -13,7 +13,7 @@
 //   did not come to an end (recovery-mark.ts)
 //
 // A version that another engine wrote, or another number of partitions, is converted, which takes the longer the more it
-// holds: log-converted.ts.
+// holds (engines/src/partition/converted-source.ts).
 
 import { join } from "node:path"
 import { EngineError, isEngineError } from "@varve/engines"
@@ -25,7 +25,7 @@ import { logConverted } from "./log-converted.ts"
 import { Partition, type PartitionRecovery, type VersionedEngine } from "./partition.ts"
 import { readRecoveryMark, removeRecoveryMark, setRecoveryMark, type Unrecovered } from "./recovery-mark.ts"
 import { Store, type StoreRestoreTarget } from "./store.ts"
-import { checkStoreFile } from "./store-file.ts"
+import { checkStoreFile, isNewStore } from "./store-file.ts"
 
 export interface StoreHost {
   /** Absolute; each store has a directory of its name in it. */
@@ -44,7 +44,7 @@ export interface StoreHost {
 export async function openStore(settings: StoreSettings, host: StoreHost): Promise<Store> {
   const directory = join(host.storesDirectory, settings.name)
   const { fileSystem } = host.seams
-  const { existed } = await checkStoreFile(fileSystem, directory, settings)
+  await fileSystem.makeDirectory(directory)
   let mark = await readRecoveryMark(fileSystem, directory)
   const setMark = async (found: Unrecovered | undefined): Promise<void> => {
     if (mark !== undefined || found === undefined) return
@@ -52,14 +52,16 @@ export async function openStore(settings: StoreSettings, host: StoreHost): Promi
     mark = found
   }
   // A new store's engines with a log would be believed also after a kill.
-  await setMark(existed ? undefined : "new")
+  if (await isNewStore(fileSystem, directory)) await setMark("new")
+  await checkStoreFile(fileSystem, directory, settings)
   const indexes = Array.from({ length: settings.partitions }, (_, index) => index)
   // All settle before one failure ends the start: engines that are being opened could not be closed.
   const opened = await Promise.allSettled(
     indexes.map((partition) => host.openPartition({ store: settings.name, partition })),
   )
   const found = new Set(opened.flatMap((each) => (each.status === "fulfilled" ? [each.value.recovery] : [])))
-  await setMark(unrecovered(found))
+  const isWhole = opened.every(({ status }) => status === "fulfilled")
+  await setMark(unrecovered(found, isWhole))
   const engines = opened.map((each) => {
     if (each.status === "rejected") throw each.reason
     return each.value
@@ -72,10 +74,16 @@ export async function openStore(settings: StoreSettings, host: StoreHost): Promi
   return store
 }
 
-/** What is to be remembered until a state is put back; undefined when every engine has one. */
-function unrecovered(found: ReadonlySet<VersionedEngine["recovery"]>): Unrecovered | undefined {
+/**
+ * What is to be remembered until a state is put back; undefined when every engine has one.
+ * @param isWhole whether all engines were opened
+ */
+function unrecovered(
+  found: ReadonlySet<VersionedEngine["recovery"]>,
+  isWhole: boolean,
+): Unrecovered | undefined {
   if (!found.has("new") && !found.has("crashed")) return undefined
-  return found.size === 1 && found.has("new") ? "new" : "crashed"
+  return isWhole && found.size === 1 && found.has("new") ? "new" : "crashed"
 }
 
 /** @param found what the engines are, or what an earlier start found and did not finish */
@@ -186,8 +194,6 @@ async function restoreNewest(store: Store, log: Log, mayStand: boolean): Promise
         `store ${store.settings.name}: the newest version is damaged; recoveryFallback: previous takes an older one`,
         { store: store.settings.name, ...errorFields(error) },
       )
-    }
-    if (isEngineError(error, "DATA_LOSS")) {
       const message = `store ${store.settings.name}: the newest version is damaged: ${error.message}`
       throw new EngineError(
         error.reason,

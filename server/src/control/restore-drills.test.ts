@@ -6,6 +6,8 @@ import { Registry } from "prom-client"
 import { expect, test } from "vitest"
 import { type LogLine, logTo } from "../log.ts"
 import { DrillMetrics } from "../metrics/drill-metrics.ts"
+import type { DrillHistory, DrillReport } from "./drill-file.ts"
+import { DrillHistories } from "./drill-histories.ts"
 import { RestoreDrills } from "./restore-drills.ts"
 import type { Store } from "./store.ts"
 
@@ -35,7 +37,18 @@ function makeStore(): Store {
   return { settings, partitions, restorable } as unknown as Store
 }
 
-function makeDrills() {
+/** Of the file, which outlives the daemon. */
+interface Kept {
+  content?: DrillHistory
+  failure?: EngineError
+}
+
+const NOW_MS = 20 * DAY_MS
+/** All the chance there is: what comes by chance comes as late as it may. */
+const LATE = { bytes: (count: number) => new Uint8Array(count).fill(0xff) }
+const SOON_MS = Math.ceil((5 * 60 * 1000 * 0xffff) / 0x10000)
+
+function makeDrills(kept: Kept = {}) {
   const jobs: { readonly options: DrillOptions; end(result: DrillResult | Error): void }[] = []
   const sleeps: { readonly ms: number; wake(): void }[] = []
   const lines: LogLine[] = []
@@ -44,16 +57,27 @@ function makeDrills() {
   const registry = new Registry()
   const store = makeStore()
   const hold = new DrillHold()
+  const files = {
+    read: async () => {
+      if (kept.failure !== undefined) throw kept.failure
+      return kept.content
+    },
+    write: async (_store: string, history: DrillHistory) => {
+      if (kept.failure !== undefined) throw kept.failure
+      kept.content = history
+    },
+  }
+  const log = logTo((line) => lines.push(line))
   const run = (_job: unknown, options: DrillOptions, _transfer: unknown, signal: AbortSignal) =>
     new Promise<DrillResult>((resolve, reject) => {
       jobs.push({ options, end: (result) => (result instanceof Error ? reject(result) : resolve(result)) })
       signal.addEventListener("abort", () => reject(new EngineError("ENGINE_CLOSED", "told to stop")))
     })
   const drills = new RestoreDrills({
-    ...{ stores: [store], url: "file:/repository", hold, log: logTo((line) => lines.push(line)) },
+    ...{ stores: [store], url: "file:/repository", hold, log, random: LATE },
     settings: { everyMs: DAY_MS, bytesPerSecond: 500, failReadiness: true },
     clock: {
-      nowMs: () => 7_000_000,
+      nowMs: () => NOW_MS,
       sleep: (ms, signal) =>
         new Promise((wake) => {
           sleeps.push({ ms, wake })
@@ -61,6 +85,7 @@ function makeDrills() {
         }),
     },
     metrics: new DrillMetrics(registry, [store]),
+    histories: new DrillHistories(files, log),
     startThread: () => ({ run, close: async () => undefined }) as unknown as ThreadExecutor,
     onReadiness: (isReady) => readiness.push(isReady),
     onDamagedPacks: (packs) => distrusted.push(...packs),
@@ -85,8 +110,8 @@ test("a drill is about the newest version of the partitions that are still this 
   })
   await expect(drills.drill(store)).rejects.toMatchObject({ reason: "OVERLOADED" })
   jobs[0]!.end(PASSED)
-  expect(await running).toMatchObject({ version: 4, isPassed: true, endedMs: 7_000_000 })
-  expect(await figures("varve_snapshot_last_verified_timestamp_seconds")).toEqual([7000])
+  expect(await running).toMatchObject({ version: 4, isPassed: true, endedMs: NOW_MS })
+  expect(await figures("varve_snapshot_last_verified_timestamp_seconds")).toEqual([NOW_MS / 1000])
   expect(await figures("varve_snapshot_last_verified_created_timestamp_seconds")).toEqual([5])
   // The state of three partitions has three times the bytes that were drilled.
   expect(await figures("varve_recovery_predicted_seconds")).toEqual([6, 24])
@@ -103,7 +128,7 @@ test("by schedule: after a failure the next drill comes sooner, and readiness fo
     jobs[at]!.end(result)
   }
   await settle()
-  expect(sleeps.map(({ ms }) => ms)).toEqual([DAY_MS, DAY_MS, HOUR_MS, DAY_MS])
+  expect(sleeps.map(({ ms }) => Math.ceil(ms))).toEqual([SOON_MS, DAY_MS, HOUR_MS, DAY_MS])
   expect(readiness).toEqual([true, false, true])
   expect(distrusted).toEqual(["a"])
   expect(await figures("varve_drills_total")).toEqual([2, 1, 0])
@@ -164,4 +189,107 @@ test("snapshots hold drills up; a stop ends the drill that runs, and says nothin
   await ended
   expect([hold.isStopped, lines]).toEqual([true, []])
   await expect(drills.drill(store)).rejects.toMatchObject({ reason: "SHUTTING_DOWN" })
+})
+
+const { damagedPacks: _packs, ...figures } = PASSED
+const REPORT = {
+  ...figures,
+  version: 4,
+  timeline: "a",
+  isPassed: true,
+  endedMs: NOW_MS - 6 * HOUR_MS,
+} as DrillReport
+const FAILURE: DrillReport = {
+  ...REPORT,
+  ...{ isPassed: false, damage: FAILED.damage, recovery: null, endedMs: NOW_MS - HOUR_MS / 4, seconds: 3 },
+}
+
+test("a start goes on where the last one was: what drills have found is shown again, and the next comes when it is due", async () => {
+  const kept: Kept = {}
+  const before = makeDrills(kept)
+  await before.drills.recall()
+  for (const [at, result] of [PASSED, FAILED].entries()) {
+    const running = before.drills.drill(before.store)
+    await settle()
+    before.jobs[at]!.end(result)
+    await running
+  }
+  await before.drills.close()
+  expect(kept.content).toMatchObject({
+    scheduledSinceMs: NOW_MS,
+    last: { isPassed: false, damage: FAILED.damage, recovery: null },
+    passed: { isPassed: true, recovery: PASSED.recovery },
+  })
+
+  const { drills, readiness, figures } = makeDrills(kept)
+  await drills.recall()
+  expect(drills.reportOf("s")).toEqual(kept.content!.last)
+  expect([drills.failing, readiness]).toEqual([["s"], [false]])
+  expect(await figures("varve_drill_failing")).toEqual([1])
+  expect(await figures("varve_drill_interval_seconds")).toEqual([DAY_MS / 1000])
+  expect(await figures("varve_drill_unproven_since_timestamp_seconds")).toEqual([NOW_MS / 1000])
+  expect(await figures("varve_snapshot_last_verified_timestamp_seconds")).toEqual([NOW_MS / 1000])
+  expect(await figures("varve_recovery_predicted_seconds")).toEqual([6, 24])
+  // Counted are the drills since the start.
+  expect(await figures("varve_drills_total")).toEqual([0, 0, 0])
+  await drills.close()
+})
+
+test.each<readonly [string, DrillReport | null, number]>([
+  ["a passed one a quarter of a day ago", REPORT, 18 * HOUR_MS],
+  ["a failed one a quarter of an hour ago", FAILURE, 0.75 * HOUR_MS],
+  ["a passed one long ago", { ...REPORT, endedMs: 1 }, SOON_MS],
+  [
+    "a passed one of which the clock says that it is still to come",
+    { ...REPORT, endedMs: 2 * NOW_MS },
+    DAY_MS,
+  ],
+  ["none", null, SOON_MS],
+])("the first drill after a start comes by the last one before it: %s", async (_name, last, dueMs) => {
+  const { drills, sleeps } = makeDrills({ content: { scheduledSinceMs: 1, last, passed: null } })
+  await drills.recall()
+  drills.schedule()
+  expect(Math.ceil(sleeps[0]!.ms)).toBe(dueMs)
+  await drills.close()
+})
+
+test("since when nothing is proven: since drills are on, then since the last one that passed", async () => {
+  const unproven = "varve_drill_unproven_since_timestamp_seconds"
+  const scheduledSinceMs = REPORT.endedMs - DAY_MS
+  for (const [passed, sinceMs] of [
+    [null, scheduledSinceMs],
+    [REPORT, REPORT.endedMs],
+  ] as const) {
+    const { drills, store, jobs, figures } = makeDrills({
+      content: { scheduledSinceMs, last: FAILURE, passed },
+    })
+    await drills.recall()
+    expect(await figures(unproven)).toEqual([sinceMs / 1000])
+    for (const [at, result, thenMs] of [[0, FAILED, sinceMs] as const, [1, PASSED, NOW_MS] as const]) {
+      const running = drills.drill(store)
+      await settle()
+      jobs[at]!.end(result)
+      await running
+      expect(await figures(unproven)).toEqual([thenMs / 1000])
+    }
+    await drills.close()
+  }
+})
+
+test("a file that cannot be read or written is told, and keeps no drill from its end", async () => {
+  const failure = new EngineError("DATA_LOSS", "drill.json is damaged")
+  const { drills, store, jobs, lines, figures } = makeDrills({ failure })
+  await drills.recall()
+  const running = drills.drill(store)
+  await settle()
+  jobs[0]!.end(PASSED)
+  expect(await running).toMatchObject({ isPassed: true })
+  expect(await figures("varve_drill_unproven_since_timestamp_seconds")).toEqual([NOW_MS / 1000])
+  expect(lines.map(({ level, event }) => `${level} ${event}`)).toEqual([
+    "warn drill-file-unread",
+    "warn drill-file-unwritten",
+    "warn drill-file-unwritten",
+    "info drill-passed",
+  ])
+  await drills.close()
 })

@@ -1,7 +1,7 @@
 // Restore drills of a daemon: on schedule, the newest complete version of each store is read from the repository alone,
 // and all of it is proven. One store after the other, in a thread of its own, within a budget; snapshots and garbage
 // collection go first (`DrillHold`). A drill that fails changes nothing: people are told, by log, metrics, `Describe`
-// and, when the settings say so, by readiness.
+// and, when the settings say so, by readiness. What they found outlives the daemon: see drill-file.ts.
 
 import { isEngineError } from "@varve/engines"
 import {
@@ -9,27 +9,23 @@ import {
   type DrillHold,
   type DrillTarget,
   drillRestore,
+  type Random,
   type ThreadExecutor,
 } from "@varve/engines/internal"
 import { VarveError } from "@varve/proto"
 import type { DrillSettings } from "../config/settings.ts"
 import { errorFields, type Log } from "../log.ts"
-import type { DrillFigures, DrillMetrics } from "../metrics/drill-metrics.ts"
+import type { DrillMetrics } from "../metrics/drill-metrics.ts"
+import { type DrillReport, firstDamage } from "./drill-file.ts"
+import type { DrillHistories } from "./drill-histories.ts"
 import { runEvery } from "./schedule.ts"
 import type { Store } from "./store.ts"
 import { layoutOf, restoreTargets } from "./store-versions.ts"
 
 /** After one that failed the next one comes sooner: whoever has mended something wants to know. */
 const RETRY_MS = 60 * 60 * 1000
-/** Of what is damaged, in a report and in a line of the log. */
-const DAMAGE_LINES_MAX = 50
-
-/** What the last drill of a store that found anything out has found. */
-export interface DrillReport extends DrillFigures {
-  readonly timeline: string
-  /** What is damaged, the first DAMAGE_LINES_MAX lines. */
-  readonly damage: readonly string[]
-}
+/** A drill that is due at the start comes within this time, by chance: many daemons may have been started together. */
+const START_SPREAD_MS = 5 * 60 * 1000
 
 export interface DrillHost {
   readonly stores: readonly Store[]
@@ -37,8 +33,10 @@ export interface DrillHost {
   readonly url: string
   readonly settings: DrillSettings
   readonly clock: Pick<Clock, "sleep" | "nowMs">
+  readonly random: Random
   readonly log: Log
   readonly metrics: DrillMetrics
+  readonly histories: DrillHistories
   readonly hold: DrillHold
   /** A thread, which is given back after each use. */
   startThread(): ThreadExecutor
@@ -51,8 +49,6 @@ export interface DrillHost {
 export class RestoreDrills {
   readonly #host: DrillHost
   readonly #closing = new AbortController()
-  /** By store. */
-  readonly #reports = new Map<string, DrillReport>()
   #executor: ThreadExecutor | undefined
   #running: Promise<unknown> | undefined
   #scheduled: Promise<void> | undefined
@@ -61,23 +57,36 @@ export class RestoreDrills {
     this.#host = host
   }
 
-  /** What the last drill of a store has found; undefined: there was none since the start. */
-  reportOf(store: string): DrillReport | undefined {
-    return this.#reports.get(store)
+  /** What the last drill of a store has found; null: there was none that found anything out. */
+  reportOf(store: string): DrillReport | null {
+    return this.#host.histories.of(store).last
   }
 
   /** Names of the stores whose last drill has failed. */
   get failing(): string[] {
-    return [...this.#reports].filter(([, { isPassed }]) => !isPassed).map(([name]) => name)
+    return this.#names.filter((name) => this.reportOf(name)?.isPassed === false)
   }
 
-  /** Drills all stores every `drills.every` from now on, until it is closed. */
+  /** What drills before this start have found is shown, and counts, again. */
+  async recall(): Promise<void> {
+    const { settings, clock, metrics, histories, onReadiness } = this.#host
+    for (const name of this.#names) {
+      const { scheduledSinceMs, last, passed } = await histories.recall(name)
+      for (const report of [passed, last]) if (report !== null) metrics.recall(name, report)
+      const sinceMs = settings.everyMs === 0 ? 0 : scheduledSinceMs || clock.nowMs()
+      if (sinceMs !== scheduledSinceMs) await histories.note(name, { scheduledSinceMs: sinceMs })
+      metrics.scheduled(name, settings.everyMs, sinceMs)
+    }
+    if (settings.failReadiness && this.#isFailing) onReadiness(false)
+  }
+
+  /** Drills all stores every `drills.every` from the last drill on, until it is closed. */
   schedule(): void {
     const { settings, clock, stores } = this.#host
     if (settings.everyMs === 0) return
-    const intervalMs = (): number =>
-      this.#isFailing ? Math.min(RETRY_MS, settings.everyMs) : settings.everyMs
-    this.#scheduled ??= runEvery({ clock, signal: this.#closing.signal, intervalMs }, async () => {
+    const intervalMs = (): number => this.#intervalMs(this.#isFailing)
+    const schedule = { clock, signal: this.#closing.signal, firstMs: this.#firstMs(), intervalMs }
+    this.#scheduled ??= runEvery(schedule, async () => {
       for (const store of stores) if (!this.#closing.signal.aborted) await this.#drillScheduled(store)
     })
   }
@@ -119,8 +128,33 @@ export class RestoreDrills {
     await this.#scheduled
   }
 
+  get #names(): string[] {
+    return this.#host.stores.map(({ settings }) => settings.name)
+  }
+
   get #isFailing(): boolean {
     return this.failing.length > 0
+  }
+
+  #intervalMs(isFailing: boolean): number {
+    const { everyMs } = this.#host.settings
+    return isFailing ? Math.min(RETRY_MS, everyMs) : everyMs
+  }
+
+  /** Until the first of the stores is due. A daemon that is started more often than drills come drills all the same. */
+  #firstMs(): number {
+    const { settings, clock, random } = this.#host
+    const nowMs = clock.nowMs()
+    const dueMs = this.#names.map((name) => {
+      const last = this.reportOf(name)
+      if (last === null) return 0
+      const intervalMs = this.#intervalMs(!last.isPassed)
+      // The clock may have been put back since.
+      return Math.min(intervalMs, last.endedMs + intervalMs - nowMs)
+    })
+    const [low, high] = random.bytes(2)
+    const chance = (low! + 256 * high!) / 65_536
+    return Math.max(chance * Math.min(START_SPREAD_MS, settings.everyMs), Math.min(...dueMs))
   }
 
   async #drillScheduled(store: Store): Promise<void> {
@@ -149,12 +183,17 @@ export class RestoreDrills {
       const answersFromIndex = restoreMode === "lazy"
       const { bytesPerSecond } = settings
       const options = { url, store: name, targets, bytesPerSecond, answersFromIndex, hold: hold.shared }
-      const { damage, ...figures } = await executor.run(drillRestore, options, [], signal)
-      this.#host.onDamagedPacks(figures.damagedPacks)
+      const found = await executor.run(drillRestore, options, [], signal)
+      const { damage, damagedPacks, recovery = null, ...figures } = found
+      this.#host.onDamagedPacks(damagedPacks)
       const { version, timeline } = targets[0]!
       const endedMs = this.#host.clock.nowMs()
-      const report = { ...figures, version, timeline, endedMs, isPassed: damage.length === 0, damage }
-      return this.#tell(store, report)
+      const verdict = { isPassed: damage.length === 0, damage: firstDamage(damage), recovery }
+      const report = { ...figures, version, timeline, endedMs, ...verdict }
+      const change = report.isPassed ? { last: report, passed: report } : { last: report }
+      await this.#host.histories.note(name, change)
+      this.#tell(store, report, damage.length)
+      return report
     } catch (error) {
       this.#tellIncomplete(store, error, signal)
       throw error
@@ -172,22 +211,18 @@ export class RestoreDrills {
     log.warn("drill-incomplete", `store ${name}: a restore drill could not be finished`, fields)
   }
 
-  #tell(store: Store, found: DrillReport): DrillReport {
+  #tell(store: Store, report: DrillReport, damageCount: number): void {
     const { log, metrics, settings, onReadiness } = this.#host
     const { name } = store.settings
-    const { version, timeline, isPassed, seconds, bytesRead } = found
-    const report = { ...found, damage: found.damage.slice(0, DAMAGE_LINES_MAX) }
-    this.#reports.set(name, report)
+    const { version, timeline, isPassed, seconds, bytesRead, damage } = report
     metrics.done(name, report)
     const fields = { store: name, version, timeline, seconds, bytesRead }
     if (isPassed) log.info("drill-passed", `store ${name}: version ${version} can be restored`, fields)
     else {
-      const damage = { damage: report.damage, damageCount: found.damage.length }
-      const message = `store ${name}: version ${version} cannot be restored: ${found.damage[0]}`
-      log.error("drill-failed", message, { ...fields, ...damage })
+      const message = `store ${name}: version ${version} cannot be restored: ${damage[0]}`
+      log.error("drill-failed", message, { ...fields, damage, damageCount })
     }
     if (settings.failReadiness) onReadiness(!this.#isFailing)
-    return report
   }
 }
 

@@ -100,6 +100,11 @@ describe("retention", () => {
     strictEqual(kept(drawing, rules, extra), expected)
   })
 
+  test("one version to keep is no plural", () => {
+    const [first] = decideRetention(rulesOf({ keepLast: 1 }), draw("1 2 3", {}))
+    strictEqual(first!.reason, "older than the newest complete version")
+  })
+
   test("each decision says why", () => {
     const extra = { standing: [at(7)], damaged: [at(2)] }
     const input = draw("1 2 3!a 3b 4.0 5 6 7 8.1", extra)

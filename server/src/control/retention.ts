@@ -136,7 +136,9 @@ function whyGone(
   if (!isCurrent) return `on another timeline, ${than}`
   if (!complete) return `incomplete, ${than}`
   const rules = [
-    ...(keepLast === 0 ? [] : [`older than the newest ${keepLast} complete versions`]),
+    ...(keepLast === 0
+      ? []
+      : [`older than the newest ${keepLast === 1 ? "complete version" : `${keepLast} complete versions`}`]),
     ...(keepForMs === 0 ? [] : [`older than ${formatDuration(keepForMs)}`]),
   ]
   return rules.join(" and ")

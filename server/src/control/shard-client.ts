@@ -1,5 +1,5 @@
 // Main's side of one thread of a shard: starts it, calls it, answers what it asks, and notices when it dies. A dead one
-// is not used again; `main/shards.ts` starts another.
+// is not used again; `shards.ts` starts another.
 
 import { type MessagePort, Worker } from "node:worker_threads"
 import { EngineError } from "@varve/engines"

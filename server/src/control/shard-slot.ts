@@ -3,6 +3,7 @@
 import type { ListenAddress } from "../config/address.ts"
 import type { HangWatch } from "./hang-watch.ts"
 import type { ShardClient } from "./shard-client.ts"
+import { ShardFigures } from "./shard-figures.ts"
 
 const PAUSE_FIRST_MS = 100
 const PAUSE_MAX_MS = 30_000
@@ -11,6 +12,7 @@ const PAUSE_RESET_MS = 60_000
 
 export class ShardSlot {
   readonly index: number
+  readonly figures = new ShardFigures()
   client: ShardClient
   /** Where it listens; the port is known after the first time. */
   address: ListenAddress
@@ -52,6 +54,7 @@ export class ShardSlot {
 
   fall(): void {
     this.#isUp = false
+    this.figures.ended()
     this.watch = undefined
     if (performance.now() - (this.#upSinceMs ?? 0) > PAUSE_RESET_MS) this.#pauseMs = PAUSE_FIRST_MS
   }

@@ -15,6 +15,7 @@ import { VarveError } from "@varve/proto"
 import { formatAddress, type ListenAddress, shardAddress } from "../config/address.ts"
 import type { Settings } from "../config/settings.ts"
 import { errorFields, type Log } from "../log.ts"
+import type { Family } from "../metrics/families.ts"
 import type { AdministrativeCalls } from "../shard/administrative-calls.ts"
 import { partitionDirectory } from "../shard/open-partition.ts"
 import { BEAT_MS, type PartitionName } from "../shard/shard-port.ts"
@@ -131,12 +132,16 @@ export class Shards {
     for (const { client } of this.#up) await client.call("standings", undefined, timeoutMs)
   }
 
-  /** The figures of each thread that answers in time. */
-  async metrics(timeoutMs: number) {
-    const answers = await Promise.allSettled(
-      this.#up.map(({ client }) => client.call("metrics", undefined, timeoutMs)),
-    )
-    return answers.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []))
+  /** The figures of all shards: of one that does not answer in time, those that it gave last. */
+  async metrics(timeoutMs: number): Promise<Family[]> {
+    const answers = this.#up.map(async (slot) => {
+      const { client } = slot
+      const families = await client.call("metrics", undefined, timeoutMs)
+      // Of a thread that has died meanwhile they are noted already.
+      if (slot.isUp && slot.client === client) slot.figures.answered(families)
+    })
+    await Promise.allSettled(answers)
+    return this.#slots.flatMap(({ figures }) => figures.families)
   }
 
   /** No shard takes calls any more; those that run get `graceMs`. */

@@ -108,7 +108,7 @@ export class SpaceKeeper {
       metrics.done(name, { kept, removed: removed.length })
       if (removed.length > 0) {
         const fields = { store: name, kept, removed: removed.slice(0, VERSIONS_LOGGED_MAX) }
-        log.info("snapshots-pruned", `store ${name}: ${removed.length} versions are gone`, fields)
+        log.info("snapshots-pruned", `store ${name}: versions that are gone: ${removed.length}`, fields)
       }
       return decisions
     } catch (error) {

@@ -4,10 +4,10 @@
 //   store.json := {"format":1,"engine":…,"partitions":…,"partitioning":…} sealed as engines/src/base/sealed-json.ts
 
 import { join } from "node:path"
-import { EngineError } from "@varve/engines"
-import { decodeSealedJson, encodeSealedJson, type FileSystem } from "@varve/engines/internal"
+import { decodeSealedJson, encodeSealedJson, type FileSystem, publishFile } from "@varve/engines/internal"
 import { z } from "zod"
 import { SettingsError, type StoreSettings } from "../config/settings.ts"
+import { readSmallFile } from "./small-file.ts"
 
 const FILE_NAME = "store.json"
 const FORMAT = 1
@@ -23,22 +23,20 @@ const schema = z.strictObject({
 /**
  * Compares `settings` with what `directory` was made for, and writes the file when the directory is new.
  * Durable when it resolves.
- * @returns whether the store was there before
  * @throws SettingsError when a fixed setting was changed; EngineError `DATA_LOSS`, `FORMAT_NEWER`
  */
 export async function checkStoreFile(
   fileSystem: FileSystem,
   directory: string,
   settings: StoreSettings,
-): Promise<{ existed: boolean }> {
-  await fileSystem.makeDirectory(directory)
+): Promise<void> {
   const path = join(directory, FILE_NAME)
-  const bytes = await readWhole(fileSystem, path)
+  const bytes = await readSmallFile(fileSystem, path, FILE_BYTES_MAX)
   if (bytes === undefined) {
     const { engine, partitions, partitioning } = settings
     const content: z.infer<typeof schema> = { format: FORMAT, engine, partitions, partitioning }
-    await publish(fileSystem, directory, encodeSealedJson(content))
-    return { existed: false }
+    await publishFile(fileSystem, path, (file) => file.write(encodeSealedJson(content), 0))
+    return
   }
   const found = decodeSealedJson(bytes, { name: path, format: FORMAT, schema })
   for (const key of ["engine", "partitions", "partitioning"] as const) {
@@ -49,7 +47,12 @@ export async function checkStoreFile(
       )
     }
   }
-  return { existed: true }
+}
+
+/** Whether `directory` holds nothing of a store: neither the file nor a partition. */
+export async function isNewStore(fileSystem: FileSystem, directory: string): Promise<boolean> {
+  const names = await fileSystem.list(directory)
+  return !names.some((name) => name === FILE_NAME || /^\d+$/.test(name))
 }
 
 /** What a person can do. The versions of another engine or partition count are converted where nothing is yet. */
@@ -69,32 +72,4 @@ export async function storesOnDisk(fileSystem: FileSystem, storesDirectory: stri
     if ((await fileSystem.status(join(storesDirectory, name, FILE_NAME))) !== undefined) names.push(name)
   }
   return names
-}
-
-async function readWhole(fileSystem: FileSystem, path: string): Promise<Uint8Array | undefined> {
-  const file = await fileSystem.open(path, "read")
-  if (file === undefined) return undefined
-  try {
-    const bytes = await file.size()
-    if (bytes > FILE_BYTES_MAX)
-      throw new EngineError("DATA_LOSS", `${path} is damaged: it has ${bytes} bytes`)
-    const target = new Uint8Array(bytes)
-    return target.subarray(0, await file.read(target, 0))
-  } finally {
-    await file.close()
-  }
-}
-
-async function publish(fileSystem: FileSystem, directory: string, bytes: Uint8Array): Promise<void> {
-  const temporary = join(directory, `${FILE_NAME}.new`)
-  await fileSystem.remove(temporary)
-  const file = await fileSystem.open(temporary, "create")
-  try {
-    await file.write(bytes, 0)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await fileSystem.rename(temporary, join(directory, FILE_NAME))
-  await fileSystem.syncDirectory(directory)
 }

@@ -133,14 +133,25 @@ function isOfOtherLayout(
 }
 
 /**
- * The version of the store that `wanted` means, for deleting or pinning: some partition has it.
+ * The version of the store that `wanted` means, for deleting or pinning: some partition has it. Here the current line has
+ * no precedence: the same call, made again, would mean another version as soon as the first one is gone.
  * @throws EngineError `SNAPSHOT_NOT_FOUND`, `VERSION_AMBIGUOUS`
  */
 export function findVersion(
   partitions: readonly PartitionVersions[],
   wanted: { readonly version: number; readonly timeline: string | undefined },
 ): StoreVersion {
-  return resolveVersion(groupVersions(partitions), wanted, sharedLine(partitions))
+  const versions = groupVersions(partitions)
+  const timelines = versions
+    .filter(({ version }) => version === wanted.version)
+    .map(({ timeline }) => timeline)
+  if (wanted.timeline === undefined && timelines.length > 1) {
+    throw new EngineError(
+      "VERSION_AMBIGUOUS",
+      `version ${wanted.version} stands on several timelines: name one of ${timelines.join(", ")}`,
+    )
+  }
+  return resolveVersion(versions, wanted, [])
 }
 
 /**

@@ -38,6 +38,16 @@ test("a call is ended whose answer is not taken for four looks and more, and no 
   for (const each of [idle, slow]) each!.end()
 })
 
+test("an answer of many bytes has more time", () => {
+  const ended: string[] = []
+  send(callNamed("large", ended), 2 * 1024 * 1024)
+  for (let look = 1; look <= 13; look++) {
+    if (look === 13) deepStrictEqual(ended, [])
+    paces.look()
+  }
+  deepStrictEqual(ended, ["large"])
+})
+
 test("while there is room nobody is ended; when there is none any more, those that are stuck are, at once", () => {
   const ended: string[] = []
   isShort = false

@@ -6,10 +6,13 @@
 //   answer   ├ sent ── stuck ─── stuck ─── stuck ─── stuck ─► ended, if `isShort`; or as soon as it is
 //
 // A call is stuck while an answer of it is on its way and less than PACE_BYTES of others were taken since the look
-// before. While there is room nobody is ended: a worker may stand in a debugger for as long as it likes.
+// before. How much of an answer was taken is not known before all is, so it has `waitMs`, and as much again for
+// each MiB of it, some 100 KB a second. While there is room nobody is ended: a worker may stand in a debugger for as
+// long as it likes.
 
 /** From one look to the next: 6.5 KB a second with the default of limits.handshakeSeconds. */
 const PACE_BYTES = 16 * 1024
+const MIB = 1024 * 1024
 const LOOKS_PER_WAIT = 4
 
 /** All calls that have answered something. */
@@ -94,7 +97,7 @@ export class AnswerPace {
     const isMoving = !this.#isSending || this.#takenBytes >= PACE_BYTES
     this.#takenBytes = 0
     this.#stuckLooks = isMoving ? 0 : this.#stuckLooks + 1
-    return this.#stuckLooks > LOOKS_PER_WAIT
+    return this.#stuckLooks > LOOKS_PER_WAIT * (1 + Math.floor(this.#sendingBytes / MIB))
   }
 
   giveUp(): void {

@@ -11,8 +11,9 @@
 // counted, and not time: a thread that was held up finds what came meanwhile, and accuses nobody.
 //
 // When more than the limit is arriving, a connection that has more than its share of it is refused: the limit by the
-// connections of which something arrives. So one that fills it takes nothing from others; but shares of many connections that
-// came one after the other are more than the limit together (1 + 1/2 + 1/3 …), so that they all end at a quarter above it.
+// connections of which something arrives. So one that fills it takes nothing from others; but shares of many
+// connections that came one after the other are more than the limit together (1 + 1/2 + 1/3 …), so that they all end
+// at a quarter above it.
 
 import type { Inflight } from "./inflight.ts"
 

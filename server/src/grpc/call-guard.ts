@@ -238,7 +238,10 @@ export class CallGuard extends ServerInterceptingCall {
     )
   }
 
-  /** What is not sent yet goes before any status: the client can be told with a code of HTTP/2 only, RESOURCE_EXHAUSTED in gRPC. */
+  /**
+   * What is not sent yet goes before any status: the client can be told with a code of HTTP/2 only,
+   * RESOURCE_EXHAUSTED in gRPC.
+   */
   #giveUpAnswers(call: PrivateCall): void {
     countError("OVERLOADED")
     this.#host.log.warn("answers-not-taken", "a call was ended: its client does not take its answers", {
@@ -289,6 +292,13 @@ function refusal(reason: Reason, message: string): CallStatus {
   return statusOf({ code: errorTable[reason].code, reason, message: statusText(message), metadata: {} })
 }
 
+/** What grpc-js says of a request that it does not take: "Received message larger than max (20000023 vs 16777216)". */
+function tooLargeText(text: string): string {
+  const [, bytes, bytesMax] = /larger than max \((\d+) vs\.? (\d+)\)/.exec(text) ?? []
+  if (bytes === undefined) return `${text}, in bytes (setting limits.messageBytesMax)`
+  return `the request has ${bytes} bytes; at most ${bytesMax} are taken (setting limits.messageBytesMax)`
+}
+
 /** `raw` as it may go out: text bounded, and a reason for what grpc-js says by itself. */
 function explainStatus(raw: CallStatus): CallStatus {
   if (raw.code === status.OK) return raw
@@ -298,7 +308,7 @@ function explainStatus(raw: CallStatus): CallStatus {
     case status.DEADLINE_EXCEEDED:
       return refusal("DEADLINE_PASSED", "the deadline passed before the answer was ready")
     case status.RESOURCE_EXHAUSTED:
-      return refusal("MESSAGE_TOO_LARGE", `${text}, in bytes (setting limits.messageBytesMax)`)
+      return refusal("MESSAGE_TOO_LARGE", tooLargeText(text))
     case status.INTERNAL:
       if (text === "Error deserializing request") {
         return refusal("REQUEST_INVALID", "the request's bytes are no message of this call")

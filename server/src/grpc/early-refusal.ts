@@ -65,6 +65,7 @@ export function refuseEarly(
     countError("OVERLOADED")
     // Whatever goes wrong with it, its client is gone.
     stream.on("error", ignore)
+    if (stream.destroyed) return
     stream.respond(answer, { endStream: true })
     stream.resume()
     if (unfinished.push(stream) === 1) setImmediate(closeUnfinished)

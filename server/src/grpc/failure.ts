@@ -23,7 +23,10 @@ export const STATUS_TEXT_BYTES_MAX = 1024
 
 const INCIDENT_BYTES = 6
 
-/** The failure that `error` means; it is counted as told to a caller. An error that nobody foresaw is logged under an id that the message names. */
+/**
+ * The failure that `error` means; it is counted as told to a caller. An error that nobody foresaw is logged under an
+ * id that the message names.
+ */
 export function failureOf(error: unknown, log: Log): Failure {
   const known = error instanceof VarveError || error instanceof EngineError
   if (known && isReason(error.reason)) {

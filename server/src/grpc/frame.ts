@@ -182,7 +182,10 @@ export class Frames {
     return keys
   }
 
-  /** Every key of the batch is the partition's own, and there are not too many. What is no record is left to the engine, which says so. */
+  /**
+   * Every key of the batch is the partition's own, and there are not too many. What is no record is left to the
+   * engine, which says so.
+   */
   #checkOwner(store: ShardStore, partition: number, batch: Uint8Array): void {
     const partitionCount = store.partitions.length
     const byHash = store.settings.partitioning === "hash" && partitionCount > 1

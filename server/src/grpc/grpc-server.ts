@@ -1,7 +1,7 @@
 // The gRPC server of a shard: services, limits, and an orderly end.
 //
-// End: new connections are refused, new calls and frames answered SHUTTING_DOWN, quiet pipelines ended, open connections are told to go away,
-// calls get a grace time to finish, what is left is cut.
+// End: new connections are refused, new calls and frames answered SHUTTING_DOWN, quiet pipelines ended, open
+// connections are told to go away, calls get a grace time to finish, what is left is cut.
 
 import { Server, ServerCredentials } from "@grpc/grpc-js"
 import { encodeAnswerMessage, type StateBackendServer, StateBackendService } from "@varve/proto"
@@ -28,6 +28,8 @@ const SERVICE_NAME = "varve.v1.StateBackend"
 /** Of Node's own count of what a session buffers, in MiB; its default of 10 cuts off healthy pipelines. */
 const SESSION_MEMORY_MIB_LEAST = 64
 const KEEPALIVE_TIMEOUT_MS = 20_000
+/** How often an end looks whether connections are left. */
+const DRAIN_CHECK_MS = 10
 const MIB = 1024 * 1024
 
 const recordCalls: readonly string[] = ["get", "set", "delete", "getMany", "write", "scan", "pipeline"]
@@ -177,5 +179,3 @@ export class GrpcServer {
     listener.destroy()
   }
 }
-
-const DRAIN_CHECK_MS = 10

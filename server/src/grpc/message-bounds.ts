@@ -27,7 +27,10 @@ export class RefusedMessage {
   }
 }
 
-/** The service with bounds before each of its decoders. @param carriesRecords calls that may be as large as the transport takes */
+/**
+ * The service with bounds before each of its decoders.
+ * @param carriesRecords calls that may be as large as the transport takes
+ */
 export function boundedService<Service extends ServiceDefinition>(
   service: Service,
   carriesRecords: (name: string) => boolean,

@@ -30,6 +30,11 @@ class Thread {
   }
 }
 
+function makeOverloaded(thread: Thread): void {
+  for (let each = 0; each < 5; each++) thread.turn(100, 1)
+  strictEqual(thread.overload.isOverloaded, true)
+}
+
 test("a burst that is done in less than half a second is not refused, however late its calls are", () => {
   const thread = new Thread()
   strictEqual(thread.turn(499, 1), 499)
@@ -54,32 +59,53 @@ test("callers who wait for their answers are not refused while a turn of them ta
 
 test("calls whose deadline is near are refused, but for sixteen of each turn", () => {
   const thread = new Thread()
-  deepStrictEqual([thread.turn(500, 1, 99), thread.turn(20, 1, 99), thread.turn(20, 1, 100)], [500, 16, 20])
+  makeOverloaded(thread)
+  deepStrictEqual([thread.turn(500, 1, 99), thread.turn(20, 1, 99), thread.turn(20, 1, 100)], [16, 16, 20])
 })
 
 test("sixteen calls are done in each turn, however slow they are", () => {
   const thread = new Thread()
-  thread.turn(20, 100)
+  makeOverloaded(thread)
   deepStrictEqual([thread.turn(20, 100), thread.turn(20, 100)], [16, 16])
 })
 
 test("one turn in time begins the half second anew", () => {
   const thread = new Thread()
-  thread.turn(400, 1)
+  for (let each = 0; each < 4; each++) thread.turn(100, 1)
   thread.turn(24, 1)
-  thread.turn(499, 1)
+  for (let each = 0; each < 4; each++) thread.turn(100, 1)
   strictEqual(thread.overload.isOverloaded, false)
-  thread.turn(26, 1)
+  thread.turn(100, 1)
   strictEqual(thread.overload.isOverloaded, true)
 })
 
 test("it is over when no turn was late for half a second", () => {
   const thread = new Thread()
-  thread.turn(500, 1)
-  strictEqual(thread.overload.isOverloaded, true)
+  makeOverloaded(thread)
   for (let each = 0; each < 20; each++) thread.turn(24, 1)
   strictEqual(thread.overload.isOverloaded, true)
   thread.turn(24, 1)
+  strictEqual(thread.overload.isOverloaded, false)
+  strictEqual(thread.turn(400, 1), 400)
+})
+
+test("bursts with idle time between them are no overload, nor is one long pause", () => {
+  const thread = new Thread()
+  for (let each = 0; each < 20; each++) {
+    strictEqual(thread.turn(400, 1), 400)
+    thread.nowMs += 25
+  }
+  strictEqual(thread.turn(3, 10_000), 3)
+  strictEqual(thread.turn(400, 1), 400)
+  strictEqual(thread.overload.refusedCount, 0)
+})
+
+test("it is over when no call comes for half a second", () => {
+  const thread = new Thread()
+  makeOverloaded(thread)
+  thread.nowMs += 499
+  strictEqual(thread.overload.isOverloaded, true)
+  thread.nowMs += 1
   strictEqual(thread.overload.isOverloaded, false)
   strictEqual(thread.turn(400, 1), 400)
 })

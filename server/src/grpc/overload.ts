@@ -7,13 +7,15 @@
 //   turn  │ call call call … call │ answers are written │        late: LATE_TURN_MS or more
 //         └─ measured from the first call to the last ──┘
 //
-//   calm ── every turn late for LATE_MS ──► overloaded ── no turn late for LATE_MS ──► calm
-//                                           in each turn: the calls of its first TURN_MS are done, CALLS_LEAST of them
-//                                           at least; the others are refused, which takes a third of the time, and so
-//                                           are those whose deadline is near: they have waited at their client, and
-//                                           an answer would come too late
+//   calm ── LATE_TURNS_LEAST turns or more, all late and one after the other, for LATE_MS ──► overloaded
+//   overloaded ── no turn late, or no turn at all, for LATE_MS ──► calm
 //
-// A burst that is done within LATE_MS is no overload, nor is a pause of the machine. As CoDel does it (Nichols and
+// Overloaded, in each turn: the calls of its first TURN_MS are done, CALLS_LEAST of them at least; the others are refused,
+// which takes a third of the time, and so are those whose deadline is near: they have waited at their client, and an
+// answer would come too late.
+//
+// A burst that is done within LATE_MS is no overload, nor are bursts with idle time between them, nor a pause of the
+// machine. As CoDel does it (Nichols and
 // Jacobson, "Controlling Queue Delay", 2012): what counts is the shortest wait of a while, not the longest or the mean.
 // Frames of pipelines are held back by flow control, and never refused for this.
 
@@ -23,6 +25,8 @@ const LATE_TURN_MS = 25
 const TURN_MS = 2 * LATE_TURN_MS
 /** How long they have to, before any is refused. */
 const LATE_MS = 500
+/** So that a pause of the machine, which makes one turn long, is not taken for work. */
+const LATE_TURNS_LEAST = 4
 /** The deadline of a call is near: that long a call may be under way that is done in the turn after the next. */
 const TIME_LEFT_MS = 2 * TURN_MS
 /** Done in each turn, whatever else it was busy with. */
@@ -35,7 +39,9 @@ export class Overload {
   #isInTurn = false
   #turnStartMs = 0
   #callCount = 0
+  #turnEndMs = Number.NEGATIVE_INFINITY
   #lateSinceMs: number | undefined
+  #lateTurns = 0
   #calmSinceMs: number | undefined
   #isOverloaded = false
   #refusedCount = 0
@@ -50,6 +56,7 @@ export class Overload {
   }
 
   get isOverloaded(): boolean {
+    if (!this.#isInTurn) this.#noticeIdleness(this.#now())
     return this.#isOverloaded
   }
 
@@ -62,6 +69,7 @@ export class Overload {
   refuses(timeLeftMs: number): boolean {
     const nowMs = this.#now()
     if (!this.#isInTurn) {
+      this.#noticeIdleness(nowMs)
       this.#isInTurn = true
       this.#turnStartMs = nowMs
       this.#callCount = 0
@@ -74,18 +82,33 @@ export class Overload {
     return true
   }
 
+  /** No call has come since the last turn: what was late then tells nothing of now. */
+  #noticeIdleness(nowMs: number): void {
+    const idleMs = nowMs - this.#turnEndMs
+    if (idleMs >= LATE_TURN_MS) this.#forgetLateTurns()
+    if (idleMs >= LATE_MS) this.#isOverloaded = false
+  }
+
   #endTurn(): void {
     this.#isInTurn = false
     const nowMs = this.#now()
+    this.#turnEndMs = nowMs
     const isLate = nowMs - this.#turnStartMs >= LATE_TURN_MS
     if (isLate) {
       this.#calmSinceMs = undefined
       this.#lateSinceMs ??= this.#turnStartMs
-      if (nowMs - this.#lateSinceMs >= LATE_MS) this.#isOverloaded = true
+      this.#lateTurns++
+      if (this.#lateTurns >= LATE_TURNS_LEAST && nowMs - this.#lateSinceMs >= LATE_MS)
+        this.#isOverloaded = true
     } else {
-      this.#lateSinceMs = undefined
+      this.#forgetLateTurns()
       this.#calmSinceMs ??= this.#turnStartMs
       if (nowMs - this.#calmSinceMs >= LATE_MS) this.#isOverloaded = false
     }
+  }
+
+  #forgetLateTurns(): void {
+    this.#lateSinceMs = undefined
+    this.#lateTurns = 0
   }
 }

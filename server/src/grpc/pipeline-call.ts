@@ -12,28 +12,28 @@ import { AnswerOrder, type AnswerSlot } from "./answer-order.ts"
 import { CallGuard } from "./call-guard.ts"
 import { failureOf } from "./failure.ts"
 import type { Frames, FrameTarget } from "./frame.ts"
+import { answerBytes, frameBytes } from "./frame-bytes.ts"
 import type { Inflight } from "./inflight.ts"
 import { hasReads } from "./operation-plan.ts"
 
 type PipelineStream = ServerDuplexStream<PipelineRequest, PipelineResponse>
 type Result = NonNullable<PipelineResponse["result"]>
 
-/** Of a frame or an answer besides its payload. */
-const FRAME_OVERHEAD_BYTES = 64
-/** Of an error besides its text. */
-const ERROR_OVERHEAD_BYTES = 256
 /**
  * What one stream may hold while all of them hold more than their part: refusals are answers too, and a client that takes
  * none of them must not go on.
  */
 const STREAM_SHARE_BYTES = 16 * 1024
-/** Of the error of one operation, about. */
-const OPERATION_ERROR_BYTES = 256
 /**
  * Reads of one stream that wait for the disk or another shard. Nobody knows how large their answers will be: at so
  * many the daemon stops reading, too.
  */
 const PENDING_READS_MAX = 16
+/**
+ * A stream on which nothing comes for this long while the daemon goes down is ended. A client that is busy sends
+ * within it, learns that its frames were not taken, and leaves by itself, knowing the fate of each.
+ */
+const QUIET_MS = 100
 
 export interface PipelineHost {
   readonly frames: Pick<Frames, "target" | "apply">
@@ -44,12 +44,6 @@ export interface PipelineHost {
   readonly streamInflightBytesMax: number
   readonly log: Log
 }
-
-/**
- * A stream on which nothing comes for this long while the daemon goes down is ended. A client that is busy sends
- * within it, learns that its frames were not taken, and leaves by itself, knowing the fate of each.
- */
-const QUIET_MS = 100
 
 /** The handler of `Pipeline`; resolves when the client has ended its side and every frame is answered. */
 export function pipelineCall(host: PipelineHost): (call: PipelineStream) => Promise<void> {
@@ -102,7 +96,7 @@ class Pipeline {
   #take(frame: PipelineRequest): void {
     if (this.#call.cancelled || this.#ended) return
     if (this.#quiet !== undefined) this.#waitForQuiet()
-    const bytes = FRAME_OVERHEAD_BYTES + workBytes(frame.work)
+    const bytes = frameBytes(frame)
     this.#unanswered++
     let target: FrameTarget
     try {
@@ -230,24 +224,6 @@ class Pipeline {
   }
 }
 
-function answerBytes({ result }: PipelineResponse): number {
-  if (result?.$case === "values") return FRAME_OVERHEAD_BYTES + result.value.length
-  if (result?.$case === "error") {
-    return FRAME_OVERHEAD_BYTES + ERROR_OVERHEAD_BYTES + 2 * result.value.message.length
-  }
-  if (result?.$case !== "operations") return FRAME_OVERHEAD_BYTES
-  const { values, errors } = result.value
-  return FRAME_OVERHEAD_BYTES + values.length + errors.length * OPERATION_ERROR_BYTES
-}
-
 function holdsReads(work: PipelineRequest["work"]): boolean {
   return work?.$case === "reads" || (work?.$case === "operations" && hasReads(work.value))
-}
-
-/** Bytes that the frame's work holds while it is done. */
-function workBytes(work: PipelineRequest["work"]): number {
-  if (work === undefined) return 0
-  return work.$case === "conditionalWrites"
-    ? work.value.records.length + work.value.expected.length
-    : work.value.length
 }

@@ -6,12 +6,10 @@ import type { ShardStore } from "../shard/shard-store.ts"
 import type { Stores } from "../shard/stores.ts"
 import type { Admission } from "./admission.ts"
 import type { Frames } from "./frame.ts"
+import { frameBytes } from "./frame-bytes.ts"
 import type { Inflight } from "./inflight.ts"
 import type { PointCalls } from "./point-calls.ts"
 import { pagesOf } from "./scan-pages.ts"
-
-/** Of a frame besides its work. */
-const FRAME_OVERHEAD_BYTES = 64
 
 export interface ForeignHost {
   readonly stores: Stores<ShardStore>
@@ -35,7 +33,7 @@ export function serveForeign({ stores, points, frames, admission, inflight }: Fo
     const result = frames.apply(frames.target(request), request, () => inflight.check())
     if (!(result instanceof Promise)) return { id, result }
     return inflight.during(
-      FRAME_OVERHEAD_BYTES + workBytes(request),
+      frameBytes(request),
       result.then((late) => ({ id, result: late })),
     )
   }
@@ -54,11 +52,4 @@ export function serveForeign({ stores, points, frames, admission, inflight }: Fo
     frame: admitted(frame),
     scan,
   }
-}
-
-function workBytes({ work }: PipelineRequest): number {
-  if (work === undefined) return 0
-  return work.$case === "conditionalWrites"
-    ? work.value.records.length + work.value.expected.length
-    : work.value.length
 }

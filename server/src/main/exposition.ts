@@ -8,7 +8,7 @@
 //
 // Samples of the same name and labels, of several threads, are added up.
 
-import type { Family } from "../metrics/families.ts"
+import { addUp, type Family } from "../metrics/families.ts"
 
 export type ExpositionFormat = "text" | "openmetrics"
 
@@ -29,34 +29,17 @@ export function formatFor(accept: string = ""): ExpositionFormat {
   return openmetrics > 0 && openmetrics >= weightOf("text/plain") ? "openmetrics" : "text"
 }
 
-interface MergedFamily {
-  readonly help: string
-  readonly type: string
-  readonly samples: Map<string, number>
-}
-
 /** The page of these families, of all threads. */
 export function exposition(families: readonly Family[], format: ExpositionFormat): string {
   const lines: string[] = []
-  for (const [name, { help, type, samples }] of merged(families)) {
+  for (const { name, help, type, samples, values } of addUp(families)) {
     const isOpen = format === "openmetrics"
     const ownName = isOpen && type === "counter" ? name.replace(/_total$/, "") : name
     lines.push(`# HELP ${ownName} ${helpText(help, isOpen)}`, `# TYPE ${ownName} ${type}`)
-    for (const [sample, value] of samples) lines.push(`${sample} ${numberText(value)}`)
+    for (const [i, sample] of samples.entries()) lines.push(`${sample} ${numberText(values[i]!)}`)
   }
   if (format === "openmetrics") lines.push("# EOF")
   return `${lines.join("\n")}\n`
-}
-
-function merged(families: readonly Family[]): Map<string, MergedFamily> {
-  const all = new Map<string, MergedFamily>()
-  for (const { name, help, type, samples, values } of families) {
-    const known = all.get(name)
-    const sums = known?.samples ?? new Map<string, number>()
-    if (known === undefined) all.set(name, { help, type, samples: sums })
-    for (const [i, sample] of samples.entries()) sums.set(sample, (sums.get(sample) ?? 0) + values[i]!)
-  }
-  return all
 }
 
 function helpText(help: string, isOpen: boolean): string {

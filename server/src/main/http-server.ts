@@ -5,7 +5,7 @@
 //   GET    /v1/describe
 //   GET    /v1/stores/:store/snapshots
 //   POST   /v1/stores/:store/snapshots                { version, partitions?, metadata? (base64), lineages? }
-//   POST   /v1/stores/:store/restore                  { version?, timeline?, partitions?, replaced? }
+//   POST   /v1/stores/:store/restore                  { version?, timeline?, partitions?, replaced?, fallback?, mode? }
 //   DELETE /v1/stores/:store/snapshots/:version       ?timeline=
 //   PUT    /v1/stores/:store/snapshots/:version/pin   ?timeline=&name=   (DELETE takes the pin off)
 //   POST   /v1/stores/:store/prune                    { keepLast?, keepFor?, dryRun? }

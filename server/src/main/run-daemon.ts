@@ -1,14 +1,14 @@
 // `varve serve`: the daemon as a process, with its signals and its exit code.
 
-import { EngineError } from "@varve/engines"
+import { EngineError, isEngineError } from "@varve/engines"
 import { loadSettings, type SettingSources } from "../config/load-settings.ts"
 import { SettingsError } from "../config/settings.ts"
-import { errorFields, type Log } from "../log.ts"
+import { errorFields, type Log, type LogFields } from "../log.ts"
 import { jsonLog } from "./json-log.ts"
 import { type Daemon, startDaemon } from "./start-daemon.ts"
 
-/** 70 is EX_SOFTWARE of sysexits.h; 2 is what command lines use for usage. */
-const exitCodes = { stopped: 0, settings: 2, failed: 70 } as const
+/** As the command line's (cli/exit-codes.ts). 70 is EX_SOFTWARE of sysexits.h; 2 is what command lines use for usage. */
+const exitCodes = { stopped: 0, settings: 2, damaged: 5, locked: 6, failed: 70 } as const
 
 /** After a signal the process is gone within this time, whatever hangs. */
 const STOP_LIMIT_MS = 9500
@@ -31,10 +31,22 @@ export async function runDaemon(sources: SettingSources): Promise<number> {
       log.error("setting-refused", error.message)
       return exitCodes.settings
     }
-    const isExplained = error instanceof Error && ("reason" in error || "syscall" in error)
-    log.error("start-failed", (error as Error).message, isExplained ? {} : errorFields(error))
-    return exitCodes.failed
+    const { message, fields } = explained(error)
+    log.error("start-failed", message, fields)
+    return isEngineError(error, "DIRECTORY_LOCKED")
+      ? exitCodes.locked
+      : isEngineError(error, "DATA_LOSS")
+        ? exitCodes.damaged
+        : exitCodes.failed
   }
+}
+
+/** What a failed start says: an error with a reason, or of the system, needs no stack. */
+function explained(error: unknown): { message: string; fields: LogFields } {
+  const message = error instanceof Error ? error.message : String(error)
+  if (error instanceof Error && "reason" in error)
+    return { message, fields: { reason: String(error.reason) } }
+  return { message, fields: error instanceof Error && "syscall" in error ? {} : errorFields(error) }
 }
 
 function isSettingError(error: unknown): error is Error {

@@ -44,12 +44,12 @@ export async function startDaemon(settings: Settings, log: Log): Promise<Daemon>
   try {
     const instance = randomBytes(INSTANCE_BYTES).toString("hex")
     const identity = { softwareVersion: softwareVersion(), instance, startedMs }
-    // Modules for HTTP are loaded while the shards load theirs.
-    const [plane, { HttpServer }] = await Promise.all([
-      ControlPlane.open(settings, identity, log),
-      import("./http-server.ts"),
-    ])
+    // Loaded while the shards load their modules.
+    const loading = import("./http-server.ts")
+    loading.catch(() => undefined)
+    const plane = await ControlPlane.open(settings, identity, log)
     try {
+      const { HttpServer } = await loading
       const http = await HttpServer.open(settings, plane, log)
       const daemon = new RunningDaemon(plane, http, lock)
       log.info("ready", "the daemon serves", {

@@ -30,12 +30,12 @@ const counters: readonly Figure[] = [
   },
   {
     name: "varve_block_cache_misses_total",
-    help: "Blocks that a read did not find. Many beside varve_block_cache_hits_total: a larger cache would save disk reads.",
+    help: "Blocks that a read did not find in the cache. Many beside varve_block_cache_hits_total: a larger cache would save disk reads.",
     of: ({ missCount }) => missCount,
   },
   {
     name: "varve_block_cache_evictions_total",
-    help: "Blocks that gave way to others.",
+    help: "Blocks of the cache that gave way to others.",
     of: ({ evictionCount }) => evictionCount,
   },
 ]

@@ -16,7 +16,7 @@ export function registerDiskMetrics(registry: Registry, directory: string): void
   })
   new Gauge({
     name: "varve_filesystem_size_bytes",
-    help: "Size of that file system.",
+    help: "Size of the file system of dataDir.",
     registers,
     async collect() {
       this.set(await bytesOf(directory, ({ blocks, bsize }) => blocks * bsize))

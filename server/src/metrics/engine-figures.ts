@@ -59,7 +59,7 @@ export const versionGauges: readonly Figure[] = [
   },
   {
     name: "varve_newest_version_timestamp_seconds",
-    help: "When that version was sealed; 0: there is none. The time since then is what a lost machine takes along.",
+    help: "When the newest version was sealed that the state stands on; 0: there is none. The time since then is what a lost machine takes along.",
     of: ({ position }) => position.sealedMs / 1000,
   },
   {
@@ -69,7 +69,7 @@ export const versionGauges: readonly Figure[] = [
   },
   {
     name: "varve_unsaved_bytes",
-    help: "Bytes of them: what the next snapshot has to store at most.",
+    help: "Bytes written since the newest version: what the next snapshot has to store at most.",
     of: ({ bytesUnsaved }) => bytesUnsaved,
   },
 ]
@@ -82,7 +82,7 @@ export const mergeGauges: readonly Figure[] = [
   },
   {
     name: "varve_merge_due_bytes",
-    help: "Bytes of these runs, which merges have still to read and write.",
+    help: "Bytes of the runs in levels that are to be merged: merges have still to read and write them.",
     of: ({ mergeDebt }) => mergeDebt.bytes,
   },
   {
@@ -109,7 +109,7 @@ export const logGauges: readonly Figure[] = [
   },
   {
     name: "varve_log_held_bytes",
-    help: "Bytes of these segments on the local disk; a crash makes the daemon read them at the next start.",
+    help: "Bytes of the log's segments on the local disk; a crash makes the daemon read them at the next start.",
     of: ({ log }) => log?.bytesHeld ?? 0,
   },
 ]
@@ -122,7 +122,7 @@ export const stateCounters: readonly Figure[] = [
   },
   {
     name: "varve_written_bytes_total",
-    help: "Bytes of these records. varve_flushed_bytes_total and varve_merged_bytes_total divided by it: write amplification.",
+    help: "Bytes of the records written. varve_flushed_bytes_total and varve_merged_bytes_total divided by it: write amplification.",
     of: ({ bytesWritten }) => bytesWritten,
   },
   {
@@ -179,7 +179,7 @@ export const logCounters: readonly Figure[] = [
   },
   {
     name: "varve_log_bytes_total",
-    help: "Bytes of these batches.",
+    help: "Bytes of the batches appended to the log.",
     of: ({ log }) => log?.bytesAppended ?? 0,
   },
   {

@@ -49,6 +49,24 @@ export async function familiesOf(registry: Registry): Promise<Family[]> {
   return metrics.map((metric) => ("samples" in metric ? metric : familyOf(metric)))
 }
 
+/** The same families, each once: samples of the same name and labels are added up. */
+export function addUp(families: readonly Family[]): Family[] {
+  const all = new Map<string, { readonly first: Family; readonly sums: Map<string, number> }>()
+  for (const family of families) {
+    const known = all.get(family.name)
+    const sums = known?.sums ?? new Map<string, number>()
+    if (known === undefined) all.set(family.name, { first: family, sums })
+    for (const [i, sample] of family.samples.entries()) {
+      sums.set(sample, (sums.get(sample) ?? 0) + family.values[i]!)
+    }
+  }
+  return [...all.values()].map(({ first: { name, help, type }, sums }) => ({
+    ...{ name, help, type },
+    samples: [...sums.keys()],
+    values: Float64Array.from(sums.values()),
+  }))
+}
+
 /** A sample's name with its labels, as the page has it. */
 export function sampleName(name: string, labels: Labels): string {
   let text = ""

@@ -35,34 +35,34 @@ export class GarbageMetrics {
     })
     this.#lastSeconds = new Gauge({
       name: "varve_gc_last_duration_seconds",
-      help: "How long that took. It reads every manifest and every recipe.",
+      help: "How long the last collection of garbage took. It reads every manifest and every recipe.",
       registers,
     })
     this.#failures = new Counter({
       name: "varve_gc_failures_total",
-      help: "Collections that failed; nothing that is needed was removed. Alert on its increase: the log names the cause.",
+      help: "Collections of garbage that failed; nothing that is needed was removed. Alert on its increase: the log names the cause.",
       registers,
     })
     this.#packs = new Counter({
       name: "varve_gc_packs_total",
-      help: "Packs condemned, rewritten, removed and pardoned. Many pardoned: the grace is short for how long snapshots take.",
+      help: "Packs that collections of garbage condemned, rewrote, removed and pardoned. Many pardoned: the grace is short for how long snapshots take.",
       labelNames: ["action"],
       registers,
     })
     this.#bytes = new Counter({
       name: "varve_gc_bytes_total",
-      help: "Bytes of packs that were removed, and bytes written by rewriting others.",
+      help: "Bytes of packs that collections of garbage removed, and bytes that they wrote by rewriting others.",
       labelNames: ["action"],
       registers,
     })
     this.#repositoryBytes = new Gauge({
       name: "varve_gc_repository_bytes",
-      help: "Bytes of all packs at the last collection.",
+      help: "Bytes of all packs of the repository at the last collection of garbage.",
       registers,
     })
     this.#liveBytes = new Gauge({
       name: "varve_gc_live_bytes",
-      help: "Bytes of them that versions need. Much less than varve_gc_repository_bytes for long: garbage is not collected.",
+      help: "Bytes of packs that versions needed at the last collection of garbage. Much less than varve_gc_repository_bytes for long: garbage is not collected.",
       registers,
     })
     for (const action of actions) this.#packs.inc({ action }, 0)

@@ -77,7 +77,7 @@ export function registerChunkCacheMetrics(registry: Registry, statistics: () => 
   })
   new Gauge({
     name: "varve_chunk_cache_limit_bytes",
-    help: "Memory that they may take (setting chunkCacheBytes).",
+    help: "Memory that chunks of the repository may take (setting chunkCacheBytes).",
     registers,
     collect() {
       this.set(statistics().bytesMax)
@@ -85,7 +85,7 @@ export function registerChunkCacheMetrics(registry: Registry, statistics: () => 
   })
   new Counter({
     name: "varve_chunk_cache_hits_total",
-    help: "Chunks that a read found in memory.",
+    help: "Chunks of the repository that a read found in memory.",
     registers,
     collect() {
       this.reset()
@@ -94,7 +94,7 @@ export function registerChunkCacheMetrics(registry: Registry, statistics: () => 
   })
   new Counter({
     name: "varve_chunk_cache_misses_total",
-    help: "Chunks that it did not find. Many after a restore: reads wait for the repository until all has come.",
+    help: "Chunks of the repository that a read did not find in memory. Many after a restore: reads wait for the repository until all has come.",
     registers,
     collect() {
       this.reset()

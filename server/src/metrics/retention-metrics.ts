@@ -19,7 +19,7 @@ export class RetentionMetrics {
     })
     this.#kept = new Gauge({
       name: "varve_retention_versions",
-      help: "Versions that were kept then, on all timelines. When it grows for ever, look at the store's retention and pins.",
+      help: "Versions that the last pruning kept, on all timelines. When it grows for ever, look at the store's retention and pins.",
       labelNames,
       registers,
     })

@@ -58,7 +58,7 @@ export function registerServerMetrics(
   gauge("varve_open_calls", "Open calls, streams among them: each pipeline is one.", ({ calls }) => calls)
   gauge(
     "varve_open_calls_limit",
-    "From so many on, connections with more than their share are refused further ones (OVERLOADED). It follows limits.inflightBytesMax.",
+    "Open calls from which on connections with more than their share are refused further ones (OVERLOADED). It follows limits.inflightBytesMax.",
     ({ callsMax }) => callsMax,
   )
   gauge(
@@ -68,7 +68,7 @@ export function registerServerMetrics(
   )
   counter(
     "varve_overload_refusals_total",
-    "Calls refused for that reason; those that a limit refuses are in varve_errors_total only.",
+    "Calls refused by shards on which calls come faster than they are done; those that a limit refuses are in varve_errors_total only.",
     ({ callsRefused }) => callsRefused,
   )
   gauge(
@@ -88,7 +88,7 @@ export function registerServerMetrics(
   )
   gauge(
     "varve_arriving_limit_bytes",
-    "Most that these may take, as limits.inflightBytesMax; above it they are given up (OVERLOADED).",
+    "Most that requests may take that have not come whole or wait to be read, as limits.inflightBytesMax; above it they are given up (OVERLOADED).",
     ({ arrivingBytesMax }) => arrivingBytesMax,
   )
 }

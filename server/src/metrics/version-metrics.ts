@@ -79,12 +79,12 @@ export class VersionMetrics {
       new Counter({ name, help, labelNames: labels, registers })
     this.#bytes = counter(
       "varve_snapshot_bytes_total",
-      "Bytes of versions: stored for them (origin new), and in the repository already (origin reused).",
+      "Bytes of versions: stored for them (origin new), and in the repository already (origin reused), be it as whole runs or as chunks of new ones.",
       ["store", "origin"],
     )
     this.#chunks = counter(
       "varve_snapshot_chunks_total",
-      "Chunks of versions, as varve_snapshot_bytes_total.",
+      "Chunks of the runs that versions stored: new, and in the repository already (origin reused). Runs that were there whole are not looked at.",
       ["store", "origin"],
     )
     this.#snapshotFailures = counter(
@@ -195,7 +195,7 @@ function registerNewest(registry: Registry, stores: readonly VersionedStore[]): 
   )
   gauge(
     "varve_snapshot_last_timestamp_seconds",
-    "When it was sealed, also before the daemon was last started; 0: there is none. Alert when it is much older than the snapshot interval: a lost machine takes along what came since.",
+    "When the newest version that all partitions stand on was sealed, also before the daemon was last started; 0: there is none. Alert when it is much older than the snapshot interval: a lost machine takes along what came since.",
     ({ partitions }) => Math.min(...partitions.map(({ engine }) => engine.position.sealedMs)) / 1000,
   )
   gauge(

@@ -58,9 +58,9 @@ export class Peer {
   }
 
   /**
-   * Makes the call where it belongs.
+   * Makes the call where it belongs. The caller counts it as in flight, with `PEER_CALL_BYTES`: that bounds how many
+   * wait.
    * @param deadlineMs milliseconds since 1970
-   * The caller counts it as in flight, with `PEER_CALL_BYTES`: that bounds how many wait.
    * @throws EngineError `ENGINE_CLOSED`: the call was not made. Rejects as the call does there,
    * and with VarveError `CONNECTION_LOST`
    */

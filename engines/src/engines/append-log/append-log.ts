@@ -23,7 +23,7 @@ export function openAppendLog(host: CoreHost<AppendLogSettings>, loaded: LoadedI
   return new HashedLog(host, {
     loaded,
     log,
-    sink: new FlushLoop(host, new RunAppender(host, log, pressureBytes)),
+    flushLoop: new FlushLoop(host, new RunAppender(host, log, pressureBytes)),
     lagBytes: 0,
     recordBytesMax,
     batchBytesMax,

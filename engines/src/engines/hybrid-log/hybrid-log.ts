@@ -31,7 +31,7 @@ export function openHybridLog(host: CoreHost<HybridLogSettings>, loaded: LoadedI
   return new HashedLog(host, {
     loaded,
     log,
-    sink: new FlushLoop(host, flusher),
+    flushLoop: new FlushLoop(host, flusher),
     lagBytes,
     recordBytesMax,
     batchBytesMax,

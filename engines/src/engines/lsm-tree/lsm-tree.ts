@@ -23,7 +23,8 @@ import {
   recordBytes,
 } from "../../base/record.ts"
 import type { CoreHost, EngineCore, Seal } from "../../core.ts"
-import type { EngineStatistics, KeyValue, ScanOptions } from "../../engine.ts"
+import type { KeyValue, ScanOptions } from "../../engine.ts"
+import type { EngineStatistics } from "../../engine-statistics.ts"
 import { FlushLoop } from "../../runs/flush-loop.ts"
 import { runDamage } from "../../runs/run-format.ts"
 import type { OpenRun } from "../../runs/run-set.ts"
@@ -47,7 +48,7 @@ export class LsmTree implements EngineCore {
   readonly #host: CoreHost<LsmTreeSettings>
   readonly #hasher: KeyHasher
   readonly #memtables: Memtables
-  readonly #flusher: FlushLoop<Memtable>
+  readonly #flushLoop: FlushLoop<Memtable>
   readonly #reads: RunReads
   readonly #round = new KeyRound()
   readonly #warming: Warming
@@ -78,7 +79,7 @@ export class LsmTree implements EngineCore {
     })
     this.#reads = new RunReads(host.hashSeed)
     this.#warming = new Warming(host)
-    this.#flusher = new FlushLoop(host, new Flusher(host, this.#memtables, this.#warming))
+    this.#flushLoop = new FlushLoop(host, new Flusher(host, this.#memtables, this.#warming))
   }
 
   get(key: Uint8Array): Value | Promise<Value> {
@@ -139,8 +140,8 @@ export class LsmTree implements EngineCore {
     }
     // Else the active memtable, full but for this batch, might wait for a write that is never taken.
     memtables.seal()
-    this.#flusher.request()
-    if (this.#flusher.full !== undefined) throw this.#flusher.full
+    this.#flushLoop.request()
+    if (this.#flushLoop.full !== undefined) throw this.#flushLoop.full
     throw new EngineError(
       "WRITES_STALLED",
       `${memtables.bytes} bytes wait to be written to disk; memory has room for ${memtables.bytesMax}`,
@@ -163,7 +164,7 @@ export class LsmTree implements EngineCore {
   }
 
   flush(seal: Seal): Promise<readonly OpenRun[]> {
-    return this.#flusher.flush(seal)
+    return this.#flushLoop.flush(seal)
   }
 
   engineState(): unknown {
@@ -200,19 +201,19 @@ export class LsmTree implements EngineCore {
       recordCount: Math.max(0, recordCount),
       memoryBytes: this.#memtables.bytes + memtableIndexBytes,
       indexBytes,
-      flushCount: this.#flusher.flushCount,
-      bytesFlushed: this.#flusher.bytesFlushed,
+      flushCount: this.#flushLoop.flushCount,
+      bytesFlushed: this.#flushLoop.bytesFlushed,
       diskReadCount: this.#reads.diskReadCount,
       stallCount: this.#stallCount,
       recordsWritten: this.#recordsWritten,
       bytesWritten: this.#bytesWritten,
-      isStorageFull: isEngineError(this.#flusher.full, "STORAGE_FULL"),
+      isStorageFull: isEngineError(this.#flushLoop.full, "STORAGE_FULL"),
     } satisfies Partial<EngineStatistics>
   }
 
   async close(): Promise<void> {
     const warmed = this.#warming.close()
-    await this.#flusher.close()
+    await this.#flushLoop.close()
     await warmed
   }
 
@@ -252,8 +253,8 @@ export class LsmTree implements EngineCore {
   /** Undefined, or a promise that the writer waits for: the disk is behind. */
   #pressure(): Promise<void> | undefined {
     if (this.#memtables.sealedCount === 0) return undefined
-    this.#flusher.request()
-    const pending = this.#flusher.pressure()
+    this.#flushLoop.request()
+    const pending = this.#flushLoop.pressure()
     if (pending !== undefined) this.#stallCount++
     return pending
   }

@@ -16,7 +16,10 @@ const INSERTION_MAX = 12
 const RADIX_MIN = 1024
 const COUNT_START = 1024
 
-/** Offsets of all records in `bytes[0, end)`, dead ones included. @throws EngineError `DATA_LOSS` when bytes are no record */
+/**
+ * Offsets of all records in `bytes[0, end)`, dead ones included.
+ * @throws EngineError `DATA_LOSS` when bytes are no record
+ */
 export function listRecords(bytes: Uint8Array, end: number): Uint32Array {
   const cursor = new RecordCursor()
   let offsets = new Uint32Array(COUNT_START)

@@ -9,7 +9,6 @@ import {
   type ObjectStore,
   openObjectStore,
   parseVersionKey,
-  REPOSITORY_KEY,
   Repository,
   RunShelf,
   STORES_PREFIX,
@@ -26,7 +25,7 @@ import {
   withOtherLayouts,
 } from "../../control/store-versions.ts"
 import { OfflineError, UsageError } from "../exit-codes.ts"
-import { repositoryUrl } from "../repository-work.ts"
+import { repositoryUrl, requireRepository } from "../repository-work.ts"
 
 /** Chunks that were read stay in memory up to this. */
 const CHUNK_CACHE_BYTES = 64 * 1024 * 1024
@@ -164,10 +163,7 @@ export async function withOfflineStore<Result>(
   try {
     const objectStore = await openObjectStore(absolute, seams)
     closing.push(() => objectStore.close())
-    // Opening one that is not there would make it.
-    if ((await objectStore.get(REPOSITORY_KEY, { offset: 0, bytes: 1 })) === undefined) {
-      throw new UsageError(`--repository: there is no repository at ${objectStore.url}`)
-    }
+    await requireRepository(objectStore)
     const repository = await Repository.open(objectStore, seams, { chunkCacheBytes: CHUNK_CACHE_BYTES })
     closing.push(() => repository.close())
     const store = await OfflineStore.open(objectStore, repository, name)

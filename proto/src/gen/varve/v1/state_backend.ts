@@ -300,7 +300,7 @@ export interface FrameError {
 export interface SnapshotRequest {
   /** Name of the store; empty means "default". */
   store: string;
-  /** Partitions; empty: all that are here. All are sealed in one turn. */
+  /** Partitions; empty: all that are here. Those on one shard are sealed in one turn. */
   partitions: number[];
   /** Above the last version of each partition on its line; gaps allowed. 1 to 2^53 - 1. */
   version: bigint;
@@ -328,11 +328,11 @@ export interface SnapshotResponse {
   timeline: string;
   /** Bytes stored for it. */
   bytesNew: bigint;
-  /** Bytes that it lists and the repository held already. */
+  /** Bytes of it that the repository held already. */
   bytesReused: bigint;
   /** Chunks stored for it. */
   chunksNew: bigint;
-  /** Chunks that the repository held already. */
+  /** Chunks of its new runs that the repository held already; runs that it held whole are not looked at. */
   chunksReused: bigint;
   /** How long writes were held to fix the content, in seconds. */
   sealSeconds: number;
@@ -679,7 +679,7 @@ export interface StoreDescription {
   valueBytesMax: bigint;
   /** How keys find their partition: "hash" or "explicit". */
   partitioning: string;
-  /** What the last restore drill has found; absent: there was none since the daemon started. */
+  /** What the last restore drill has found; absent: the data directory knows of none. */
   lastDrill: DrillDescription | undefined;
 }
 
@@ -5629,7 +5629,7 @@ export const StateBackendService = {
     responseDeserialize: (value: Buffer): ScanResponse => ScanResponse.decode(value),
   },
   /**
-   * The fast path: frames of reads or writes of one partition each. Answers carry the frame's id; they come in
+   * The fast path: frames of reads, writes or both, of one partition each. Answers carry the frame's id; they come in
    * order within a partition and in any order between partitions. An error in one frame ends that frame only.
    */
   pipeline: {
@@ -5768,7 +5768,7 @@ export interface StateBackendServer extends UntypedServiceImplementation {
   /** Streams all records, or those of a prefix or a range. */
   scan: handleServerStreamingCall<ScanRequest, ScanResponse>;
   /**
-   * The fast path: frames of reads or writes of one partition each. Answers carry the frame's id; they come in
+   * The fast path: frames of reads, writes or both, of one partition each. Answers carry the frame's id; they come in
    * order within a partition and in any order between partitions. An error in one frame ends that frame only.
    */
   pipeline: handleBidiStreamingCall<PipelineRequest, PipelineResponse>;
@@ -5877,7 +5877,7 @@ export interface StateBackendClient extends Client {
   scan(request: ScanRequest, options?: Partial<CallOptions>): ClientReadableStream<ScanResponse>;
   scan(request: ScanRequest, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<ScanResponse>;
   /**
-   * The fast path: frames of reads or writes of one partition each. Answers carry the frame's id; they come in
+   * The fast path: frames of reads, writes or both, of one partition each. Answers carry the frame's id; they come in
    * order within a partition and in any order between partitions. An error in one frame ends that frame only.
    */
   pipeline(): ClientDuplexStream<PipelineRequest, PipelineResponse>;
