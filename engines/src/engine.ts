@@ -308,6 +308,8 @@ export interface Engine {
   /**
    * Records in pages of bounded size. A key that is there from the first page to the last comes exactly once,
    * with the value of the moment its page was read. Ordered by key on `memory` and `lsm-tree`.
+   * @throws (rejects) EngineError `STATE_REPLACED` when a restore puts another state in the place of the one scanned,
+   * `ENGINE_CLOSED`, `OWNER_FENCED`, `DATA_LOSS`, `STORAGE_FAILED`, `REPOSITORY_FAILED`
    */
   scan(options?: ScanOptions): AsyncIterable<KeyValue[]>
 

@@ -59,7 +59,7 @@ export const errorTable = {
   ),
   SNAPSHOT_PINNED: conflict("The version is pinned: take the pin off first."),
   STATE_REPLACED: conflict(
-    "The state is no longer the one that the caller wrote to: restore a version and replay.",
+    "The state is no longer the one that the caller wrote to, or scans: restore a version and replay, or scan again.",
   ),
   OWNER_FENCED: conflict("Another owner has taken the partition over: ask it."),
   FRAME_OUT_OF_ORDER: {

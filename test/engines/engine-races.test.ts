@@ -1,8 +1,9 @@
 // Flushes, merges, uploads, snapshots, scans and writers in each other's way.
 
-import { type Engine, type EngineName, openEngine } from "@varve/engines"
+import { type Engine, type EngineName, engineNames, openEngine } from "@varve/engines"
 import { definitionOf, EngineError, InlineExecutor, type Seams } from "@varve/engines/internal"
 import { expect, test } from "vitest"
+import { expectReason } from "../io/expect-error.ts"
 import { SimulatedRandom, seedsUpTo, simulatedSeams } from "../simulation/index.ts"
 import { bytes, contents, diskEngines, read, tinyEngine } from "./engine-fixture.ts"
 import { GatedFileSystem } from "./gated-file-system.ts"
@@ -174,4 +175,18 @@ test("hybrid-log: a deleted cold key stays deleted when a merge drops its tombst
   await snapshot
   await turns(200)
   expect(await read(engine, "k5")).toBeUndefined()
+})
+
+test.each(engineNames)("%s: a scan that a restore overtakes says so, and reads go on", async (name) => {
+  const { engine } = await tinyEngine(name)
+  for (let i = 0; i < 600; i++) await engine.set(bytes(`k${i}`), Buffer.alloc(100, i))
+  await engine.snapshot({ version: 1 })
+  const pages = engine.scan()[Symbol.asyncIterator]()
+  await pages.next()
+  const cold = Promise.all(Array.from({ length: 600 }, (_, i) => engine.get(bytes(`k${i}`))))
+  await engine.restore({ version: 1 })
+  await expectReason(pages.next(), "STATE_REPLACED")
+  expect((await cold).map((value, i) => value?.[0] === i % 256)).toEqual(Array(600).fill(true))
+  expect((await contents(engine)).size).toBe(600)
+  await engine.close()
 })

@@ -56,6 +56,8 @@ export const errorReasons = {
   SNAPSHOT_PINNED: "conflict",
   /** A condition of the write does not hold, and nothing was applied: read the keys and decide anew. */
   CONDITION_FAILED: "conflict",
+  /** The state is no longer the one that the caller wrote to, or scans: restore a version and replay, or scan again. */
+  STATE_REPLACED: "conflict",
   /** A frame of the session that comes before this one has not come yet: send them in order. */
   FRAME_OUT_OF_ORDER: "conflict",
   /** The frame was refused when it first came, and is not applied now: its records may go in a new frame. */

@@ -203,7 +203,7 @@ export class PartitionEngine<Settings> implements Engine {
 
   scan(options: ScanOptions = {}): AsyncIterable<KeyValue[]> {
     this.#gate.checkReadable()
-    return this.#state.core.scan(options)
+    return this.#scanOf(this.#state, options)
   }
 
   async snapshot({ version, metadata = EMPTY }: SnapshotOptions): Promise<SnapshotResult> {
@@ -290,6 +290,24 @@ export class PartitionEngine<Settings> implements Engine {
         this.#replaced.close()
         await this.#options.afterClose()
       }
+    }
+  }
+
+  /** Pages of one state: what is scanned is never a mixture, and a state that was replaced has let go of its runs. */
+  async *#scanOf(state: LiveState, options: ScanOptions): AsyncGenerator<KeyValue[]> {
+    const checkPresent = (): void => {
+      this.#gate.checkReadable()
+      if (this.#state === state) return
+      throw new EngineError("STATE_REPLACED", "a restore has put another state in its place: scan again")
+    }
+    try {
+      for await (const page of state.core.scan(options)) {
+        checkPresent()
+        yield page
+      }
+    } catch (error) {
+      checkPresent()
+      throw error
     }
   }
 

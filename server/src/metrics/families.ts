@@ -4,6 +4,9 @@
 
 import type { Metric, MetricObjectWithValues, MetricValue, Registry } from "prom-client"
 
+/** Two fewer than a number has; of seconds since 1970 these are ten microseconds. */
+const SUM_DIGITS = 14
+
 export type MetricType = "gauge" | "counter" | "histogram"
 
 /** All samples of one metric. */
@@ -63,8 +66,13 @@ export function addUp(families: readonly Family[]): Family[] {
   return [...all.values()].map(({ first: { name, help, type }, sums }) => ({
     ...{ name, help, type },
     samples: [...sums.keys()],
-    values: Float64Array.from(sums.values()),
+    values: Float64Array.from(sums.values(), rounded),
   }))
+}
+
+/** Sums of the same numbers in another order differ in their last digits, and a counter may not go back by those. */
+function rounded(sum: number): number {
+  return Number.isInteger(sum) ? sum : Number(sum.toPrecision(SUM_DIGITS))
 }
 
 /** A sample's name with its labels, as the page has it. */
