@@ -2,6 +2,7 @@
 // becomes of those before.
 
 import { setTimeout as sleep } from "node:timers/promises"
+import { isVarveError } from "@varve/client"
 import { Latencies } from "./latencies.ts"
 import { seededRandom } from "./random.ts"
 import type { WireCalls } from "./wire-clients.ts"
@@ -141,7 +142,7 @@ async function inLoops(
 
 /**
  * Latency counts from when a call was due, not from when it was made: a pause of anybody shows in all calls that were
- * due in it.
+ * due in it. A call that is refused because too many wait counts as one that took the whole round.
  */
 async function paced(
   newCall: () => OneCall,
@@ -151,36 +152,61 @@ async function paced(
 ): Promise<number> {
   const startedMs = performance.now()
   const count = Math.floor(rate * seconds)
-  const idle: OneCall[] = []
-  const pending = new Set<Promise<unknown>>()
+  const idle: PacedCaller[] = []
   let made = 0
+  let ended = 0
   let operations = 0
   let failure: unknown
-  const make = (dueMs: number): void => {
-    const call = idle.pop() ?? newCall()
-    const isTimed = latencies.takesNext()
-    const done = call().then(
-      (records) => {
-        operations += records
-        idle.push(call)
-        if (isTimed) latencies.add(performance.now() - dueMs)
-        pending.delete(done)
-      },
-      (error: unknown) => {
-        failure = error
-        pending.delete(done)
-      },
-    )
-    pending.add(done)
+  const host: PacedHost = {
+    done(caller, records) {
+      ended++
+      operations += records
+      idle.push(caller)
+      if (caller.isTimed) latencies.add(performance.now() - caller.dueMs)
+    },
+    failed(caller, error) {
+      ended++
+      if (isVarveError(error, "OVERLOADED")) latencies.add(seconds * 1000)
+      else failure = error
+      idle.push(caller)
+    },
   }
-  while (made < count && failure === undefined) {
-    const due = Math.min(count, ((performance.now() - startedMs) * rate) / 1000)
-    while (made < due) make(startedMs + (made++ * 1000) / rate)
+  while (ended < made || (made < count && failure === undefined)) {
+    const due = failure === undefined ? ((performance.now() - startedMs) * rate) / 1000 : 0
+    while (made < Math.min(count, due)) {
+      const caller = idle.pop() ?? new PacedCaller(newCall(), host)
+      caller.run(startedMs + (made++ * 1000) / rate, latencies.takesNext())
+    }
     await sleep(TICK_MS)
   }
-  await Promise.all(pending)
   if (failure !== undefined) throw failure
   return operations
+}
+
+interface PacedHost {
+  done(caller: PacedCaller, records: number): void
+  failed(caller: PacedCaller, error: unknown): void
+}
+
+/** Has one call on its way at a time, and makes nothing for it but its promises. */
+class PacedCaller {
+  dueMs = 0
+  isTimed = false
+  readonly #call: OneCall
+  readonly #done: (records: number) => void
+  readonly #failed: (error: unknown) => void
+
+  constructor(call: OneCall, host: PacedHost) {
+    this.#call = call
+    this.#done = (records) => host.done(this, records)
+    this.#failed = (error) => host.failed(this, error)
+  }
+
+  run(dueMs: number, isTimed: boolean): void {
+    this.dueMs = dueMs
+    this.isTimed = isTimed
+    this.#call().then(this.#done, this.#failed)
+  }
 }
 
 const TICK_MS = 1
