@@ -375,8 +375,8 @@ export class Connection {
   #failAll(error: VarveError): void {
     const frames = [...this.#sent.takeAll(), ...this.#returned, ...this.#unsent.takeAll()]
     this.#returned = []
+    const isClosing = this.#state === "closed"
     for (const frame of frames) {
-      const isClosing = this.#state === "closed"
       frame.fail(frame.mayBeApplied && !isClosing ? this.#lostWrite(error) : error)
       this.#owner.frameDone(frame)
     }

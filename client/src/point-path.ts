@@ -25,7 +25,7 @@ import { Lineages } from "./lineages.ts"
 import { deadlinePassed, noConnection } from "./no-connection.ts"
 import { FRAME_RECORDS_MAX, GATHER_FROM_FRAMES, type Settings } from "./options.ts"
 import type { PointCall } from "./point-call.ts"
-import { sessionExpired } from "./sent-again.ts"
+import { partitionsGone } from "./sent-again.ts"
 import { Session } from "./session.ts"
 import { SpareWriters } from "./spare-writers.ts"
 import { ConnectionCounts, type StateStatistics } from "./statistics.ts"
@@ -130,15 +130,13 @@ export class PointPath implements ConnectionOwner {
   frameFor(topology: Topology, partition: number, work: Work, bytes: number, recordCount: number): Frame {
     const lane = this.#lanes.laneOf(topology, partition)
     const open = lane.openFrame
-    if (open !== undefined) {
-      if (
-        open.work === work &&
-        work !== "conditionalWrites" &&
-        open.records.bytes + bytes <= topology.frameBytesMax &&
-        open.records.count + recordCount <= FRAME_RECORDS_MAX
-      ) {
-        return open
-      }
+    if (
+      open?.work === work &&
+      work !== "conditionalWrites" &&
+      open.records.bytes + bytes <= topology.frameBytesMax &&
+      open.records.count + recordCount <= FRAME_RECORDS_MAX
+    ) {
+      return open
     }
     const frame = new Frame(lane, work, this.#spareWriters.take())
     lane.openFrame = frame
@@ -210,10 +208,7 @@ export class PointPath implements ConnectionOwner {
     const before = this.#topology
     if (before !== undefined && before.partitionCount !== topology.partitionCount && this.#frameCount > 0) {
       this.#failFrames(
-        new VarveError(
-          "WRONG_PARTITION",
-          `the store has ${topology.partitionCount} partitions now, not ${before.partitionCount}: nothing was sent`,
-        ),
+        `the store has ${topology.partitionCount} partitions now, not ${before.partitionCount}`,
       )
     }
     this.#topology = topology
@@ -376,9 +371,10 @@ export class PointPath implements ConnectionOwner {
     }
   }
 
-  #failFrames(error: VarveError): void {
+  /** Fails the calls of all frames, whose partitions are no more. */
+  #failFrames(what: string): void {
     this.#forEachFrame((frame) => {
-      for (const call of frame.calls) call.giveUp(frame.isFateUnknown ? sessionExpired(error) : error)
+      for (const call of frame.calls) call.giveUp(partitionsGone(what, frame.isFateUnknown))
     })
     for (const connection of this.#lanes.connections) connection.dropGivenUp()
   }

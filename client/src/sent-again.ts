@@ -32,13 +32,11 @@ export function toldError({ code, reason, message }: FrameError, mayBeApplied: b
   return new VarveError(reason === "" ? "INTERNAL" : reason, message + doubt, { code })
 }
 
-/** Of calls that were sent to partitions which are no more. */
-export function sessionExpired(cause: VarveError): VarveError {
-  return new VarveError(
-    "SESSION_EXPIRED",
-    `${cause.message.replace(/: nothing was sent$/, "")}: what was sent before may or may not have been applied`,
-    { cause },
-  )
+/** Of calls to partitions which are no more. @param what happened to them @param isFateUnknown of the call's frame */
+export function partitionsGone(what: string, isFateUnknown: boolean): VarveError {
+  return isFateUnknown
+    ? new VarveError("SESSION_EXPIRED", `${what}: what was sent before may or may not have been applied`)
+    : new VarveError("WRONG_PARTITION", `${what}: nothing was sent`)
 }
 
 /** After these the same attempt to connect fails again: no use in trying on. */

@@ -30,7 +30,9 @@ export class Session {
   /** Whether the lane may hand another numbered frame to its connection. */
   hasRoom({ unanswered, lastSequence, handedOver }: Lane): boolean {
     const oldest = unanswered[0]?.sequence ?? lastSequence + 1
-    return lastSequence + handedOver - unanswered.length + 1 - oldest <= UNANSWERED_MAX
+    // Frames that the connection has not sent yet get their numbers before this one.
+    const next = lastSequence + (handedOver - unanswered.length) + 1
+    return next - oldest <= UNANSWERED_MAX
   }
 
   /** The frame goes to its connection now. */

@@ -59,7 +59,7 @@ export interface EngineStatistics {
   readonly bytesUnsaved: number
   /** Writes that had to wait. */
   readonly stallCount: number
-  /** For how long at least one write waited, in milliseconds. */
+  /** For how long at least one write waited for memory, and at least one for merges: the sum, in milliseconds. */
   readonly stalledMs: number
   /** How many of them because memory was full: the disk was behind. The others: merges were behind. */
   readonly memoryStallCount: number

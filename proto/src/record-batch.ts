@@ -1,6 +1,6 @@
 // What Pipeline frames carry. The records are those of the log and of runs: the same bytes all the way.
 //
-//   record := keyLength uvarint | valueLength uvarint | flags u8 | key | value       flags: zero on the wire
+//   record := keyLength uvarint | valueLength uvarint | flags u8 | key | value       flags: zero, but in operations
 //   writes := record*                 an empty value deletes the key
 //   reads  := record*                 keys to read: the values are empty
 //   operations := record*             flags 0x80: a key to read, its value empty; flags 0: to be written
@@ -35,7 +35,7 @@ export interface KeyValue {
   readonly value: Uint8Array
 }
 
-/** Where a record lies in a buffer. Reused from record to record; `decodeRecord` fills it. */
+/** Where a record lies in a buffer. Reused from record to record; `decodeRecord` and `decodeOperation` fill it. */
 export class RecordCursor {
   start = 0
   flags = 0
@@ -52,7 +52,7 @@ export function recordBytes(keyBytes: number, valueBytes: number): number {
 }
 
 /**
- * Reads the record at `source[offset, end)` into `cursor`. Records with flags are refused: none travel yet.
+ * Reads the record at `source[offset, end)` into `cursor`. Records with flags are refused: only operations have them.
  * @returns false when the bytes are no whole, well-formed record; `cursor` is then undefined.
  */
 export function decodeRecord(source: Uint8Array, offset: number, end: number, cursor: RecordCursor): boolean {

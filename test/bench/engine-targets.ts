@@ -2,7 +2,7 @@
 // needs; what was not measured is said to be so.
 
 import type { CaseFigures, TargetFigure } from "./engine-figures.ts"
-import { median } from "./rounds.ts"
+import { median, quotient } from "./rounds.ts"
 
 /** Engine, workload, peer, and how many times the peer's rate the engine's is to be, at least. */
 const ratios = [
@@ -107,8 +107,4 @@ function atMost(target: string, at: string, measured: number | undefined, bound:
     sense: "at most",
     met,
   }
-}
-
-function quotient(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || b === undefined ? undefined : a / b
 }

@@ -113,10 +113,10 @@ class Round {
       this.#send(nowMs)
       await new Promise((resolve) => setTimeout(resolve, 1))
     }
-    const seconds_ = (performance.now() - startedMs) / 1000
+    const tookSeconds = (performance.now() - startedMs) / 1000
     for (const connection of this.#connections) connection.close()
     const { user, system } = process.cpuUsage(cpu)
-    return this.#figures(seconds_, (user + system) / 1e6 / seconds_)
+    return this.#figures(tookSeconds, (user + system) / 1e6 / tookSeconds)
   }
 
   get #settled(): number {

@@ -46,6 +46,11 @@ export function median(figures: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2
 }
 
+/** `undefined` when one of the two was not measured. */
+export function quotient(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? undefined : a / b
+}
+
 /** Lines of a comparison: each row, and how many times its median the first contender's is. */
 export function comparisonLines(rows: readonly Row[], unit: string): string[] {
   return rows.map(({ measurement, contender, rounds, median: middle }) => {

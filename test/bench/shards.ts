@@ -5,6 +5,7 @@ import { availableParallelism } from "node:os"
 import { startDaemon, type TestDaemon } from "../server/daemon.ts"
 import { ending } from "./endings.ts"
 import { processCost } from "./process-cost.ts"
+import { median } from "./rounds.ts"
 import { killWithBenchmark, makeScratch } from "./scratch.ts"
 import type { SuiteResult } from "./suite.ts"
 import { table } from "./table.ts"
@@ -163,8 +164,4 @@ function linesOf({ rows, starts }: ShardsFigures): string[] {
     "",
     ...starts.map(({ shards, ms }) => `start with ${shards} shards: ${Math.round(ms)} ms to ready`),
   ]
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 }

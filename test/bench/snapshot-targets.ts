@@ -1,7 +1,7 @@
 // What versions and restores set out to cost, beside what was measured. What was not measured is said to be so.
 
 import type { TargetFigure } from "./engine-figures.ts"
-import { median } from "./rounds.ts"
+import { median, quotient } from "./rounds.ts"
 import type { SnapshotCaseFigures } from "./snapshot-figures.ts"
 
 const SEAL_P99_MS = 1
@@ -88,8 +88,4 @@ function target(
     sense,
     met,
   }
-}
-
-function quotient(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || b === undefined ? undefined : a / b
 }

@@ -1,7 +1,7 @@
 // What the wire sets out to reach, beside what was measured. What was not measured is said to be so.
 
 import type { TargetFigure } from "./engine-figures.ts"
-import { median } from "./rounds.ts"
+import { median, quotient } from "./rounds.ts"
 import type { BatchPeerRow, CallRound, WireRow } from "./wire-figures.ts"
 import { VALUE_BYTES } from "./workload.ts"
 
@@ -115,8 +115,4 @@ function atMost(target: string, measured: number | undefined, bound: number): Ta
 
 function placeOf(measured: number | undefined): string {
   return measured === undefined ? "" : `${VALUE_BYTES}-byte values`
-}
-
-function quotient(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || b === undefined ? undefined : a / b
 }

@@ -5,6 +5,7 @@ import { connect, type State, VarveError } from "@varve/client"
 import { partitionOfKey } from "@varve/proto"
 import { afterEach, expect, test } from "vitest"
 import { kindsOf, MemoryDaemon, type MemoryDaemonOptions, payloadBytes } from "./memory-daemon.ts"
+import { reasonOf } from "./reason-of.ts"
 import { turns } from "./turns.ts"
 
 const closers: (() => unknown)[] = []
@@ -29,17 +30,6 @@ function open(daemon: MemoryDaemon, connectOptions: Parameters<typeof connect>[1
 }
 
 const text = (value: Buffer | undefined): string | undefined => value?.toString()
-
-/** The reason that the call fails with. */
-async function reasonOf(call: Promise<unknown>): Promise<string> {
-  try {
-    await call
-  } catch (error) {
-    if (error instanceof VarveError) return error.reason
-    throw error
-  }
-  return "none"
-}
 
 /** Keys of one partition, of four. */
 function keysOf(partition: number, count: number): string[] {

@@ -5,6 +5,7 @@ import { partitionOfKey } from "@varve/proto"
 import { afterEach, expect, test } from "vitest"
 import { startDaemon } from "../server/daemon.ts"
 import { kindsOf, MemoryDaemon } from "./memory-daemon.ts"
+import { reasonOf } from "./reason-of.ts"
 
 const closers: (() => unknown)[] = []
 
@@ -25,16 +26,6 @@ function open(address: string, options: Parameters<typeof connect>[1] = {}): Sta
   const state = connect(address, { backoffFirstMs: 5, backoffMaxMs: 50, ...options })
   closers.push(() => state.close())
   return state
-}
-
-async function reasonOf(call: Promise<unknown>): Promise<string> {
-  try {
-    await call
-  } catch (error) {
-    if (error instanceof VarveError) return error.reason
-    throw error
-  }
-  return "none"
 }
 
 test("client: set and delete under a condition", async () => {

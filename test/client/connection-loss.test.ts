@@ -7,6 +7,7 @@ import { connect, type State, VarveError } from "@varve/client"
 import { type PipelineRequest, RecordWriter } from "@varve/proto"
 import { afterEach, expect, test } from "vitest"
 import { kindsOf, MemoryDaemon, type MemoryDaemonOptions } from "./memory-daemon.ts"
+import { reasonOf } from "./reason-of.ts"
 import { turns } from "./turns.ts"
 
 const closers: (() => unknown)[] = []
@@ -24,16 +25,6 @@ async function pair(
   const state = connect(daemon.address, { backoffFirstMs: 5, backoffMaxMs: 50, ...connectOptions })
   closers.push(() => state.close())
   return { daemon, state }
-}
-
-async function reasonOf(call: Promise<unknown>): Promise<string> {
-  try {
-    await call
-  } catch (error) {
-    if (error instanceof VarveError) return error.reason
-    throw error
-  }
-  return "none"
 }
 
 /** Resolves when a frame arrives; it and all later ones then have the fate. */
@@ -348,9 +339,12 @@ test("client: many callers through several cuts: every write that was answered i
   }
 })
 
-test("client: calls that wait for a store that comes back with other partitions fail, later ones go", async () => {
+test("client: calls to a store that comes back with other partitions fail, each told its fate; later ones go", async () => {
   const { daemon, state } = await pair({ partitionCount: 4 })
   await state.set("k", "v")
+  const held = frameHeld(daemon)
+  const sent = reasonOf(state.set("k", "u"))
+  await held
   daemon.stop()
   await turns()
   const waiting = reasonOf(state.set("k", "w"))
@@ -359,6 +353,7 @@ test("client: calls that wait for a store that comes back with other partitions 
   other.port = daemon.port
   await other.start()
   expect(await waiting).toBe("WRONG_PARTITION")
+  expect(await sent).toBe("SESSION_EXPIRED")
   await state.set("k", "x")
   expect(other.valueOf("k")).toBe("x")
 })

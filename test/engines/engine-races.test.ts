@@ -65,24 +65,28 @@ test.each(twoSeeds)(
   },
 )
 
-test.each(diskEngines)("%s: a writer that waits for every promise is never stalled", async (name) => {
-  const seed = 1
-  const flushBytes = 4 * 65_536
-  const batchBytesMax = flushBytes + 2048 + 65_535
-  const engine = await open(name, simulatedSeams(seed), sized(name, flushBytes, 4))
-  const random = new SimulatedRandom(seed)
-  let version = 0
-  for (let round = 0; round < 80; round++) {
-    const goalBytes = random.oneIn(2) ? batchBytesMax - 3000 : random.integer(batchBytesMax - 3000)
-    const records = Array.from({ length: Math.floor(goalBytes / 2020) }, () => ({
-      key: bytes(`k${random.integer(1e6)}`),
-      value: Buffer.alloc(2000, 1),
-    }))
-    await engine.write(records)
-    if (random.oneIn(8)) void engine.snapshot({ version: ++version }).catch(() => undefined)
-  }
-  await engine.close()
-})
+test.each(diskEngines)(
+  "%s: a writer that waits for every promise is held back, and never refused",
+  async (name) => {
+    const seed = 1
+    const flushBytes = 4 * 65_536
+    const batchBytesMax = flushBytes + 2048 + 65_535
+    const engine = await open(name, simulatedSeams(seed), sized(name, flushBytes, 4))
+    const random = new SimulatedRandom(seed)
+    let version = 0
+    for (let round = 0; round < 80; round++) {
+      const goalBytes = random.oneIn(2) ? batchBytesMax - 3000 : random.integer(batchBytesMax - 3000)
+      const records = Array.from({ length: Math.floor(goalBytes / 2020) }, () => ({
+        key: bytes(`k${random.integer(1e6)}`),
+        value: Buffer.alloc(2000, 1),
+      }))
+      await engine.write(records)
+      if (random.oneIn(8)) void engine.snapshot({ version: ++version }).catch(() => undefined)
+    }
+    expect(engine.statistics().stallCount).toBeGreaterThan(0)
+    await engine.close()
+  },
+)
 
 test("memory: a scan beside a snapshot gives every key that is there all the time", async () => {
   for (let delay = 0; delay < 40; delay += 4) {

@@ -1,6 +1,9 @@
 // Helper threads that can be kept from beginning certain jobs, in front of others.
 
-import type { Executor, Job } from "@varve/engines/internal"
+import type { Executor, FillRunInput, Job } from "@varve/engines/internal"
+
+/** Kind of the chunks that hold records. */
+const RECORDS_KIND = 1
 
 export class GatedExecutor implements Executor {
   readonly #inner: Executor
@@ -44,4 +47,9 @@ export class GatedExecutor implements Executor {
   close(): Promise<void> {
     return this.#inner.close()
   }
+}
+
+/** Whether a job fetches records, and not only the index, of a run. */
+export function fetchesRecords(jobName: string, input: unknown): boolean {
+  return jobName === "fillRun" && (input as FillRunInput).stretch.chunks.kinds.includes(RECORDS_KIND)
 }

@@ -2,12 +2,12 @@
 // names every hash that two keys may share, those too whose older key was not met yet.
 
 import { type EngineName, openEngine } from "@varve/engines"
-import { definitionOf, EngineError, type FillRunInput, InlineExecutor } from "@varve/engines/internal"
+import { definitionOf, EngineError, InlineExecutor } from "@varve/engines/internal"
 import { afterEach, expect, test, vi } from "vitest"
 import { SimulatedRandom, type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
 import { collidingPairs, FixedHashSeed } from "./colliding-keys.ts"
 import { afterKill, bytes, contents, openTiny } from "./engine-fixture.ts"
-import { GatedExecutor } from "./gated-executor.ts"
+import { fetchesRecords, GatedExecutor } from "./gated-executor.ts"
 import { GatedFileSystem } from "./gated-file-system.ts"
 import { expectNoUnhandledRejections } from "./no-unhandled-rejections.ts"
 import { serveAtOnce } from "./serve-at-once.ts"
@@ -19,8 +19,6 @@ afterEach(() => vi.restoreAllMocks())
 const RUN_BYTES = 65_536
 /** As long as loading waits before its first page. */
 const LOADING_STARTS_MS = 100
-/** Kind of the chunks that hold records. */
-const RECORDS_KIND = 1
 const [[overwritten, itsTwin], [older, newer]] = collidingPairs
 
 const seeded = (seams: SimulatedSeams): SimulatedSeams =>
@@ -67,11 +65,7 @@ test.each(["append-log", "hybrid-log"] as const)(
       const aborted = new Promise<void>((resolve) => signal?.addEventListener("abort", () => resolve()))
       return Promise.race([begin, aborted])
     }
-    const executor = new GatedExecutor(
-      new InlineExecutor({ ...seams, fileSystem }),
-      (job, input) =>
-        job === "fillRun" && (input as FillRunInput).stretch.chunks.kinds.includes(RECORDS_KIND),
-    )
+    const executor = new GatedExecutor(new InlineExecutor({ ...seams, fileSystem }), fetchesRecords)
     const engine = await openEngine({
       ...{ engine: name, directory: "/partition", repository: "file:/repository" },
       ...{ owner: { checkIntervalMs: 0 }, settings: settingsOf(name) },

@@ -2,12 +2,12 @@
 // all the same, and what could not be compared is compared when it is back.
 
 import { type Engine, type EngineName, isEngineError, openEngine } from "@varve/engines"
-import { definitionOf, EngineError, type FillRunInput, InlineExecutor } from "@varve/engines/internal"
+import { definitionOf, EngineError, InlineExecutor } from "@varve/engines/internal"
 import { describe, expect, test, vi } from "vitest"
 import { expectReason } from "../io/expect-error.ts"
 import { SimulatedRandom, type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
 import { bytes, contents } from "./engine-fixture.ts"
-import { GatedExecutor } from "./gated-executor.ts"
+import { fetchesRecords, GatedExecutor } from "./gated-executor.ts"
 import { GatedFileSystem } from "./gated-file-system.ts"
 import { expectNoUnhandledRejections } from "./no-unhandled-rejections.ts"
 
@@ -15,8 +15,6 @@ const KEY_COUNT = 120
 const VALUE_BYTES = 900
 /** Runs of several chunks. */
 const RUN_BYTES = 65_536
-/** Kind of the chunks that hold records. */
-const RECORDS_KIND = 1
 
 /** However slow the machine is. */
 const WAIT = { timeout: 60_000 }
@@ -36,8 +34,7 @@ async function live(name: EngineName, seams: SimulatedSeams, isHeld: boolean): P
   const fileSystem = new GatedFileSystem(seams.fileSystem)
   const executor = new GatedExecutor(
     new InlineExecutor({ ...seams, fileSystem }),
-    (job, input) =>
-      isHeld && job === "fillRun" && (input as FillRunInput).stretch.chunks.kinds.includes(RECORDS_KIND),
+    (job, input) => isHeld && fetchesRecords(job, input),
   )
   const outage = { isOut: false, failedCount: 0 }
   fileSystem.beforeRead = async (path) => {

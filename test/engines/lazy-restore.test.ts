@@ -14,7 +14,7 @@ import { describe, expect, test } from "vitest"
 import { expectReason } from "../io/expect-error.ts"
 import { type SimulatedFileSystem, type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
 import { bytes, contents, read, tinySettings } from "./engine-fixture.ts"
-import { GatedExecutor } from "./gated-executor.ts"
+import { fetchesRecords, GatedExecutor } from "./gated-executor.ts"
 import { GatedFileSystem } from "./gated-file-system.ts"
 import { expectNoUnhandledRejections } from "./no-unhandled-rejections.ts"
 import { serveAtOnce } from "./serve-at-once.ts"
@@ -23,8 +23,6 @@ const KEY_COUNT = 240
 const VALUE_BYTES = 900
 /** Far more turns of the event loop than anything here takes. */
 const TURNS_MAX = 100_000
-/** Kind of the chunks that hold records. */
-const RECORDS_KIND = 1
 
 expectNoUnhandledRejections()
 // Whatever its size: a small state of this engine is read before it is served.
@@ -65,9 +63,8 @@ async function live(
   }
   const heldBytes = { count: 0 }
   const executor = new GatedExecutor(new InlineExecutor({ ...seams, fileSystem }), (job, input) => {
-    if (!isHeld || job !== "fillRun") return false
-    const { kinds, lengths } = (input as FillRunInput).stretch.chunks
-    if (!kinds.includes(RECORDS_KIND)) return false
+    if (!isHeld || !fetchesRecords(job, input)) return false
+    const { lengths } = (input as FillRunInput).stretch.chunks
     heldBytes.count += lengths.reduce((sum, length) => sum + length, 0)
     return true
   })

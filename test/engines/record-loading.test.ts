@@ -7,7 +7,6 @@ import {
   compareVersions,
   DirectoryObjectStore,
   EngineError,
-  type FillRunInput,
   InlineExecutor,
   Repository,
   RunShelf,
@@ -17,7 +16,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { expectReason } from "../io/expect-error.ts"
 import { SimulatedRandom, type SimulatedSeams, seedsUpTo, simulatedSeams } from "../simulation/index.ts"
 import { afterKill, bytes, contents, openTiny, read } from "./engine-fixture.ts"
-import { GatedExecutor } from "./gated-executor.ts"
+import { fetchesRecords, GatedExecutor } from "./gated-executor.ts"
 import { GatedFileSystem } from "./gated-file-system.ts"
 import { serveAtOnce } from "./serve-at-once.ts"
 import { openLoading } from "./turn-gate.ts"
@@ -26,8 +25,6 @@ type State = Map<string, string>
 
 const KEYS = Array.from({ length: 200 }, (_, i) => `key:${i}`)
 const LIVES = 6
-/** Kind of the chunks that hold records. */
-const RECORDS_KIND = 1
 const STEPS = 40
 
 beforeEach(() => serveAtOnce("memory"))
@@ -206,10 +203,7 @@ test("record loading: a stop while the repository is out of reach loses nothing 
     if (isOut && path.startsWith("/repository/packs/"))
       throw new EngineError("REPOSITORY_FAILED", "the repository cannot be reached")
   }
-  const executor = new GatedExecutor(
-    new InlineExecutor({ ...seams, fileSystem }),
-    (job, input) => job === "fillRun" && (input as FillRunInput).stretch.chunks.kinds.includes(RECORDS_KIND),
-  )
+  const executor = new GatedExecutor(new InlineExecutor({ ...seams, fileSystem }), fetchesRecords)
   const { engine, gate } = await openLoading("memory", { ...seams, fileSystem, executor })
   isOut = true
   gate.open()

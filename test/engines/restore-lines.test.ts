@@ -16,10 +16,12 @@ test.each(engineNames)(
     const { replaced } = await engine.restore({ version: 1 })
     await engine.restore({ version: 3 })
     await engine.set(bytes("a"), bytes("4 of the other"))
-    await engine.snapshot({ version: 4 })
+    const other = await engine.snapshot({ version: 4 })
     await engine.restore({ replaced })
     await engine.set(bytes("a"), bytes("4 of mine"))
-    await engine.snapshot({ version: 4 })
+    const mine = await engine.snapshot({ version: 4 })
+    expect(mine.timeline).not.toBe(other.timeline)
+    expect(await read(engine, "a")).toBe("4 of mine")
   },
 )
 

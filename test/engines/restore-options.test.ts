@@ -58,16 +58,7 @@ test.each(["append-log", "lsm-tree"] as const)(
   "%s: a version that its name shows to be meant is put back without reading the manifests of the others",
   async (name) => {
     const seams = simulatedSeams(1)
-    const open = (): Promise<Engine> =>
-      openEngine({
-        engine: name,
-        directory: "/partition",
-        repository: "file:/repository",
-        settings: tinySettings[name],
-        owner: { checkIntervalMs: 0 },
-        seams,
-      })
-    let engine = await open()
+    let engine = await openTiny(name, seams)
     for (let version = 1; version <= 9; version++) {
       await engine.set(bytes("key"), bytes(`at ${version}`))
       await engine.snapshot({ version })
@@ -80,7 +71,7 @@ test.each(["append-log", "lsm-tree"] as const)(
       if (path !== undefined) read.add(path)
     }
     const restored = async (options: RestoreOptions): Promise<[version: number, manifests: number]> => {
-      engine = await open()
+      engine = await openTiny(name, seams)
       read.clear()
       const { version } = await engine.restore(options)
       const manifests = read.size

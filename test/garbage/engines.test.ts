@@ -5,18 +5,15 @@ import {
   type CollectionResult,
   collectGarbage,
   DirectoryObjectStore,
-  type FillRunInput,
   GRACE_MS_MIN,
   Repository,
 } from "@varve/engines/internal"
 import { afterEach, describe, expect, test } from "vitest"
 import { bytes, contents, tinySettings } from "../engines/engine-fixture.ts"
-import { GatedExecutor } from "../engines/gated-executor.ts"
+import { fetchesRecords, GatedExecutor } from "../engines/gated-executor.ts"
 import { type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
 
 const URL = "file:/repository"
-/** Kind of the chunks that hold records. */
-const RECORDS_KIND = 1
 /** Far more turns of the event loop than anything here takes. */
 const TURNS_MAX = 100_000
 
@@ -36,10 +33,10 @@ interface Life {
 }
 
 async function live(seams: SimulatedSeams, directory: string, store = "default"): Promise<Life> {
-  const gate = new GatedExecutor(seams.executor, (job, input) => {
-    if (job === "fillRun") return (input as FillRunInput).stretch.chunks.kinds.includes(RECORDS_KIND)
-    return isHeld.has(job)
-  })
+  const gate = new GatedExecutor(
+    seams.executor,
+    (job, input) => fetchesRecords(job, input) || isHeld.has(job),
+  )
   const engine = await openEngine({
     engine: "hybrid-log",
     directory,

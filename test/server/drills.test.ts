@@ -3,14 +3,13 @@
 
 import { readdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { credentials } from "@grpc/grpc-js"
-import { health as healthApi } from "@varve/proto"
 import { afterEach, expect, test } from "vitest"
 import { runVarveHere } from "../cli/run-varve.ts"
 import { type DaemonLogLine, startDaemon, type TestDaemon } from "./daemon.ts"
+import { health, ServingStatus } from "./health.ts"
+import { seriesValue } from "./metrics-table.ts"
 import { bytes, RawClient } from "./raw-client.ts"
 
-const { HealthCheckResponse_ServingStatus: ServingStatus } = healthApi
 const KEYS = 100
 const VALUE_BYTES = 1000
 const UNTIL_MS = 30_000
@@ -47,24 +46,7 @@ function logged({ log }: TestDaemon, event: string, from = 0): Promise<DaemonLog
 }
 
 async function figure({ http }: TestDaemon, series: string): Promise<number> {
-  const text = await (await fetch(`${http}/metrics`)).text()
-  return Number(
-    text
-      .split("\n")
-      .find((line) => line.startsWith(`${series} `))
-      ?.split(" ")[1],
-  )
-}
-
-function health({ grpc }: TestDaemon): Promise<number> {
-  const client = new healthApi.HealthClient(grpc, credentials.createInsecure())
-  return new Promise<number>((resolve, reject) => {
-    client.check({ service: "" }, (error, response) => {
-      client.close()
-      if (error === null) resolve(response.status)
-      else reject(error)
-    })
-  })
+  return seriesValue(await (await fetch(`${http}/metrics`)).text(), series)
 }
 
 /** Flips a bit of the largest pack; twice: it is as it was. @returns the pack's key */
@@ -110,7 +92,7 @@ test("drills by schedule: what passes, what fails and what is mended is told eve
   expect(failed.message).toContain(pack)
   expect(await ready(running)).toEqual([503, "cannot be restored, by the last drill: default\n"])
   await until("NOT_SERVING", async () =>
-    (await health(running)) === ServingStatus.NOT_SERVING ? true : undefined,
+    (await health(running.grpc)) === ServingStatus.NOT_SERVING ? true : undefined,
   )
   expect(await figure(running, 'varve_drill_failing{store="default"}')).toBe(1)
   expect(await figure(running, 'varve_drills_total{store="default",result="failed"}')).toBeGreaterThan(0)
@@ -131,7 +113,7 @@ test("drills by schedule: what passes, what fails and what is mended is told eve
   const again = await running.restart({ flags: ["--partitions", "2", "--drill-every", "1d"] })
   daemon = again
   expect(await ready(again)).toEqual([503, "cannot be restored, by the last drill: default\n"])
-  expect(await health(again)).toBe(ServingStatus.NOT_SERVING)
+  expect(await health(again.grpc)).toBe(ServingStatus.NOT_SERVING)
   expect(await figure(again, 'varve_drill_failing{store="default"}')).toBe(1)
   expect(await figure(again, 'varve_drill_interval_seconds{store="default"}')).toBe(24 * 60 * 60)
   const since = await figure(again, 'varve_drill_unproven_since_timestamp_seconds{store="default"}')
@@ -142,7 +124,9 @@ test("drills by schedule: what passes, what fails and what is mended is told eve
   await flip(again)
   expect(await runVarveHere(["drill", "--address", again.grpc])).toMatchObject({ code: 0 })
   expect(await ready(again)).toEqual([200, "ok\n"])
-  await until("SERVING", async () => ((await health(again)) === ServingStatus.SERVING ? true : undefined))
+  await until("SERVING", async () =>
+    (await health(again.grpc)) === ServingStatus.SERVING ? true : undefined,
+  )
   expect(await figure(again, 'varve_drill_failing{store="default"}')).toBe(0)
 })
 
@@ -169,7 +153,7 @@ test("drills on request: damage is an answer, no reason not to be ready unless i
   expect(answer).toMatchObject({ passed: false, failsReadiness: false })
   expect(answer.damage.join()).toContain(pack)
   expect(await ready(running)).toEqual([200, "ok\n"])
-  expect(await health(running)).toBe(ServingStatus.SERVING)
+  expect(await health(running.grpc)).toBe(ServingStatus.SERVING)
   // What is damaged there is whole here.
   await client.snapshot(8)
   client.close()

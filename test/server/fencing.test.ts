@@ -4,13 +4,11 @@
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { credentials } from "@grpc/grpc-js"
-import { health as healthApi } from "@varve/proto"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { startDaemon, type TestDaemon } from "./daemon.ts"
+import { health, ServingStatus } from "./health.ts"
 import { bytes, RawClient } from "./raw-client.ts"
 
-const { HealthCheckResponse_ServingStatus: ServingStatus } = healthApi
 const KEY = bytes("key")
 const fenced = { reason: "OWNER_FENCED" }
 
@@ -50,17 +48,6 @@ async function versionsOf(client: RawClient): Promise<number[]> {
   return (await client.listSnapshots()).map(({ version }) => Number(version))
 }
 
-function health(daemon: TestDaemon): Promise<number> {
-  const client = new healthApi.HealthClient(daemon.grpc, credentials.createInsecure())
-  return new Promise<number>((resolve, reject) => {
-    client.check({ service: "" }, (error, response) => {
-      client.close()
-      if (error === null) resolve(response.status)
-      else reject(error)
-    })
-  })
-}
-
 async function metric(daemon: TestDaemon, name: string): Promise<string[]> {
   const text = await (await fetch(`${daemon.http}/metrics`)).text()
   return text.split("\n").flatMap((line) => (line.startsWith(`${name}{`) ? [line.split(" ")[1]!] : []))
@@ -83,7 +70,7 @@ test("a daemon that was stopped past a takeover commits nothing, says so everywh
   const [first, early] = await start(0)
   await early.set(KEY, bytes("one"))
   await early.snapshot(1)
-  expect(await health(first)).toBe(ServingStatus.SERVING)
+  expect(await health(first.grpc)).toBe(ServingStatus.SERVING)
   expect(await metric(first, "varve_owner_fenced")).toEqual(["0", "0"])
   process.kill(first.pid, "SIGSTOP")
 
@@ -109,7 +96,7 @@ test("a daemon that was stopped past a takeover commits nothing, says so everywh
   ])
   expect(await metric(first, "varve_owner_fenced")).toEqual(["1", "1"])
   expect(await metric(second, "varve_owner_epoch")).toEqual(["2", "2"])
-  expect(await health(first)).toBe(ServingStatus.NOT_SERVING)
+  expect(await health(first.grpc)).toBe(ServingStatus.NOT_SERVING)
   expect((await fetch(`${first.http}/readyz`)).status).toBe(503)
   expect((await fetch(`${second.http}/readyz`)).status).toBe(200)
   const line = first.log.find(({ event }) => event === "partition-fenced")

@@ -4,10 +4,9 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { credentials } from "@grpc/grpc-js"
-import { health as healthApi } from "@varve/proto"
 import { test } from "vitest"
 import { startDaemon } from "./daemon.ts"
+import { health, ServingStatus } from "./health.ts"
 import { bytes, RawClient } from "./raw-client.ts"
 import { ShardedDaemon } from "./sharded-daemon.ts"
 
@@ -22,23 +21,8 @@ const settings = {
     marks: { partitions: PARTITIONS.marks, durability: "log", engine: "lsm-tree" },
   },
 }
-const { HealthCheckResponse_ServingStatus: ServingStatus } = healthApi
 
 type StoreName = keyof typeof PARTITIONS
-
-async function health(address: string): Promise<number> {
-  const client = new healthApi.HealthClient(address, credentials.createInsecure())
-  try {
-    return await new Promise<number>((resolve, reject) => {
-      client.check({ service: "" }, (error, response) => {
-        if (error === null) resolve(response.status)
-        else reject(error)
-      })
-    })
-  } finally {
-    client.close()
-  }
-}
 
 /** Writes one key on each partition of each store, through the port of shard 0. */
 class Rounds {

@@ -1,18 +1,14 @@
 // A pack that turned out to be damaged: nothing that is stored afterwards relies on it, and proofs tell its copies apart.
 
 import { type Engine, engineNames, openEngine } from "@varve/engines"
-import { DirectoryObjectStore, type Manifest, Repository, verifyVersions } from "@varve/engines/internal"
+import { DirectoryObjectStore, type Manifest, type Repository, verifyVersions } from "@varve/engines/internal"
 import { expect, onTestFinished, test } from "vitest"
 import { bytes, contents, tinySettings } from "../engines/engine-fixture.ts"
-import { type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
+import { simulatedSeams } from "../simulation/index.ts"
+import { openRepository } from "./version-lives.ts"
 
 const KEYS = 300
 const PACKS = "/repository/packs/records"
-
-async function openRepository({ fileSystem, ...seams }: SimulatedSeams): Promise<Repository> {
-  const objectStore = await DirectoryObjectStore.open(fileSystem, "/repository")
-  return await Repository.open(objectStore, { fileSystem, ...seams })
-}
 
 async function write(engine: Engine, label: string, from = 0): Promise<void> {
   for (let i = from; i < KEYS; i++) {

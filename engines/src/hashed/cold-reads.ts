@@ -73,15 +73,16 @@ export class ColdReads {
 
   /**
    * The value of the first of the records at `places` that has this key; undefined when none has, or it is a
-   * tombstone. All are located, and held, now.
+   * tombstone. All are located, and held, now; the key is the caller's again when the call returns.
    */
   async firstWithKey(places: readonly number[], key: Uint8Array): Promise<Value> {
+    const own = new Uint8Array(key)
     const found = places.map((place) => this.#locate(addressOf(place)))
     for (const { run } of found) run.retain()
     try {
       for (const place of found) {
         const record = await this.#readAt(place)
-        if (record.key.length === key.length && equalBytes(record.key, 0, key, 0, key.length)) {
+        if (record.key.length === own.length && equalBytes(record.key, 0, own, 0, own.length)) {
           return record.value.length === 0 ? undefined : record.value
         }
       }

@@ -71,8 +71,8 @@ export class IndexLoading {
 
   /**
    * Resolves when all is loaded.
-   * @throws (rejects) EngineError `DATA_LOSS`; `STORAGE_FAILED` and `REPOSITORY_FAILED`, after which it is tried again;
-   * `ENGINE_CLOSED`
+   * @throws (rejects) EngineError `DATA_LOSS`; `STORAGE_FAILED`, `STORAGE_FULL` and `REPOSITORY_FAILED`, after which it
+   * is tried again; `ENGINE_CLOSED`
    */
   loaded(): Promise<void> {
     return this.#load.loaded()

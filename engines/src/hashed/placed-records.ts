@@ -41,17 +41,17 @@ export class PlacedRecords {
    */
   valueElsewhere(key: Uint8Array, place: number, displaced: readonly number[]): Value | Promise<Value> {
     if (place < 0) {
-      return displaced.length === 0 ? undefined : this.#cold.firstWithKey(displaced, new Uint8Array(key))
+      return displaced.length === 0 ? undefined : this.#cold.firstWithKey(displaced, key)
     }
     const address = addressOf(place)
     if (this.#records.has(address)) {
       if (displaced.length === 0 || this.#records.hasKey(address, key, 0, key.length)) return undefined
-      return this.#cold.firstWithKey(displaced, new Uint8Array(key))
+      return this.#cold.firstWithKey(displaced, key)
     }
     if (displaced.length === 0) {
       return isTombstonePlace(place) ? undefined : this.#cold.valueWithKey(place, key)
     }
-    return this.#cold.firstWithKey([place, ...displaced], new Uint8Array(key))
+    return this.#cold.firstWithKey([place, ...displaced], key)
   }
 
   /**

@@ -22,6 +22,11 @@ export interface ChangesSince {
   readonly bytes: number
 }
 
+/** Nothing was: the newest version was sealed then; 0: there is none. */
+export function nothingSince(sealedMs: number): ChangesSince {
+  return { sealedMs, records: 0, bytes: 0 }
+}
+
 /** Of one state. */
 export class Changes {
   /** Of the state that was opened, until a version is committed. */
@@ -29,7 +34,7 @@ export class Changes {
   /** What the core had written when the newest version was sealed. */
   #sealed: Written = { recordsWritten: 0, bytesWritten: 0 }
 
-  constructor(before: ChangesSince = { sealedMs: 0, records: 0, bytes: 0 }) {
+  constructor(before = nothingSince(0)) {
     this.#before = before
   }
 
@@ -50,7 +55,7 @@ export class Changes {
 
   /** @param sealed what the core had written at the seal of the version that is the newest one now */
   committed(sealedMs: number, sealed: Written): void {
-    this.#before = { sealedMs, records: 0, bytes: 0 }
+    this.#before = nothingSince(sealedMs)
     this.#sealed = sealed
   }
 }

@@ -21,6 +21,7 @@ import { FORGOTTEN_SESSIONS } from "../snapshots/saved-sessions.ts"
 import type { RecordPage } from "../versions/record-pages.ts"
 import { RunShelf } from "../versions/run-shelf.ts"
 import { VersionReader } from "../versions/version-reader.ts"
+import { nothingSince } from "./changes.ts"
 import type { LiveState, PartitionIdentity, PartitionParts } from "./live-state.ts"
 import { randomSeed } from "./open-partition.ts"
 import type { Partitioning } from "./partitioning.ts"
@@ -122,7 +123,7 @@ async function convert(
     const { engine: name, partitionCount } = first
     const { runs, description: settled } = await state.settle()
     // What was written here, the version holds.
-    const changes = { sealedMs: first.createdMs, records: 0, bytes: 0 }
+    const changes = nothingSince(first.createdMs)
     return { runs, description: { ...settled, changes }, converted: { engine: name, partitionCount } }
   } finally {
     await state.close()

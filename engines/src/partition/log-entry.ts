@@ -11,7 +11,7 @@ import type { FrameName } from "./session-table.ts"
 
 const SESSION_OFFSET = 1
 const SEQUENCE_OFFSET = SESSION_OFFSET + SESSION_BYTES
-export const FRAME_HEAD_BYTES = SEQUENCE_OFFSET + 8
+const FRAME_HEAD_BYTES = SEQUENCE_OFFSET + 8
 
 export interface FramedBatch {
   /** Undefined: the batch was applied each time it came. */

@@ -37,6 +37,7 @@ import { encodeFrameHead } from "./log-entry.ts"
 import { type OpenedPartition, openPartition, type PartitionSetting } from "./open-partition.ts"
 import { OWNER_CHECK_INTERVAL_MS_DEFAULT, type PartitionOwner } from "./partition-owner.ts"
 import { PartitionVersions } from "./partition-versions.ts"
+import { presentPages } from "./present-pages.ts"
 import { PublishedState } from "./published-state.ts"
 import type { ReplacedStates } from "./replaced-states.ts"
 import { Restores } from "./restores.ts"
@@ -203,7 +204,12 @@ export class PartitionEngine<Settings> implements Engine {
 
   scan(options: ScanOptions = {}): AsyncIterable<KeyValue[]> {
     this.#gate.checkReadable()
-    return this.#scanOf(this.#state, options)
+    const state = this.#state
+    return presentPages(state.core.scan(options), () => {
+      this.#gate.checkReadable()
+      if (this.#state !== state)
+        throw new EngineError("STATE_REPLACED", "a restore has put another state in its place: scan again")
+    })
   }
 
   async snapshot({ version, metadata = EMPTY }: SnapshotOptions): Promise<SnapshotResult> {
@@ -290,24 +296,6 @@ export class PartitionEngine<Settings> implements Engine {
         this.#replaced.close()
         await this.#options.afterClose()
       }
-    }
-  }
-
-  /** Pages of one state: what is scanned is never a mixture, and a state that was replaced has let go of its runs. */
-  async *#scanOf(state: LiveState, options: ScanOptions): AsyncGenerator<KeyValue[]> {
-    const checkPresent = (): void => {
-      this.#gate.checkReadable()
-      if (this.#state === state) return
-      throw new EngineError("STATE_REPLACED", "a restore has put another state in its place: scan again")
-    }
-    try {
-      for await (const page of state.core.scan(options)) {
-        checkPresent()
-        yield page
-      }
-    } catch (error) {
-      checkPresent()
-      throw error
     }
   }
 

@@ -7,6 +7,7 @@
 import type { ConvertedFrom, SkippedVersion } from "../engine.ts"
 import type { OpenRun } from "../runs/run-set.ts"
 import type { Manifest, VersionName } from "../snapshots/manifest.ts"
+import { nothingSince } from "./changes.ts"
 import type { PartitionParts } from "./live-state.ts"
 import { arrivingRuns, openDescribedRuns, openStoredRuns, type RestoreMode } from "./open-runs.ts"
 import type { StateDescription } from "./state-file.ts"
@@ -57,7 +58,7 @@ export async function versionSource(
     ...arrivingRuns(runs),
     engineState: manifest.engineState,
     ...(manifest.sessions === undefined ? {} : { sessions: manifest.sessions }),
-    changes: { sealedMs: manifest.createdMs, records: 0, bytes: 0 },
+    changes: nothingSince(manifest.createdMs),
   }
   return { description, runs }
 }

@@ -17,7 +17,7 @@
 import { EngineError, isEngineError } from "../base/error.ts"
 import type { SequencedFrame } from "../engine.ts"
 import { SEQUENCE_MAX, SESSION_BYTES } from "../snapshots/saved-sessions.ts"
-import { nameOf, type Outcome, outcomes, type SessionTable } from "./session-table.ts"
+import { type FrameName, nameOf, type Outcome, outcomes, type SessionTable } from "./session-table.ts"
 import type { WriteGate } from "./write-gate.ts"
 
 export class SequencedWrites {
@@ -118,17 +118,13 @@ export class SequencedWrites {
   }
 }
 
-function noteRefusal(
-  table: SessionTable,
-  frame: Pick<SequencedFrame, "session" | "sequence">,
-  error: unknown,
-): void {
+function noteRefusal(table: SessionTable, frame: FrameName, error: unknown): void {
   if (isEngineError(error, "ENGINE_CLOSED") || isEngineError(error, "RESTORE_IN_PROGRESS")) return
   const isCondition = isEngineError(error, "CONDITION_FAILED")
   table.note(frame, isCondition ? outcomes.conditionFailed : outcomes.refused)
 }
 
-function pendingName({ session, sequence }: Pick<SequencedFrame, "session" | "sequence">): string {
+function pendingName({ session, sequence }: FrameName): string {
   return nameOf(session) + sequence
 }
 

@@ -22,7 +22,7 @@ import {
 } from "../snapshots/manifest.ts"
 import type { SavedSessions } from "../snapshots/saved-sessions.ts"
 import { extendLine } from "../snapshots/timeline.ts"
-import type { Written } from "./changes.ts"
+import { nothingSince, type Written } from "./changes.ts"
 import type { Checkpoints } from "./checkpoints.ts"
 import type { LiveState, PartitionIdentity, PartitionParts } from "./live-state.ts"
 import type { PartitionOwner } from "./partition-owner.ts"
@@ -185,8 +185,8 @@ export class SnapshotQueue {
       state.changes.committed(draft.createdMs, draft.written)
       if (this.#checkpoints !== undefined) {
         for (const run of runs) run.retain()
-        const changes = { sealedMs: draft.createdMs, records: 0, bytes: 0 }
-        const description = state.describe(runs, engineState, draft.sessions, changes)
+        const since = nothingSince(draft.createdMs)
+        const description = state.describe(runs, engineState, draft.sessions, since)
         this.#checkpoints.committed(state, { description, runs: [...runs], from: draft.from })
       }
       // The repository answers: what could not be uploaded behind the versions is tried again.

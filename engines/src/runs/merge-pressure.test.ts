@@ -105,4 +105,19 @@ describe("merge pressure", () => {
     expect(pressure.stallCount).toBe(3)
     expect(pressure.stalledMs).toBe(70)
   })
+
+  test("time in which some are slowed and others stopped is counted once", async () => {
+    const { clock, pressure } = makePressure()
+    pressure.levels([HARD - 1])
+    const slowed = pressure.of(10 * WRITE_BYTES)
+    pressure.levels([HARD])
+    const stopped = pressure.of(1)
+    await slowed
+    const sleptMs = clock.now
+    expect(sleptMs).toBeGreaterThan(1)
+    clock.now += 5
+    pressure.levels([0])
+    await stopped
+    expect(pressure.stalledMs).toBe(sleptMs + 5)
+  })
 })

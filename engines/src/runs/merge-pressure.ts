@@ -8,6 +8,7 @@
 // when it is ahead of now (after RocksDB's `delayed_write_rate`). One sleep at a time, shared by all who write during it.
 // When merges fail, waiting for one would be for ever: then writers are slowed, but never stopped.
 
+import { StalledTime } from "../base/stalled-time.ts"
 import type { Clock } from "../io/clock.ts"
 
 /** In units of `maxRunsPerLevel`. Up to the soft limit lie the inputs of a merge and what comes while it runs. */
@@ -28,7 +29,6 @@ export interface MergePressureParts {
 interface Round {
   readonly promise: Promise<void>
   readonly end: () => void
-  readonly startedMs: number
 }
 
 export class MergePressure {
@@ -44,11 +44,12 @@ export class MergePressure {
   #stop: Round | undefined
   #sleepEnd = new AbortController()
   #stallCount = 0
-  #stalledMs = 0
+  readonly #stalls: StalledTime
 
   constructor({ clock, maxRunsPerLevel }: MergePressureParts) {
     const unit = Math.max(2, maxRunsPerLevel)
     this.#clock = clock
+    this.#stalls = new StalledTime(() => clock.monotonicMs())
     this.softRuns = SOFT_FACTOR * unit
     this.hardRuns = HARD_FACTOR * unit
   }
@@ -60,11 +61,7 @@ export class MergePressure {
 
   /** For how long at least one write waited, in milliseconds, with the wait that is under way. */
   get stalledMs(): number {
-    const now = this.#clock.monotonicMs()
-    const underWay = [this.#sleep, this.#stop].map((round) =>
-      round === undefined ? 0 : now - round.startedMs,
-    )
-    return this.#stalledMs + underWay[0]! + underWay[1]!
+    return this.#stalls.ms
   }
 
   /** The number of runs in each level has changed. */
@@ -94,7 +91,7 @@ export class MergePressure {
     if (this.#isClosed) return undefined
     const now = this.#clock.monotonicMs()
     if (this.#isStopped()) {
-      this.#stop ??= startRound(now)
+      this.#stop ??= this.#startRound()
       this.#stallCount++
       return this.#stop.promise
     }
@@ -103,7 +100,7 @@ export class MergePressure {
     const ahead = this.#paidUntilMs - now
     if (this.#sleep === undefined) {
       if (ahead < SLEEP_MS_MIN) return undefined
-      const round = startRound(now)
+      const round = this.#startRound()
       this.#sleep = round
       void this.#endLater(round, Math.min(ahead, SLEEP_MS_MAX))
       if (ahead > SLEEP_MS_MAX) this.#paidUntilMs = now + SLEEP_MS_MAX
@@ -115,7 +112,7 @@ export class MergePressure {
   async #endLater(round: Round, ms: number): Promise<void> {
     await this.#clock.sleep(ms, this.#sleepEnd.signal)
     this.#sleep = undefined
-    this.#end(round)
+    round.end()
   }
 
   #isStopped(): boolean {
@@ -124,9 +121,8 @@ export class MergePressure {
 
   #settle(): void {
     if (this.#stop !== undefined && !this.#isStopped()) {
-      const stop = this.#stop
+      this.#stop.end()
       this.#stop = undefined
-      this.#end(stop)
     }
     if (this.#runs <= this.softRuns || this.#isClosed) {
       this.#paidUntilMs = 0
@@ -135,16 +131,12 @@ export class MergePressure {
     }
   }
 
-  #end(round: Round): void {
-    this.#stalledMs += this.#clock.monotonicMs() - round.startedMs
-    round.end()
+  #startRound(): Round {
+    let end = (): void => undefined
+    const promise = new Promise<void>((resolve) => {
+      end = resolve
+    })
+    this.#stalls.during(promise)
+    return { promise, end }
   }
-}
-
-function startRound(startedMs: number): Round {
-  let end = (): void => undefined
-  const promise = new Promise<void>((resolve) => {
-    end = resolve
-  })
-  return { promise, end, startedMs }
 }

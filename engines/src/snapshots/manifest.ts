@@ -19,7 +19,7 @@ import { type SavedSessions, savedSessions } from "./saved-sessions.ts"
 import { damaged } from "./stored-bytes.ts"
 import { isOnLine, isSameVersion } from "./timeline.ts"
 
-export const MANIFEST_FORMAT = 3
+const MANIFEST_FORMAT = 3
 const MANIFEST_FORMAT_WITHOUT_SESSIONS = 2
 /** The last one that knew no owners; still read. */
 const MANIFEST_FORMAT_WITHOUT_EPOCH = 1

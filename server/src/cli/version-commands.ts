@@ -29,8 +29,8 @@ const PIN_HELP = {
 } as const
 
 /** Adds `delete` to `snapshots`. */
-export function addDeleteCommand(snapshots: Command, { terminal, ...context }: CommandContext): void {
-  versionCommand(snapshots, { terminal, ...context }, "delete", "delete a version").action(
+export function addDeleteCommand(snapshots: Command, context: CommandContext): void {
+  versionCommand(snapshots, context, "delete", "delete a version").action(
     async (number: number, options: VersionOptions) => {
       const { store, json, timeout } = options
       const named = await withStub(options, "writes", async (stub) => {
@@ -39,18 +39,18 @@ export function addDeleteCommand(snapshots: Command, { terminal, ...context }: C
         return { version, timeline }
       })
       const text = `deleted version ${named.version} of timeline ${named.timeline}`
-      await writeLine(terminal, json ? toJson(named, false) : text)
+      await writeLine(context.terminal, json ? toJson(named, false) : text)
     },
   )
 }
 
 /** Adds `pin` and `unpin` to `snapshots`. */
-export function addPinCommands(snapshots: Command, { terminal, ...context }: CommandContext): void {
+export function addPinCommands(snapshots: Command, context: CommandContext): void {
   for (const [command, description] of [
     ["pin", "protect a version from removal"],
     ["unpin", "take the protection off: all pins, or the one that is named"],
   ] as const) {
-    versionCommand(snapshots, { terminal, ...context }, command, description)
+    versionCommand(snapshots, context, command, description)
       .option("--name <name>", PIN_HELP[command], "")
       .action(async (number: number, options: PinOptions) => {
         const { store, name, json, timeout } = options
@@ -64,7 +64,7 @@ export function addPinCommands(snapshots: Command, { terminal, ...context }: Com
         const { version, timeline } = named
         const text = command === "pin" ? pinnedText(name) : unpinnedText(named, name)
         await writeLine(
-          terminal,
+          context.terminal,
           json ? toJson({ version, timeline }, false) : `${text} version ${version} of timeline ${timeline}`,
         )
       })

@@ -2,32 +2,10 @@
 
 import { EngineError, type RestoreMode, restoreModes } from "@varve/engines"
 import { checkPinName } from "@varve/engines/internal"
-import type {
-  CollectGarbageRequest,
-  CollectGarbageResponse,
-  DeleteSnapshotRequest,
-  DeleteSnapshotResponse,
-  DescribeRequest,
-  DescribeResponse,
-  DrillStoreRequest,
-  DrillStoreResponse,
-  ListSnapshotsRequest,
-  ListSnapshotsResponse,
-  PinSnapshotRequest,
-  PinSnapshotResponse,
-  PruneSnapshotsRequest,
-  PruneSnapshotsResponse,
-  RestoreRequest,
-  RestoreResponse,
-  SnapshotRequest,
-  SnapshotResponse,
-  WhyKeptRequest,
-  WhyKeptResponse,
-} from "@varve/proto"
 import { errorTable, isReason, VarveError } from "@varve/proto"
 import { errorFields, type Log, type LogFields } from "../log.ts"
 import type { VersionMetrics } from "../metrics/version-metrics.ts"
-import type { AdministrativeWork } from "../shard/administrative-calls.ts"
+import type { AdministrativeWork, RequestOf, ResponseOf } from "../shard/administrative-calls.ts"
 import type { Stores } from "../shard/stores.ts"
 import { describe, type Node } from "./describe.ts"
 import { describeVersion } from "./describe-version.ts"
@@ -63,12 +41,12 @@ export class Administration implements AdministrativeWork {
   }
 
   /** @throws VarveError `STORE_UNKNOWN` */
-  describe({ store }: DescribeRequest): DescribeResponse {
+  describe({ store }: RequestOf<"describe">): ResponseOf<"describe"> {
     return describe(this.#node, store === "" ? this.#stores.all : [this.#stores.get(store)])
   }
 
   /** Resolves when the version is committed on every partition asked. */
-  async snapshot(request: SnapshotRequest): Promise<SnapshotResponse> {
+  async snapshot(request: RequestOf<"snapshot">): Promise<ResponseOf<"snapshot">> {
     const store = this.#stores.get(request.store)
     const { name } = store.settings
     const version = versionNumber(request.version)
@@ -116,7 +94,7 @@ export class Administration implements AdministrativeWork {
   }
 
   /** Resolves when the state is served. */
-  async restore(request: RestoreRequest): Promise<RestoreResponse> {
+  async restore(request: RequestOf<"restore">): Promise<ResponseOf<"restore">> {
     const store = this.#stores.get(request.store)
     const { name } = store.settings
     try {
@@ -168,7 +146,7 @@ export class Administration implements AdministrativeWork {
     }
   }
 
-  async listSnapshots(request: ListSnapshotsRequest): Promise<ListSnapshotsResponse> {
+  async listSnapshots(request: RequestOf<"listSnapshots">): Promise<ResponseOf<"listSnapshots">> {
     const store = this.#stores.get(request.store)
     const asked = store.select(request.partitions).map(({ index }) => index)
     const { versions, partitions } = await store.listVersions()
@@ -184,7 +162,7 @@ export class Administration implements AdministrativeWork {
     return { snapshots: newestFirst.reverse() }
   }
 
-  async deleteSnapshot(request: DeleteSnapshotRequest): Promise<DeleteSnapshotResponse> {
+  async deleteSnapshot(request: RequestOf<"deleteSnapshot">): Promise<ResponseOf<"deleteSnapshot">> {
     const store = this.#stores.get(request.store)
     const version = versionNumber(request.version)
     await store.deleteVersion(version, optionalText(request.timeline))
@@ -195,7 +173,7 @@ export class Administration implements AdministrativeWork {
     return {}
   }
 
-  async pinSnapshot(request: PinSnapshotRequest): Promise<PinSnapshotResponse> {
+  async pinSnapshot(request: RequestOf<"pinSnapshot">): Promise<ResponseOf<"pinSnapshot">> {
     const store = this.#stores.get(request.store)
     checkPin(request.name)
     await store.pinVersion(
@@ -207,20 +185,20 @@ export class Administration implements AdministrativeWork {
     return {}
   }
 
-  pruneSnapshots(request: PruneSnapshotsRequest): Promise<PruneSnapshotsResponse> {
+  pruneSnapshots(request: RequestOf<"pruneSnapshots">): Promise<ResponseOf<"pruneSnapshots">> {
     return this.#space.pruneSnapshots(request)
   }
 
-  collectGarbage(request: CollectGarbageRequest): Promise<CollectGarbageResponse> {
+  collectGarbage(request: RequestOf<"collectGarbage">): Promise<ResponseOf<"collectGarbage">> {
     return this.#space.collectGarbage(request)
   }
 
-  whyKept(request: WhyKeptRequest): Promise<WhyKeptResponse> {
+  whyKept(request: RequestOf<"whyKept">): Promise<ResponseOf<"whyKept">> {
     return this.#space.whyKept(request)
   }
 
   /** Resolves when the newest version is proven, or damage is found. */
-  async drillStore({ store }: DrillStoreRequest): Promise<DrillStoreResponse> {
+  async drillStore({ store }: RequestOf<"drillStore">): Promise<ResponseOf<"drillStore">> {
     const drilled = this.#stores.get(store)
     await this.#drills.drill(drilled)
     return { drill: this.#node.drillOf(drilled.settings.name) }
@@ -251,7 +229,7 @@ function isCallersMistake(error: unknown): error is EngineError | VarveError {
 /** Of errors that are invalid, missing or conflicts (`errorTable`). */
 const CALLERS_HTTP_STATUSES: readonly number[] = [400, 404, 409]
 
-function restoreModeOf({ mode }: RestoreRequest): RestoreMode | undefined {
+function restoreModeOf({ mode }: RequestOf<"restore">): RestoreMode | undefined {
   if (mode === "") return undefined
   const known = restoreModes.find((each) => each === mode)
   if (known !== undefined) return known
@@ -261,7 +239,12 @@ function restoreModeOf({ mode }: RestoreRequest): RestoreMode | undefined {
   )
 }
 
-function restoreTargetOf({ version, timeline, replaced, fallback }: RestoreRequest): StoreRestoreTarget {
+function restoreTargetOf({
+  version,
+  timeline,
+  replaced,
+  fallback,
+}: RequestOf<"restore">): StoreRestoreTarget {
   if (fallback !== "" && (fallback !== "previous" || replaced !== "" || version !== undefined)) {
     throw new VarveError(
       "REQUEST_INVALID",

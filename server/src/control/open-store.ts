@@ -68,8 +68,7 @@ export async function openStore(settings: StoreSettings, host: StoreHost): Promi
   })
   const partitions = engines.map((engine, index) => new Partition(index, engine))
   const store = new Store(settings, partitions, host.seams, host.repository)
-  if (mark === undefined) await recover(store, found, host.log)
-  else await recover(store, new Set([mark]), host.log)
+  await recover(store, mark === undefined ? found : new Set([mark]), host.log)
   if (mark !== undefined) await removeRecoveryMark(fileSystem, directory)
   return store
 }

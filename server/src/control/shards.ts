@@ -41,7 +41,6 @@ export class Shards {
   readonly #engines = new Map<string, RemoteEngine>()
   readonly #closing = new AbortController()
   readonly #supervised: Promise<void>[] = []
-  #looking: NodeJS.Timeout | undefined
   #isReady = true
 
   constructor(host: ShardsHost) {
@@ -80,8 +79,8 @@ export class Shards {
     for (const each of served) if (each.status === "rejected") throw each.reason
     for (const slot of this.#slots) this.#supervised.push(this.#supervise(slot))
     if (this.#host.settings.shardHangSeconds === 0) return
-    this.#looking = setInterval(() => this.#lookForHanging(), BEAT_MS)
-    this.#closing.signal.addEventListener("abort", () => clearInterval(this.#looking))
+    const looking = setInterval(() => this.#lookForHanging(), BEAT_MS)
+    this.#closing.signal.addEventListener("abort", () => clearInterval(looking))
   }
 
   /** Whether the daemon as a whole is ready, for health checks of all shards; calls are taken all the same. */

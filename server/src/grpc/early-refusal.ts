@@ -1,5 +1,5 @@
 // Refuses calls on records while the thread is overloaded, before grpc-js makes anything of them: an answer of one
-// frame, whose headers were made once. Measured: 25 µs of processor time, a whole `Get` takes 78.
+// frame, whose headers were made once. Measured: 25 µs of processor time, a whole `Get` takes 75 (test/bench/README.md).
 //
 // Of grpc-js the method that takes a stream from HTTP/2 is used, which its types keep private (`_streamHandler`); a test
 // guards that it is still the one.

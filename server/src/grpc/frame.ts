@@ -5,8 +5,7 @@
 // Cost of a read: one pass over the keys (decoding, slot), one view a key for the engine, one buffer for the
 // answer. Cost of a write: one pass over the records for the slots, one in the engine that checks them.
 
-import type { SequencedFrame } from "@varve/engines"
-import { ReadBudget } from "@varve/engines"
+import { ReadBudget, type SequencedFrame } from "@varve/engines"
 import { decodeRecord, RecordCursor, refuseRecord } from "@varve/engines/internal"
 import { type PipelineRequest, type PipelineResponse, partitionOfKey, VarveError } from "@varve/proto"
 import type { Log } from "../log.ts"

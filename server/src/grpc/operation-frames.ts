@@ -66,7 +66,7 @@ export class OperationFrames {
     { engine, index }: ShardPartition,
     list: Uint8Array,
     figures: StoreOperations,
-    place?: SequencedFrame | undefined,
+    place?: SequencedFrame,
   ): OperationResults | Promise<OperationResults> {
     const startedMs = performance.now()
     const plan = this.#planner.plan(store, index, list)
@@ -74,10 +74,9 @@ export class OperationFrames {
     const asked = own.size === 0 ? keys : keys.filter((_key, read) => !own.has(read))
     const reads = readAll(engine, asked, this.#answerBytesMax)
     const written = writeCount === 0 && place === undefined ? ALL_WRITTEN : write(engine, plan.batch, place)
-    // What the frame would have written is not there: the engine knows what is.
-    const instead =
-      written.error === undefined ? NOTHING : readAll(engine, ownKeys(plan), this.#answerBytesMax)
     const isRefused = written.error !== undefined
+    // What the frame would have written is not there: the engine knows what is.
+    const instead = isRefused ? readAll(engine, ownKeys(plan), this.#answerBytesMax) : NOTHING
     const answer = (
       found: readonly Read[],
       insteadFound: readonly Read[],

@@ -15,8 +15,8 @@
 // answer would come too late.
 //
 // A burst that is done within LATE_MS is no overload, nor are bursts with idle time between them, nor a pause of the
-// machine. As CoDel does it (Nichols and
-// Jacobson, "Controlling Queue Delay", 2012): what counts is the shortest wait of a while, not the longest or the mean.
+// machine. As CoDel does it (Nichols and Jacobson, "Controlling Queue Delay", 2012): what counts is the shortest wait
+// of a while, not the longest or the mean.
 // Frames of pipelines are held back by flow control, and never refused for this.
 
 /** Calls may wait as long for others, now and then: some 300 reads of memory in a row. */

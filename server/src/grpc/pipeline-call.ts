@@ -187,14 +187,18 @@ class Pipeline {
     return { id, result: { $case: "error", value } }
   }
 
+  /** What this stream may hold now. */
+  get #bytesMax(): number {
+    const { pipelines, streamInflightBytesMax } = this.#host
+    return pipelines.isFull ? STREAM_SHARE_BYTES : streamInflightBytesMax
+  }
+
   #hold(bytes: number): void {
     if (this.#isOver) return
     this.#inflightBytes += bytes
     this.#host.inflight.add(bytes)
-    const { pipelines, streamInflightBytesMax } = this.#host
-    pipelines.add(bytes)
-    const bytesMax = pipelines.isFull ? STREAM_SHARE_BYTES : streamInflightBytesMax
-    const isFull = this.#inflightBytes > bytesMax || this.#pendingReads >= PENDING_READS_MAX
+    this.#host.pipelines.add(bytes)
+    const isFull = this.#inflightBytes > this.#bytesMax || this.#pendingReads >= PENDING_READS_MAX
     if (this.#reading && isFull) {
       this.#reading = false
       this.#call.pause()
@@ -206,10 +210,8 @@ class Pipeline {
     if (this.#inflightBytes === 0) return // The stream is over and gave all back at once.
     this.#inflightBytes -= bytes
     this.#host.inflight.remove(bytes)
-    const { pipelines, streamInflightBytesMax } = this.#host
-    pipelines.remove(bytes)
-    const bytesMax = pipelines.isFull ? STREAM_SHARE_BYTES : streamInflightBytesMax
-    const hasRoom = this.#inflightBytes <= bytesMax / 2 && this.#pendingReads <= PENDING_READS_MAX / 2
+    this.#host.pipelines.remove(bytes)
+    const hasRoom = this.#inflightBytes <= this.#bytesMax / 2 && this.#pendingReads <= PENDING_READS_MAX / 2
     if (!this.#reading && hasRoom) {
       this.#reading = true
       this.#guard?.resumeReading()

@@ -1,8 +1,7 @@
 // Frames of a pipeline, each to the shard that owns its partition. The port to another shard keeps order, as the
 // pipeline does.
 
-import type { PipelineRequest, PipelineResponse } from "@varve/proto"
-import { VarveError } from "@varve/proto"
+import { type PipelineRequest, type PipelineResponse, VarveError } from "@varve/proto"
 import type { Peer } from "../shard/peer.ts"
 import type { Frames, FrameTarget } from "./frame.ts"
 import { notHandedOver } from "./session-frames.ts"

@@ -48,7 +48,7 @@ export function scanCall(
       }
       figures.done(sent, startedMs)
     } catch (error) {
-      figures.failed += 1
+      figures.fail(error)
       throw error
     } finally {
       inflight.remove(SCAN_BYTES)

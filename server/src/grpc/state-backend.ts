@@ -1,6 +1,7 @@
 // The service varve.v1.StateBackend: every call of the contract with its handler, each in the one wrapper. A call goes
 // to the shard that owns its partition; administrative ones go to main, which sees all shards.
 
+import type { handleUnaryCall } from "@grpc/grpc-js"
 import type { StateBackendServer } from "@varve/proto"
 import type { Settings } from "../config/settings.ts"
 import type { Log } from "../log.ts"
@@ -52,6 +53,9 @@ export function stateBackend(parts: StateBackendParts): {
   const frames = new RoutedFrames(own)
   const pipelines = new Inflight(inflight.bytesMax / PIPELINES_PART)
   const few = new CallLimit("administrative calls", ADMINISTRATIVE_CALLS_MAX)
+  const administrative = <Request, Response>(
+    work: (request: Request) => Promise<Response>,
+  ): handleUnaryCall<Request, Response> => unary(log, (request) => few.during(() => work(request)))
   const backend: StateBackendServer = {
     get: unary(log, (request, until) => others.point("get", request, until) ?? points.get(request)),
     set: unary(log, (request, until) => others.point("set", request, until) ?? points.set(request)),
@@ -65,16 +69,16 @@ export function stateBackend(parts: StateBackendParts): {
       log,
       pipelineCall({ frames, inflight, pipelines, admission, streamInflightBytesMax, log }),
     ),
-    snapshot: unary(log, (request) => few.during(() => administration.snapshot(request))),
-    restore: unary(log, (request) => few.during(() => administration.restore(request))),
-    listSnapshots: unary(log, (request) => few.during(() => administration.listSnapshots(request))),
-    deleteSnapshot: unary(log, (request) => few.during(() => administration.deleteSnapshot(request))),
-    pinSnapshot: unary(log, (request) => few.during(() => administration.pinSnapshot(request))),
-    pruneSnapshots: unary(log, (request) => few.during(() => administration.pruneSnapshots(request))),
-    collectGarbage: unary(log, (request) => few.during(() => administration.collectGarbage(request))),
-    whyKept: unary(log, (request) => few.during(() => administration.whyKept(request))),
-    drillStore: unary(log, (request) => few.during(() => administration.drillStore(request))),
-    describe: unary(log, (request) => few.during(() => administration.describe(request))),
+    snapshot: administrative((request) => administration.snapshot(request)),
+    restore: administrative((request) => administration.restore(request)),
+    listSnapshots: administrative((request) => administration.listSnapshots(request)),
+    deleteSnapshot: administrative((request) => administration.deleteSnapshot(request)),
+    pinSnapshot: administrative((request) => administration.pinSnapshot(request)),
+    pruneSnapshots: administrative((request) => administration.pruneSnapshots(request)),
+    collectGarbage: administrative((request) => administration.collectGarbage(request)),
+    whyKept: administrative((request) => administration.whyKept(request)),
+    drillStore: administrative((request) => administration.drillStore(request)),
+    describe: administrative((request) => administration.describe(request)),
   }
   return { backend, foreign: serveForeign({ stores, points, frames: own, admission, inflight }) }
 }

@@ -31,14 +31,14 @@ export function formatFor(accept: string = ""): ExpositionFormat {
 
 /** The page of these families, of all threads. */
 export function exposition(families: readonly Family[], format: ExpositionFormat): string {
+  const isOpen = format === "openmetrics"
   const lines: string[] = []
   for (const { name, help, type, samples, values } of addUp(families)) {
-    const isOpen = format === "openmetrics"
     const ownName = isOpen && type === "counter" ? name.replace(/_total$/, "") : name
     lines.push(`# HELP ${ownName} ${helpText(help, isOpen)}`, `# TYPE ${ownName} ${type}`)
     for (const [i, sample] of samples.entries()) lines.push(`${sample} ${numberText(values[i]!)}`)
   }
-  if (format === "openmetrics") lines.push("# EOF")
+  if (isOpen) lines.push("# EOF")
   return `${lines.join("\n")}\n`
 }
 

@@ -1,14 +1,12 @@
 // `varve serve`: the daemon as a process, with its signals and its exit code.
 
 import { EngineError, isEngineError } from "@varve/engines"
+import { exitCodes } from "../cli/exit-codes.ts"
 import { loadSettings, type SettingSources } from "../config/load-settings.ts"
 import { SettingsError } from "../config/settings.ts"
 import { errorFields, type Log, type LogFields } from "../log.ts"
 import { jsonLog } from "./json-log.ts"
 import { type Daemon, startDaemon } from "./start-daemon.ts"
-
-/** As the command line's (cli/exit-codes.ts). 70 is EX_SOFTWARE of sysexits.h; 2 is what command lines use for usage. */
-const exitCodes = { stopped: 0, settings: 2, damaged: 5, locked: 6, failed: 70 } as const
 
 /** After a signal the process is gone within this time, whatever hangs. */
 const STOP_LIMIT_MS = 9500
@@ -29,15 +27,13 @@ export async function runDaemon(sources: SettingSources): Promise<number> {
   } catch (error) {
     if (isSettingError(error)) {
       log.error("setting-refused", error.message)
-      return exitCodes.settings
+      return exitCodes.usage.code
     }
     const { message, fields } = explained(error)
     log.error("start-failed", message, fields)
-    return isEngineError(error, "DIRECTORY_LOCKED")
-      ? exitCodes.locked
-      : isEngineError(error, "DATA_LOSS")
-        ? exitCodes.damaged
-        : exitCodes.failed
+    if (isEngineError(error, "DIRECTORY_LOCKED")) return exitCodes.busy.code
+    if (isEngineError(error, "DATA_LOSS")) return exitCodes.dataLoss.code
+    return exitCodes.failed.code
   }
 }
 
@@ -63,14 +59,14 @@ async function stopOnSignal(log: Log, start: () => Promise<Daemon>): Promise<num
   const onSignal = (signal: string): void => {
     if (signalled) {
       log.error("stop-forced", `a second signal (${signal}): the process ends at once`)
-      process.exit(exitCodes.failed)
+      process.exit(exitCodes.failed.code)
     }
     signalled = true
     stop(signal)
     // Not kept alive by this timer; it ends a process that something else keeps alive.
     setTimeout(() => {
       log.error("stop-forced", `the daemon did not stop within ${STOP_LIMIT_MS} ms`)
-      process.exit(exitCodes.failed)
+      process.exit(exitCodes.failed.code)
     }, STOP_LIMIT_MS).unref()
   }
   for (const signal of signals) process.on(signal, onSignal)
@@ -85,16 +81,16 @@ async function stopOnSignal(log: Log, start: () => Promise<Daemon>): Promise<num
       "not everything could be kept: the next start restores a version",
       errorFields(error),
     )
-    return exitCodes.failed
+    return exitCodes.failed.code
   }
   log.info("stopped", "the daemon has stopped; everything is kept")
-  return exitCodes.stopped
+  return exitCodes.ok.code
 }
 
 function exitOnFaults(log: Log): void {
   const fatal = (event: string) => (error: unknown) => {
     log.error(event, "a fault that nobody caught: the process ends", errorFields(error))
-    process.exit(exitCodes.failed)
+    process.exit(exitCodes.failed.code)
   }
   process.on("uncaughtException", fatal("uncaught-exception"))
   process.on("unhandledRejection", fatal("unhandled-rejection"))

@@ -1,6 +1,6 @@
 // Figures of engines, by store and partition, read from the engines when somebody asks.
 
-import type { Engine, EngineStatistics } from "@varve/engines"
+import type { EngineStatistics } from "@varve/engines"
 import { noCounts, shortBoundsMs } from "@varve/engines/internal"
 import type { Registry } from "prom-client"
 import { type CountedDurations, registerCountedHistogram } from "./counted-histogram.ts"
@@ -25,7 +25,7 @@ interface MeasuredStore {
     readonly index: number
     readonly engine: {
       statistics(): EngineStatistics
-      readonly position: Pick<Engine["position"], "version" | "sealedMs">
+      readonly position: PartitionFigures["position"]
     }
   }[]
 }

@@ -8,7 +8,7 @@
 // All of these count, not the longest one alone: otherwise a second in which nothing happened would be one of fifty
 // observations and not fifty of a hundred (coordinated omission, after G. Tene).
 
-import { boundIndex } from "@varve/engines/internal"
+import { boundIndex, noCounts } from "@varve/engines/internal"
 
 /** A loop that is held for longer has other troubles: a shard is ended then (shardHangSeconds). */
 const LATE_MS_MAX = 60_000
@@ -18,7 +18,7 @@ export const TICK_MS = 20
 export const delayBoundsMs: readonly number[] = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000]
 
 export class EventLoopDelay {
-  readonly counts: number[] = new Array<number>(delayBoundsMs.length + 1).fill(0)
+  readonly counts = noCounts(delayBoundsMs)
   #sumMs = 0
 
   get sumMs(): number {

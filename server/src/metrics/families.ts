@@ -4,7 +4,7 @@
 
 import type { Metric, MetricObjectWithValues, MetricValue, Registry } from "prom-client"
 
-/** Two fewer than a number has; of seconds since 1970 these are ten microseconds. */
+/** Two fewer than the 16 of a number; of seconds since 1970 these are tenths of a millisecond. */
 const SUM_DIGITS = 14
 
 export type MetricType = "gauge" | "counter" | "histogram"

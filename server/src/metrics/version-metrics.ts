@@ -165,9 +165,9 @@ export class VersionMetrics {
     for (const histogram of [this.#snapshotSeconds, this.#sealSeconds, this.#restoreSeconds])
       histogram.zero({ store })
     for (const stage of Object.keys(stages)) this.#stageSeconds.zero({ store, stage })
-    const failures = [this.#snapshotFailures, this.#restoreFailures, this.#skippedVersions]
-    for (const counter of [...failures, this.#snapshotRefusals, this.#restoreRefusals])
-      counter.inc({ store }, 0)
+    const snapshots = [this.#snapshotFailures, this.#snapshotRefusals]
+    const restores = [this.#restoreFailures, this.#restoreRefusals, this.#skippedVersions]
+    for (const counter of [...snapshots, ...restores]) counter.inc({ store }, 0)
     for (const origin of origins) {
       this.#bytes.inc({ store, origin }, 0)
       this.#chunks.inc({ store, origin }, 0)

@@ -40,6 +40,9 @@ interface AdministrativeMessages {
 
 export type AdministrativeCall = keyof AdministrativeMessages
 
+export type RequestOf<Name extends AdministrativeCall> = AdministrativeMessages[Name][0]
+export type ResponseOf<Name extends AdministrativeCall> = AdministrativeMessages[Name][1]
+
 const names: Readonly<Record<AdministrativeCall, true>> = {
   describe: true,
   snapshot: true,
@@ -57,13 +60,11 @@ export const administrativeCalls = Object.keys(names) as AdministrativeCall[]
 /** What does the calls. */
 export type AdministrativeWork = {
   readonly [Name in AdministrativeCall]: (
-    request: AdministrativeMessages[Name][0],
-  ) => AdministrativeMessages[Name][1] | Promise<AdministrativeMessages[Name][1]>
+    request: RequestOf<Name>,
+  ) => ResponseOf<Name> | Promise<ResponseOf<Name>>
 }
 
 /** The calls as HTTP and the shards make them. */
 export type AdministrativeCalls = {
-  readonly [Name in AdministrativeCall]: (
-    request: AdministrativeMessages[Name][0],
-  ) => Promise<AdministrativeMessages[Name][1]>
+  readonly [Name in AdministrativeCall]: (request: RequestOf<Name>) => Promise<ResponseOf<Name>>
 }

@@ -12,7 +12,7 @@
 // As long as the runs that the state was opened with are not loaded, they stay as they are, and a dump writes what has
 // changed since: runs above them, a patch. So no version, stop or restore waits for the load, nor for runs that cannot
 // be had.
-//
+
 import { isEngineError } from "../../base/error.ts"
 import type { CoreHost } from "../../core.ts"
 import type { DumpState } from "../../runs/dump-state.ts"

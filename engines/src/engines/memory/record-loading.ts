@@ -60,7 +60,8 @@ export class RecordLoading {
 
   /**
    * Resolves when all is loaded.
-   * @throws (rejects) EngineError `DATA_LOSS`, `STORAGE_FAILED`, `REPOSITORY_FAILED`, `ENGINE_CLOSED`
+   * @throws (rejects) EngineError `DATA_LOSS`; `STORAGE_FAILED`, `STORAGE_FULL` and `REPOSITORY_FAILED`, after which it
+   * is tried again; `ENGINE_CLOSED`
    */
   loaded(): Promise<void> {
     this.#want()

@@ -4,7 +4,7 @@ import { compareVersions, type KeyChange, sharedContent } from "@varve/engines/i
 import { UsageError } from "../exit-codes.ts"
 import { toJson } from "../output.ts"
 import { type Terminal, write, writeLine } from "../terminal.ts"
-import { beginning, bytesText, printable } from "../values.ts"
+import { beginning, bytesText, countText, printable } from "../values.ts"
 import type { OfflineCommandOptions } from "./offline-commands.ts"
 import { withOfflineStore } from "./offline-store.ts"
 
@@ -38,12 +38,12 @@ export async function diffVersions(
     const shared = await sharedContent(store.repository, manifestsOf(ours), manifestsOf(theirs))
     if (options.json) return await writeLine(terminal, toJson({ ...counts, content: shared }, options.hex))
     const figures = ({ chunks, bytes }: typeof shared.shared): string =>
-      `${chunks} chunks, ${bytesText(bytes)}`
+      `${countText(chunks, "chunk")}, ${bytesText(bytes)}`
     const { added, removed, changed } = counts
     await writeLine(terminal, `keys: ${added} added, ${removed} removed, ${changed} changed`)
     await writeLine(
       terminal,
-      `shared: ${shared.runsShared} runs, ${figures(shared.shared)}; ` +
+      `shared: ${countText(shared.runsShared, "run")}, ${figures(shared.shared)}; ` +
         `only in ${before}: ${figures(shared.before)}; only in ${after}: ${figures(shared.after)}`,
     )
   })
