@@ -7,8 +7,8 @@ import { StateBackendClient } from "@varve/proto"
 const CHANNEL_BACKOFF_MS = 100
 
 /**
- * What the daemon may send before this side has taken any of it. With HTTP/2's 64 KiB a few `getMany` wait for one another:
- * with 1 MiB batches of 256 small values are 6 to 17 % faster; 4 MiB were no better.
+ * What the daemon may send before this side has taken any of it. With HTTP/2's 64 KiB a few `getMany` wait for one another,
+ * which `npm run bench -- wire` shows as a lower rate of it; with more than 1 MiB that is no higher.
  */
 const WINDOW_BYTES = 1024 * 1024
 

@@ -236,6 +236,7 @@ export class Connection {
         work: frame.message,
         lineage: this.#owner.lineageOf(frame.lane.partition),
         place: this.#owner.placeOf(frame),
+        hasHeadroom: frame.hasHeadroom,
       })
     }
   }
@@ -279,7 +280,7 @@ export class Connection {
         this.#takeBack(frame)
         return
       }
-      frame.fail(toldError(result.value, frame.mayBeApplied))
+      frame.fail(toldError(result.value, frame.mayBeApplied), toldError(result.value, false))
     } else frame.fail(new VarveError("INTERNAL", "the daemon answered a frame with nothing"))
     this.#owner.frameDone(frame)
     this.#endWhenDrained()
@@ -338,7 +339,7 @@ export class Connection {
         resend.push(frame)
         continue
       }
-      frame.fail(frame.hasWrites && frame.isFateUnknown ? this.#lostWrite(error) : error)
+      frame.fail(frame.hasWrites && frame.isFateUnknown ? this.#lostWrite(error) : error, error)
       this.#owner.frameDone(frame)
     }
     this.#unsent.pushFront(resend)
@@ -377,7 +378,7 @@ export class Connection {
     this.#returned = []
     const isClosing = this.#state === "closed"
     for (const frame of frames) {
-      frame.fail(frame.mayBeApplied && !isClosing ? this.#lostWrite(error) : error)
+      frame.fail(frame.mayBeApplied && !isClosing ? this.#lostWrite(error) : error, error)
       this.#owner.frameDone(frame)
     }
   }

@@ -1,12 +1,20 @@
 import { PipelineRequest, UNSEQUENCED } from "@varve/proto"
 import { expect, test } from "vitest"
-import { encodeFrameMessage } from "./frame-message.ts"
+import { encodeFrameMessage, HEAD_BYTES_MAX } from "./frame-message.ts"
 
-/** What the generated code reads of what is encoded here. */
+/** What the generated code reads of what is encoded here, from records with headroom and without. */
 function recoded(request: PipelineRequest): PipelineRequest {
-  const { session, sequence, unanswered, resent } = request
+  const { session, sequence, unanswered, resent, work } = request
   const place = { session, sequence: Number(sequence), unanswered, resent }
-  return PipelineRequest.decode(encodeFrameMessage({ ...request, place }))
+  const copied = PipelineRequest.decode(encodeFrameMessage({ ...request, place, hasHeadroom: false }))
+  if (work !== undefined && work.$case !== "conditionalWrites") {
+    const buffer = Buffer.concat([Buffer.alloc(HEAD_BYTES_MAX), work.value])
+    const value = buffer.subarray(HEAD_BYTES_MAX)
+    const message = encodeFrameMessage({ ...request, work: { ...work, value }, place, hasHeadroom: true })
+    expect(message.buffer).toBe(buffer.buffer)
+    expect(PipelineRequest.decode(message)).toEqual(copied)
+  }
+  return copied
 }
 
 test("frame message: what is encoded here is decoded by the generated code, whatever its size", () => {

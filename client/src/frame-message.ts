@@ -1,5 +1,10 @@
 // A frame as the message that carries it. The generated encoder makes an object a field and copies the records twice; here
-// they are copied once, behind the other fields, which are few and short. Fields of a message may stand in any order.
+// they stay where they are, and the other fields, which are few and short, are put before them. Fields of a message may
+// stand in any order.
+//
+//   buffer of the frame's records   │      free      │ id store … 42 length │ record record … │
+//                                   ├── HEAD_BYTES_MAX ────────────────────┤
+//                                                    └────────── message ───────────────────┘
 
 import { PipelineRequest } from "@varve/proto"
 
@@ -15,7 +20,7 @@ const SHORT_BYTES_MAX = 127
 /** Of a character in UTF-8, a UTF-16 unit of it. */
 const UTF8_BYTES_MAX = 3
 /** Of all fields but the work: three short ones, and numbers of up to ten bytes. */
-const HEAD_BYTES_MAX = 512
+export const HEAD_BYTES_MAX = 512
 
 const head = Buffer.allocUnsafeSlow(HEAD_BYTES_MAX)
 
@@ -35,9 +40,11 @@ export interface FrameMessage {
   readonly work: PipelineRequest["work"]
   readonly lineage: string
   readonly place: FramePlace
+  /** `HEAD_BYTES_MAX` bytes before the records in their buffer are free; the message is then a view of that buffer. */
+  readonly hasHeadroom: boolean
 }
 
-/** The message; its records may change afterwards. */
+/** The message. With headroom its bytes stay while the buffer does; without, the records may change afterwards. */
 export function encodeFrameMessage(message: FrameMessage): Buffer {
   const { id, partition, work, store, lineage, place } = message
   const { session, sequence } = place
@@ -63,9 +70,11 @@ export function encodeFrameMessage(message: FrameMessage): Buffer {
   end = putNumber(end, tags.resent, place.resent ? 1 : 0)
   head[end++] = tags[work.$case]
   end = putVarint(end, records.length)
-  const bytes = Buffer.allocUnsafe(end + records.length)
+  const bytes = message.hasHeadroom
+    ? Buffer.from(records.buffer, records.byteOffset - end, end + records.length)
+    : Buffer.allocUnsafe(end + records.length)
   head.copy(bytes, 0, 0, end)
-  bytes.set(records, end)
+  if (!message.hasHeadroom) bytes.set(records, end)
   return bytes
 }
 

@@ -18,6 +18,7 @@ import {
   RecordWriter,
   VarveError,
 } from "@varve/proto"
+import { HEAD_BYTES_MAX } from "./frame-message.ts"
 import type { Lane } from "./lane.ts"
 import type { PointCall } from "./point-call.ts"
 import { toldError } from "./sent-again.ts"
@@ -38,6 +39,10 @@ export class Frame {
   readonly records: RecordWriter
   /** What its keys and values weigh against the limit of bytes in flight. */
   bytes = 0
+  /** It counts there: its connection has it. */
+  hasLeft = false
+  /** Calls that had no room in flight when they came. */
+  waitingCount = 0
   /** Order of sending on its connection. */
   order = 0
   sent = false
@@ -59,7 +64,8 @@ export class Frame {
   #conditions: Uint8Array | undefined
   #hasWrites = false
 
-  constructor(lane: Lane, work: Work, records = new RecordWriter()) {
+  /** @param records with headroom for `encodeFrameMessage` */
+  constructor(lane: Lane, work: Work, records = new RecordWriter(HEAD_BYTES_MAX)) {
     this.lane = lane
     this.work = work
     this.records = records
@@ -74,6 +80,11 @@ export class Frame {
   /** The records, once no more are added. */
   get payload(): Uint8Array {
     return this.#kept ?? this.records.written
+  }
+
+  /** Whether its message may be put before its records, where they are. */
+  get hasHeadroom(): boolean {
+    return this.#kept === undefined
   }
 
   /** What the wire carries. */
@@ -180,12 +191,14 @@ export class Frame {
     } else this.fail(new VarveError("INTERNAL", "the daemon answered operations as if they were one write"))
   }
 
-  fail(error: unknown): void {
-    for (const call of this.calls) call.fail(error)
+  /** @param ofReads what those are told that only read */
+  fail(error: unknown, ofReads: unknown = error): void {
+    for (const call of this.calls) call.fail(call.isRead ? ofReads : error)
   }
 
   #splitOff(unread: ReadonlyMap<PointCall, Wanted>): Frame {
     const rest = this.#select((call) => unread.get(call))
+    rest.hasLeft = true
     rest.bytes = Math.min(this.bytes, rest.records.bytes)
     this.bytes -= rest.bytes
     rest.onDone = this.onDone

@@ -88,8 +88,8 @@ export const FRAME_RECORDS_MAX = 8192
 export const BATCH_RECORDS_MAX = 65_536
 /**
  * Frames on their way over a connection from which on a partition sends its next one only when it has no other there:
- * one is answered while one arrives. Two a partition instead make frames half as large: 64 callers on four partitions
- * cost client and daemon 1.6 times the time.
+ * one is answered while one arrives. Two a partition instead make frames half as large, and each
+ * costs client and daemon as much as a full one (`npm run bench -- wire`, 64 callers).
  */
 export const GATHER_FROM_FRAMES = 2
 /** Frames with writes of a partition that may have no answer yet, behind the oldest of them: what a daemon remembers. */

@@ -37,6 +37,12 @@ export abstract class PointCall {
     return this.#settled
   }
 
+  /** Of a call that ends now without an answer: whether it was sent, and what is known of it then. */
+  get fate(): string {
+    if (this.frame?.isFateUnknown !== true) return "the call was not sent"
+    return this.isRead ? "there was no answer yet" : "a write may or may not have been applied"
+  }
+
   /** Fails the call before its answer: its records leave the frame if that has not been sent. */
   giveUp(error: VarveError): void {
     if (this.#settled) return
@@ -53,8 +59,8 @@ export abstract class PointCall {
   }
 
   #watchSignal(signal: AbortSignal): void {
-    if (signal.aborted) throw cancelled(signal, false)
-    const listener = (): void => this.giveUp(cancelled(signal, this.frame?.isFateUnknown === true))
+    if (signal.aborted) throw cancelled(signal, this.fate)
+    const listener = (): void => this.giveUp(cancelled(signal, this.fate))
     this.#watch = { signal, listener }
     watchAbort(signal, listener)
   }
@@ -235,7 +241,6 @@ export class GetManyCall extends PointCall {
   }
 }
 
-function cancelled(signal: AbortSignal, sent: boolean): VarveError {
-  const fate = sent ? "a write may or may not have been applied" : "it was not sent"
+function cancelled(signal: AbortSignal, fate: string): VarveError {
   return new VarveError("CANCELLED", `the caller cancelled; ${fate}`, { cause: signal.reason })
 }

@@ -1,5 +1,5 @@
 // get, getMany, set, delete and write: arguments are checked and turned into bytes, a call is made for each share of a
-// frame, and what may start now is put into frames at once; the rest waits with bytes of its own (point-path.ts).
+// frame, and put into frames at once; before the store is described it waits with bytes of its own (point-path.ts).
 //
 // Nothing here is a closure on the way of a call that need not wait: a variable that a closure captures costs every
 // call an object, whether the closure is made or not. What waits has its own methods for that reason.
@@ -102,7 +102,7 @@ export class PointOperations {
         const topology = points.admit(call, bytes)
         if (topology === undefined) {
           const copies = keyList.map((key, index) => owned(keys[index]!, key))
-          points.wait(call, bytes, (then) => this.#addReads(then, call, copies, given))
+          points.wait(call, (then) => this.#addReads(then, call, copies, given))
         } else this.#addReads(topology, call, keyList, given)
       } catch (error) {
         call.fail(error)
@@ -119,7 +119,7 @@ export class PointOperations {
   }
 
   #waitToRead(call: GetCall, key: Uint8Array, bytes: number, given: number | undefined): void {
-    this.#points.wait(call, bytes, (then) => this.#addRead(then, call, key, bytes, given))
+    this.#points.wait(call, (then) => this.#addRead(then, call, key, bytes, given))
   }
 
   #waitToWrite(
@@ -129,7 +129,7 @@ export class PointOperations {
     bytes: number,
     given: number | undefined,
   ): void {
-    this.#points.wait(call, bytes, (then) => this.#addWrite(then, call, key, value, bytes, given))
+    this.#points.wait(call, (then) => this.#addWrite(then, call, key, value, bytes, given))
   }
 
   #addRead(
@@ -208,7 +208,7 @@ export class PointOperations {
       const topology = this.#points.admit(call, write.bytes)
       if (topology === undefined) {
         const copy = write.owned()
-        this.#points.wait(call, write.bytes, (then) => start(then, copy))
+        this.#points.wait(call, (then) => start(then, copy))
       } else start(topology, write)
     } catch (error) {
       call.fail(error)

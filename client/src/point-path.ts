@@ -1,15 +1,13 @@
-// The way of point calls: wait, if they must; then into the open frame of their partition; at the end of the turn
-// (a lone call: when its caller waits) open frames go to their connections. While a partition has a frame on its way,
-// and its connection is busy, its open frame goes on gathering, so that frames grow with the number of callers; a lone
-// call never waits.
+// The way of point calls: into the open frame of their partition; at the end of the turn (a lone call: when its caller
+// waits) open frames go to their connections. While a partition has a frame on its way, and its connection is busy, its
+// open frame goes on gathering, so that frames grow with the number of callers; a lone call never waits.
 //
-//   get, set, … ──► waiting ──► open frame of the lane ──► connection ──► daemon
-//                   in order,   calls of one turn share it   flush
-//                   bounded
+//   get, set, … ──► open frame of the lane ──► frames in order ──► connection ──► daemon
+//                   calls of one turn share it   leave while bytes in flight have room
 //
-// A call waits while the store is not described yet, or while bytes in flight are at their limit, or behind one
-// that waits. Cost of a call that does not wait: a promise, its share (point-call.ts), and its bytes once into the
-// frame's buffer.
+// What cannot leave waits as frames: calls wait at the price of calls that do not, a promise, a share (point-call.ts) and
+// their bytes once into the frame's buffer. Only while nobody has described the store, so that nobody knows the
+// partition of a key, calls wait one by one, with bytes of their own.
 
 import { type DescribeResponse, VarveError } from "@varve/proto"
 import { unwatchAbort, watchAbort } from "./abort-watch.ts"
@@ -44,8 +42,12 @@ export class PointPath implements ConnectionOwner {
   readonly #waiting = new Fifo<WaitingCall | WaitingTurn>()
   readonly #alarm = new DeadlineAlarm((nowMs) => this.#expire(nowMs))
   #topology: Topology | undefined
+  /** Of all frames, and of those that have left. */
+  #frameBytes = 0
   #inflightBytes = 0
   #frameCount = 0
+  /** Calls in frames that had no room in flight when they came, until their frame leaves. */
+  #waitingInFrames = 0
   #flushScheduled = false
   #closed: VarveError | undefined
   #nowMs = 0
@@ -61,7 +63,7 @@ export class PointPath implements ConnectionOwner {
   get statistics(): StateStatistics {
     const { opened, lost, framesSent, framesSentAgain } = this.counts
     return {
-      callsWaiting: this.#waiting.length,
+      callsWaiting: this.#waitingInFrames + this.#waiting.length,
       inflightBytes: this.#inflightBytes,
       inflightFrames: this.#frameCount,
       connectionsOpen: [...this.#lanes.connections].filter(({ isOpen }) => isOpen).length,
@@ -102,25 +104,22 @@ export class PointPath implements ConnectionOwner {
   }
 
   /**
-   * What the call needs to start, when it may start now; `undefined`: it has to `wait`.
-   * @throws VarveError `CLIENT_CLOSED`
+   * What the call needs to start; `undefined`: nobody has described the store, it has to `wait`.
+   * @throws VarveError `CLIENT_CLOSED`, `OVERLOADED`
    */
   admit(call: PointCall, bytes: number): Topology | undefined {
     if (this.#closed !== undefined) throw this.#closed
+    const topology = this.#topology
+    const waits = topology === undefined || !this.#hasRoom(this.#frameBytes, bytes)
+    if (waits) this.#checkWaiting()
     this.#alarm.set(call.deadlineAt)
-    return this.#waiting.length === 0 && this.#hasRoom(bytes) ? this.#topology : undefined
+    return topology
   }
 
-  /**
-   * Calls `start` when the call's turn has come; what it throws fails the call.
-   * @throws VarveError `OVERLOADED`; the call then does not wait
-   */
-  wait(call: PointCall, bytes: number, start: (topology: Topology) => void): void {
-    if (this.#waiting.length >= this.#settings.waitingCallsMax) {
-      throw refusal(this.#waiting.length, this.#inflightBytes)
-    }
-    this.#waiting.push({ call, bytes, start })
-    if (this.#topology === undefined) this.seed.connect()
+  /** Calls `start` when the store is described; what it throws fails the call. */
+  wait(call: PointCall, start: (topology: Topology) => void): void {
+    this.#waiting.push({ call, start })
+    this.seed.connect()
   }
 
   /**
@@ -133,7 +132,7 @@ export class PointPath implements ConnectionOwner {
     if (
       open?.work === work &&
       work !== "conditionalWrites" &&
-      open.records.bytes + bytes <= topology.frameBytesMax &&
+      open.records.bytes + bytes <= Math.min(topology.frameBytesMax, this.#settings.inflightBytesMax) &&
       open.records.count + recordCount <= FRAME_RECORDS_MAX
     ) {
       return open
@@ -150,13 +149,17 @@ export class PointPath implements ConnectionOwner {
   /** Makes the frame answer the call, whose records of `bytes` were just added to it. */
   added(frame: Frame, call: PointCall, bytes: number): void {
     frame.add(call)
+    if (!this.#hasRoom(this.#frameBytes, bytes)) {
+      frame.waitingCount++
+      this.#waitingInFrames++
+    }
     this.weigh(frame, bytes)
   }
 
-  /** Counts `bytes` in flight until the frame is done. */
+  /** Counts `bytes` until the frame is done. */
   weigh(frame: Frame, bytes: number): void {
     frame.bytes += bytes
-    this.#inflightBytes += bytes
+    this.#frameBytes += bytes
   }
 
   /**
@@ -214,7 +217,7 @@ export class PointPath implements ConnectionOwner {
     this.#topology = topology
     this.lineages.learn(topology.lineages)
     this.#lanes.moveFrames(topology)
-    this.#startWaiting()
+    if (this.#closed === undefined) this.#startWaiting(topology)
   }
 
   refused(error: VarveError, connection: Connection): void {
@@ -245,38 +248,36 @@ export class PointPath implements ConnectionOwner {
     frame.lane.frameCount--
     this.#session.done(frame)
     this.#frameCount--
-    this.#inflightBytes -= frame.bytes
+    this.#frameBytes -= frame.bytes
+    if (frame.hasLeft) this.#inflightBytes -= frame.bytes
     if (frame.answered) this.#spareWriters.give(frame.records)
     for (const done of frame.onDone) done()
-    // Frames that gather calls wait for this.
+    // Frames that gather calls, or found no room, wait for this.
     if (this.#openFrames.length > 0) this.#scheduleFlush()
-    if (this.#waiting.length > 0) this.#startWaiting()
   }
 
-  #hasRoom(bytes: number): boolean {
-    // A call larger than the limit goes alone.
-    return this.#inflightBytes === 0 || this.#inflightBytes + bytes <= this.#settings.inflightBytesMax
+  /** Whether `bytes` have room beside others. What is larger than the limit goes alone. */
+  #hasRoom(others: number, bytes: number): boolean {
+    return others === 0 || others + bytes <= this.#settings.inflightBytesMax
   }
 
-  #startWaiting(): void {
-    const topology = this.#topology
-    if (topology === undefined || this.#closed !== undefined) return
-    for (;;) {
-      const next = this.#waiting.first
-      if (next === undefined) return
-      if (isOver(next)) {
-        this.#waiting.shift()
-      } else if ("turn" in next) {
-        this.#waiting.shift()
-        next.turn()
-      } else {
-        if (!this.#hasRoom(next.bytes)) return
-        this.#waiting.shift()
-        try {
-          next.start(topology)
-        } catch (error) {
-          next.call.fail(error)
-        }
+  /** @throws VarveError `OVERLOADED` when no further call may wait */
+  #checkWaiting(): void {
+    const count = this.#waitingInFrames + this.#waiting.length
+    if (count >= this.#settings.waitingCallsMax) throw refusal(count, this.#frameBytes)
+  }
+
+  #startWaiting(topology: Topology): void {
+    for (const entry of this.#waiting.takeAll()) {
+      if (isOver(entry)) continue
+      if ("turn" in entry) {
+        entry.turn()
+        continue
+      }
+      try {
+        entry.start(topology)
+      } catch (error) {
+        entry.call.fail(error)
       }
     }
   }
@@ -297,24 +298,37 @@ export class PointPath implements ConnectionOwner {
     const frames = this.#openFrames.splice(0)
     /** Lanes whose frames wait for answers; what comes behind waits, too. */
     let full: Set<Lane> | undefined
-    for (const frame of frames) {
+    for (const [index, frame] of frames.entries()) {
       const { lane } = frame
-      const isNumbered = this.#closed === undefined && this.#session.numbers(frame)
+      const isClosing = this.#closed !== undefined
+      if (!isClosing && !this.#hasRoom(this.#inflightBytes, frame.bytes)) {
+        this.#openFrames.push(...frames.slice(index))
+        return
+      }
+      const isNumbered = !isClosing && this.#session.numbers(frame)
       if (full?.has(lane) === true || (isNumbered && !this.#session.hasRoom(lane))) {
         full = (full ?? new Set()).add(lane)
         this.#openFrames.push(frame)
         continue
       }
       if (lane.openFrame === frame) {
-        if (this.#closed === undefined && isBusy(lane)) {
+        if (!isClosing && isBusy(lane)) {
           this.#openFrames.push(frame)
           continue
         }
         lane.openFrame = undefined
       }
       if (isNumbered) this.#session.handOver(frame)
+      this.#leave(frame)
       lane.connection.send(frame)
     }
+  }
+
+  /** The frame is its connection's now. */
+  #leave(frame: Frame): void {
+    frame.hasLeft = true
+    this.#inflightBytes += frame.bytes
+    this.#waitingInFrames -= frame.waitingCount
   }
 
   /** Calls `finish` when every frame of now is done. */
@@ -352,15 +366,26 @@ export class PointPath implements ConnectionOwner {
     })
     this.#waiting.filter((entry) => !isOver(entry))
     for (const connection of this.#lanes.connections) connection.dropGivenUp()
-    this.#startWaiting()
+    this.#dropOpenFrames()
     return next
   }
 
+  /** Lets go of frames that have not left and whose calls were all given up. */
+  #dropOpenFrames(): void {
+    for (const frame of this.#openFrames.splice(0)) {
+      if (frame.isWanted) {
+        this.#openFrames.push(frame)
+        continue
+      }
+      if (frame.lane.openFrame === frame) frame.lane.openFrame = undefined
+      this.#waitingInFrames -= frame.waitingCount
+      this.frameDone(frame)
+    }
+  }
+
   #deadlinePassed(call: PointCall): VarveError {
-    const { frame, deadlineMs } = call
+    const { frame, deadlineMs, fate } = call
     const connection = frame?.lane.connection ?? this.seed
-    const fate =
-      frame?.isFateUnknown === true ? "a write may or may not have been applied" : "the call was not sent"
     return deadlinePassed(connection, `the deadline of ${deadlineMs} ms passed; ${fate}`)
   }
 

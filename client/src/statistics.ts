@@ -3,9 +3,9 @@
 
 /** Counts grow from `connect` on; the other numbers are of the moment. */
 export interface StateStatistics {
-  /** `get`, `set`, … that are in no frame: the limit of bytes in flight holds them up, or nobody has described the store. */
+  /** `get`, `set`, … that the limit of bytes in flight holds up, or that nobody has described the store. */
   readonly callsWaiting: number
-  /** Bytes of keys and values in frames; at most `inflightBytesMax`, unless one call alone has more. */
+  /** Bytes of keys and values in frames that left; at most `inflightBytesMax`, unless one call alone has more. */
   readonly inflightBytes: number
   /** Frames that gather calls, wait for a connection or for an answer. */
   readonly inflightFrames: number

@@ -71,7 +71,7 @@ export class ValueSource {
 }
 
 function copyOf(list: Buffer, start: number, end: number): Buffer {
-  // Of less than 4 KiB in a slab of Node's own, which has 8 KiB too: memory of its own costs ten times as much.
+  // Of less than 4 KiB in a slab of Node's own, which has 8 KiB too: memory of its own would cost an allocation outside of the heap.
   const copy = Buffer.allocUnsafe(end - start)
   list.copy(copy, 0, start, end)
   return copy

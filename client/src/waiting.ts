@@ -1,11 +1,11 @@
-// What waits in front of the frames, in order: calls, and those who want to know when the calls before them have started.
+// What waits until somebody has described the store, in order: calls, and those who want to know when the calls before
+// them have started.
 
 import type { PointCall } from "./point-call.ts"
 import type { Topology } from "./topology.ts"
 
 export interface WaitingCall {
   readonly call: PointCall
-  readonly bytes: number
   readonly start: (topology: Topology) => void
 }
 

@@ -122,15 +122,22 @@ export function decodeValue(source: Uint8Array, offset: number, end: number, cur
   return true
 }
 
-/** A buffer that grows: records or values one behind the other. */
+/** A buffer that grows: records or values one behind the other, behind room for what somebody puts before them. */
 class BatchWriter {
+  readonly #headroom: number
   #buffer = EMPTY
-  #bytes = 0
+  #end: number
   #count = 0
+
+  /** @param headroom bytes before `written` in its buffer that are left free */
+  constructor(headroom = 0) {
+    this.#headroom = headroom
+    this.#end = headroom
+  }
 
   /** Bytes so far. */
   get bytes(): number {
-    return this.#bytes
+    return this.#end - this.#headroom
   }
 
   /** Records or values so far. */
@@ -140,38 +147,42 @@ class BatchWriter {
 
   /** Bytes that it can hold without growing. */
   get capacity(): number {
-    return this.#buffer.length
+    return Math.max(0, this.#buffer.length - this.#headroom)
   }
 
   /** The bytes so far, until something is added or the writer is cleared. */
   get written(): Uint8Array {
-    return this.#buffer.subarray(0, this.#bytes)
+    return this.#buffer.subarray(this.#headroom, this.#end)
   }
 
   /** The writer is empty again and keeps its buffer. */
   clear(): void {
-    this.#bytes = 0
+    this.#end = this.#headroom
     this.#count = 0
   }
 
   /** The bytes so far, now owned by the caller; the writer is empty again. */
   take(): Uint8Array {
-    const taken = this.#buffer.subarray(0, this.#bytes)
+    const taken = this.written
     this.#buffer = EMPTY
-    this.#bytes = 0
-    this.#count = 0
+    this.clear()
     return taken
   }
 
-  /** Makes room for `bytes` more and returns the buffer; what is written lies at the former `bytes`. */
+  /** Where in the buffer the next bytes lie. */
+  protected get end(): number {
+    return this.#end
+  }
+
+  /** Makes room for `bytes` more and returns the buffer; what is written lies at the former `end`. */
   protected extend(bytes: number): Uint8Array {
-    const needed = this.#bytes + bytes
+    const needed = this.#end + bytes
     if (needed > this.#buffer.length) {
       const grown = new Uint8Array(Math.max(needed, this.#buffer.length * 2, BUFFER_BYTES_FIRST))
-      grown.set(this.#buffer.subarray(0, this.#bytes))
+      grown.set(this.#buffer.subarray(this.#headroom, this.#end), this.#headroom)
       this.#buffer = grown
     }
-    this.#bytes = needed
+    this.#end = needed
     this.#count++
     return this.#buffer
   }
@@ -196,14 +207,14 @@ export class RecordWriter extends BatchWriter {
 
   /** A record that is encoded already, at `source[start, end)`. */
   copy(source: Uint8Array, start: number, end: number): void {
-    const at = this.bytes
+    const at = this.end
     this.extend(end - start).set(source.subarray(start, end), at)
   }
 
   #add(key: Uint8Array, value: Uint8Array, flags: number): void {
     checkKeyBytes(key.length)
     checkValueBytes(value.length)
-    const start = this.bytes
+    const start = this.end
     const buffer = this.extend(recordBytes(key.length, value.length))
     let at = encodeUvarint(buffer, start, key.length)
     at = encodeUvarint(buffer, at, value.length)
@@ -219,7 +230,7 @@ export class ValueWriter extends BatchWriter {
   add(value: Uint8Array | undefined): void {
     const valueBytes = value === undefined ? 0 : value.length
     checkValueBytes(valueBytes)
-    const start = this.bytes
+    const start = this.end
     const buffer = this.extend(uvarintBytes(valueBytes) + valueBytes)
     const at = encodeUvarint(buffer, start, valueBytes)
     if (value !== undefined) buffer.set(value, at)

@@ -4,14 +4,14 @@ import { serveParent } from "./child-contender.ts"
 import { wireClients } from "./wire-clients.ts"
 import { fill, runRound, type WireRound } from "./wire-load.ts"
 
-const [name, address, ...sizes] = process.argv.slice(2)
-const [keys, valueBytes] = sizes.map(Number)
+const [name, address, ...numbers] = process.argv.slice(2)
+const [serverPid, keys, valueBytes] = numbers.map(Number)
 const calls = wireClients[name!]!(address!)
 
 serveParent({
   prepare: () => fill(calls, keys!, valueBytes!),
   measure: (measurement, round) =>
-    runRound(calls, JSON.parse(measurement) as WireRound, keys!, valueBytes!, round),
+    runRound(calls, JSON.parse(measurement) as WireRound, keys!, valueBytes!, round, serverPid!),
   async close() {
     await calls.close()
   },

@@ -5,11 +5,10 @@ import { startDaemon } from "../server/daemon.ts"
 import { type Child, startChild } from "./child-contender.ts"
 import { ending } from "./endings.ts"
 import { startEtcd } from "./etcd-server.ts"
-import { processCost } from "./process-cost.ts"
 import { startRedis } from "./redis-server.ts"
 import { killWithBenchmark, makeScratch } from "./scratch.ts"
 import type { CallRound } from "./wire-figures.ts"
-import type { ClientRound, WireRound } from "./wire-load.ts"
+import type { WireRound } from "./wire-load.ts"
 
 const module = new URL("./wire-contenders.ts", import.meta.url)
 
@@ -91,20 +90,11 @@ export async function startWireContender(
   valueBytes: number,
   nodeFlags: readonly string[] = [],
 ): Promise<WireContender> {
-  const words = [name, server.address, ...[keys, valueBytes].map(String)]
+  const words = [name, server.address, ...[server.pid, keys, valueBytes].map(String)]
   const child: Child = await startChild(name, module, words, nodeFlags)
   return {
     name,
-    async round(round, seed) {
-      const before = processCost(server.pid)
-      const figures = (await child.measure(JSON.stringify(round), seed)) as ClientRound
-      const after = processCost(server.pid)
-      return {
-        ...figures,
-        serverCpuSeconds: after.cpuSeconds - before.cpuSeconds,
-        serverResidentBytes: after.residentBytes,
-      }
-    },
+    round: async (round, seed) => (await child.measure(JSON.stringify(round), seed)) as CallRound,
     close: () => child.close(),
   }
 }

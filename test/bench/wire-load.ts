@@ -1,16 +1,18 @@
 // The load of the `wire` suite: callers in loops, each with one call on its way, or calls at a fixed rate whatever
 // becomes of those before.
 
-import { setTimeout as sleep } from "node:timers/promises"
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises"
 import { isVarveError } from "@varve/client"
 import { Latencies } from "./latencies.ts"
+import { processCost } from "./process-cost.ts"
 import { seededRandom } from "./random.ts"
+import { type Caller, callerOf, type Load } from "./wire-callers.ts"
 import type { WireCalls } from "./wire-clients.ts"
 import type { CallRound } from "./wire-figures.ts"
 import { newKey, setKey } from "./workload.ts"
 
-/** Records of one `write` or `getMany`. */
-const BATCH_RECORDS = 256
+/** Of a round, before its clock starts. */
+const LEAD_SECONDS = 0.5
 
 /** One round, as the parent asks for it. */
 export interface WireRound {
@@ -21,37 +23,41 @@ export interface WireRound {
   readonly rate: number
 }
 
-/** What the child knows of a round; the parent adds what the server used. */
-export type ClientRound = Omit<CallRound, "serverCpuSeconds" | "serverResidentBytes">
-
-/** One call: makes it and returns how many records it was about. */
-type OneCall = () => Promise<number>
-
-/** Runs one round over `keys` keys. */
+/** Runs one round over `keys` keys. @param serverPid whose processor time counts, too */
 export async function runRound(
   calls: WireCalls,
   { workload, callers, seconds, rate }: WireRound,
   keys: number,
   valueBytes: number,
   seed: number,
-): Promise<ClientRound> {
+  serverPid: number,
+): Promise<CallRound> {
   const random = seededRandom(seed)
   const value = Buffer.alloc(valueBytes, 97 + (seed % 26))
-  const newCall = (): OneCall => callOf(workload.replace("paced-", ""), calls, () => random(keys), value)
+  const load: Load = { calls, value, nextKey: () => random(keys) }
+  const newCaller = (): Caller => callerOf(workload.replace("paced-", ""), load)
+  const run = (forSeconds: number, latencies: Latencies): Promise<number> =>
+    workload.startsWith("paced-")
+      ? paced(newCaller, rate, forSeconds, latencies)
+      : inLoops(newCaller, callers, forSeconds, latencies)
+  // Compiled and warm before what counts.
+  await run(Math.min(LEAD_SECONDS, seconds), new Latencies())
   const latencies = new Latencies()
+  const serverBefore = processCost(serverPid)
   const cpuBefore = process.cpuUsage()
   const startedMs = performance.now()
-  const operations = workload.startsWith("paced-")
-    ? await paced(newCall, rate, seconds, latencies)
-    : await inLoops(newCall, callers, seconds, latencies)
+  const operations = await run(seconds, latencies)
   const elapsed = (performance.now() - startedMs) / 1000
   const { user, system } = process.cpuUsage(cpuBefore)
+  const server = processCost(serverPid)
   return {
     operations,
     seconds: elapsed,
     ...latencies.figures(),
     clientCpuSeconds: (user + system) / 1e6,
     clientResidentBytes: process.memoryUsage.rss(),
+    serverCpuSeconds: server.cpuSeconds - serverBefore.cpuSeconds,
+    serverResidentBytes: server.residentBytes,
   }
 }
 
@@ -71,51 +77,8 @@ export async function fill(calls: WireCalls, keys: number, valueBytes: number): 
 
 const FILL_CALLERS = 256
 
-function callOf(workload: string, calls: WireCalls, nextKey: () => number, value: Buffer): OneCall {
-  // A call may keep its key until it is answered: whoever has one call on its way at a time has one key.
-  const key = newKey()
-  const set: OneCall = async () => {
-    setKey(key, nextKey())
-    await calls.set(key, value)
-    return 1
-  }
-  const get: OneCall = async () => {
-    setKey(key, nextKey())
-    const found = await calls.get(key)
-    if (found?.length !== value.length) throw new Error("a key was not found")
-    return 1
-  }
-  switch (workload) {
-    case "set":
-      return set
-    case "get":
-      return get
-    case "mixed":
-      // Each caller by chance: callers that took turns would fall into step.
-      return () => (nextKey() % 2 === 0 ? set() : get())
-    case "write": {
-      const records = Array.from({ length: BATCH_RECORDS }, () => ({ key: newKey(), value }))
-      return async () => {
-        for (const record of records) setKey(record.key, nextKey())
-        await calls.write!(records)
-        return BATCH_RECORDS
-      }
-    }
-    case "getMany": {
-      const batch = Array.from({ length: BATCH_RECORDS }, newKey)
-      return async () => {
-        for (const each of batch) setKey(each, nextKey())
-        if ((await calls.getMany!(batch)).includes(undefined)) throw new Error("a key was not found")
-        return BATCH_RECORDS
-      }
-    }
-    default:
-      throw new Error(`no workload ${workload}`)
-  }
-}
-
 async function inLoops(
-  newCall: () => OneCall,
+  newCaller: () => Caller,
   callers: number,
   seconds: number,
   latencies: Latencies,
@@ -126,12 +89,11 @@ async function inLoops(
     isOver = true
   }, seconds * 1000)
   const loop = async (): Promise<void> => {
-    const call = newCall()
+    const caller = newCaller()
     do {
       const startedMs = latencies.takesNext() ? performance.now() : undefined
-      // Not in one line: the sum would be read before the call and what others add meanwhile would be lost.
-      const records = await call()
-      operations += records
+      caller.check(await caller.call())
+      operations += caller.records
       if (startedMs !== undefined) latencies.add(performance.now() - startedMs)
     } while (!isOver)
   }
@@ -142,10 +104,11 @@ async function inLoops(
 
 /**
  * Latency counts from when a call was due, not from when it was made: a pause of anybody shows in all calls that were
- * due in it. A call that is refused because too many wait counts as one that took the whole round.
+ * due in it. What is due is made a few calls a turn of the event loop, so that answers come in between, as requests to a worker
+ * would. A call that is refused because too many wait counts as one that took the whole round.
  */
 async function paced(
-  newCall: () => OneCall,
+  newCaller: () => Caller,
   rate: number,
   seconds: number,
   latencies: Latencies,
@@ -173,11 +136,13 @@ async function paced(
   }
   while (ended < made || (made < count && failure === undefined)) {
     const due = failure === undefined ? ((performance.now() - startedMs) * rate) / 1000 : 0
-    while (made < Math.min(count, due)) {
-      const caller = idle.pop() ?? new PacedCaller(newCall(), host)
+    const dueNow = Math.min(count, due, made + TURN_CALLS)
+    while (made < dueNow) {
+      const caller = idle.pop() ?? new PacedCaller(newCaller(), host)
       caller.run(startedMs + (made++ * 1000) / rate, latencies.takesNext())
     }
-    await sleep(TICK_MS)
+    if (made < Math.min(count, due)) await nextTurn()
+    else await sleep(TICK_MS)
   }
   if (failure !== undefined) throw failure
   return operations
@@ -192,21 +157,25 @@ interface PacedHost {
 class PacedCaller {
   dueMs = 0
   isTimed = false
-  readonly #call: OneCall
-  readonly #done: (records: number) => void
+  readonly #caller: Caller
+  readonly #done: (answer: unknown) => void
   readonly #failed: (error: unknown) => void
 
-  constructor(call: OneCall, host: PacedHost) {
-    this.#call = call
-    this.#done = (records) => host.done(this, records)
+  constructor(caller: Caller, host: PacedHost) {
+    this.#caller = caller
+    this.#done = (answer) => {
+      caller.check(answer)
+      host.done(this, caller.records)
+    }
     this.#failed = (error) => host.failed(this, error)
   }
 
   run(dueMs: number, isTimed: boolean): void {
     this.dueMs = dueMs
     this.isTimed = isTimed
-    this.#call().then(this.#done, this.#failed)
+    this.#caller.call().then(this.#done, this.#failed)
   }
 }
 
 const TICK_MS = 1
+const TURN_CALLS = 1000

@@ -43,7 +43,7 @@ export function parseWireOptions(texts: WireOptionTexts): WireOptions {
     valueBytes: listOf("value-bytes", "100,1024", VALUE_BYTES_MAX),
     peers: texts.peers === "none" ? [] : namesOf("peers", texts.peers, wirePeers),
     rounds: numberOf("rounds", texts.rounds ?? "3", 1, 100, true),
-    seconds: numberOf("seconds", texts.seconds ?? "0.5", 0.01, 600, false),
+    seconds: numberOf("seconds", texts.seconds ?? "1", 0.01, 600, false),
     profile: texts.profile === undefined ? undefined : String(texts.profile),
   }
 }

@@ -1,44 +1,16 @@
 // The client against a small daemon: what callers see.
 
 import { getEventListeners } from "node:events"
-import { connect, type State, VarveError } from "@varve/client"
+import { VarveError } from "@varve/client"
 import { partitionOfKey } from "@varve/proto"
-import { afterEach, expect, test } from "vitest"
-import { kindsOf, MemoryDaemon, type MemoryDaemonOptions, payloadBytes } from "./memory-daemon.ts"
+import { expect, test } from "vitest"
+import { keysOf } from "./keys-of.ts"
+import { kindsOf, payloadBytes } from "./memory-frames.ts"
+import { pair } from "./pair.ts"
 import { reasonOf } from "./reason-of.ts"
 import { turns } from "./turns.ts"
 
-const closers: (() => unknown)[] = []
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-})
-
-async function pair(
-  options: MemoryDaemonOptions = {},
-  connectOptions: Parameters<typeof connect>[1] = {},
-): Promise<{ daemon: MemoryDaemon; state: State }> {
-  const daemon = await MemoryDaemon.started(options)
-  closers.push(() => daemon.stop())
-  return { daemon, state: open(daemon, connectOptions) }
-}
-
-function open(daemon: MemoryDaemon, connectOptions: Parameters<typeof connect>[1] = {}): State {
-  const state = connect(daemon.address, connectOptions)
-  closers.push(() => state.close())
-  return state
-}
-
 const text = (value: Buffer | undefined): string | undefined => value?.toString()
-
-/** Keys of one partition, of four. */
-function keysOf(partition: number, count: number): string[] {
-  const keys: string[] = []
-  for (let n = 0; keys.length < count; n++) {
-    if (partitionOfKey(Buffer.from(`key-${n}`), 4) === partition) keys.push(`key-${n}`)
-  }
-  return keys
-}
 
 test("client: what is set is got, what is deleted or set empty is undefined", async () => {
   const { state } = await pair()
@@ -191,94 +163,6 @@ test("client: a write of several partitions is split, each part in one frame", a
   expect(fates).toEqual(partitions.map((partition) => partition !== 2))
 })
 
-test("client: an atomic write takes keys of one partition only", async () => {
-  const { state, daemon } = await pair()
-  const records = Array.from({ length: 20 }, (_, n) => ({ key: `key-${n}`, value: "v" }))
-  expect(await reasonOf(state.write(records, { atomic: true }))).toBe("PARTITION_REQUIRED")
-  expect(daemon.frames.length).toBe(0)
-  await state.write(
-    keysOf(1, 20).map((key) => ({ key, value: "v" })),
-    { atomic: true },
-  )
-  expect(daemon.frames.map(({ partition }) => partition)).toEqual([1])
-})
-
-test("client: records of one partition beyond what a message holds are refused, not split", async () => {
-  const { state, daemon } = await pair({ partitionCount: 1, messageBytesMax: 300_000 })
-  const records = Array.from({ length: 7 }, (_, n) => ({ key: `k${n}`, value: Buffer.alloc(50_000) }))
-  expect(await reasonOf(state.write(records))).toBe("BATCH_TOO_LARGE")
-  const many = Array.from({ length: 65_537 }, () => ({ key: "k", value: "" }))
-  expect(await reasonOf(state.write(many))).toBe("BATCH_TOO_LARGE")
-  expect(await reasonOf(state.write([], { expected: many }))).toBe("BATCH_TOO_LARGE")
-  expect(daemon.frames.length).toBe(0)
-})
-
-test("client: bad arguments fail the call alone", async () => {
-  const { state } = await pair({ valueBytesMax: 100 })
-  const good = state.set("good", "v")
-  expect(await reasonOf(state.set("", "v"))).toBe("KEY_EMPTY")
-  expect(await reasonOf(state.get(Buffer.alloc(65_536)))).toBe("KEY_TOO_LARGE")
-  expect(await reasonOf(state.set("k", Buffer.alloc(101)))).toBe("VALUE_TOO_LARGE")
-  expect(await reasonOf(state.write([{ key: "k", value: Buffer.alloc(101) }]))).toBe("VALUE_TOO_LARGE")
-  expect(await reasonOf(state.get(7 as never))).toBe("REQUEST_INVALID")
-  // UTF-8 has no bytes for these: they would be one key.
-  expect(await reasonOf(state.set("\ud800", "v"))).toBe("REQUEST_INVALID")
-  expect(await reasonOf(state.get("\udc01"))).toBe("REQUEST_INVALID")
-  expect(await reasonOf(state.set("k", "half \ud800"))).toBe("REQUEST_INVALID")
-  for (const limit of [1.5, -1, Number.NaN]) {
-    expect(await reasonOf(state.scan({ limit }).next())).toBe("REQUEST_INVALID")
-  }
-  for (const partition of [1.5, -1, Number.NaN, "1" as never]) {
-    expect(await reasonOf(state.scan({ partition }).next())).toBe("PARTITION_OUT_OF_RANGE")
-    expect(await reasonOf(state.snapshot({ version: 1, partitions: [partition] }))).toBe(
-      "PARTITION_OUT_OF_RANGE",
-    )
-    expect(await reasonOf(state.restore({ partitions: [partition] }))).toBe("PARTITION_OUT_OF_RANGE")
-    expect(await reasonOf(state.listSnapshots({ partitions: [partition] }))).toBe("PARTITION_OUT_OF_RANGE")
-  }
-  expect(await reasonOf(state.get("k", { deadlineMs: 0 }))).toBe("REQUEST_INVALID")
-  expect(await reasonOf(state.get("k", { partition: 9 }))).toBe("PARTITION_OUT_OF_RANGE")
-  expect(await reasonOf(state.snapshot({ version: 0 }))).toBe("VERSION_INVALID")
-  expect(await reasonOf(good)).toBe("none")
-})
-
-test("client: options and addresses that make no sense are refused at connect", () => {
-  for (const address of ["", "a b", "host:0", "host:70000", "a:b:7", "unix:"]) {
-    expect(() => connect(address)).toThrow("address")
-  }
-  expect(() => connect("h", { store: "../x" })).toThrow("store name")
-  expect(() => connect("h", { rollback: "maybe" as never })).toThrow("rollback")
-  expect(() => connect("h", { deadlineMs: 1.5 })).toThrow("deadlineMs")
-  expect(() => connect("h", { inflight: 1 } as never)).toThrow("inflight")
-})
-
-test("client: with hash partitioning a given partition must be the key's; another is not sent", async () => {
-  const { state, daemon } = await pair()
-  const [key] = keysOf(3, 1)
-  await state.set(key!, "v", { partition: 3 })
-  expect(await reasonOf(state.set(key!, "v", { partition: 2 }))).toBe("WRONG_PARTITION")
-  expect(daemon.frames.length).toBe(1)
-})
-
-test("client: with explicit partitioning the partition is needed, and keys live where it says", async () => {
-  const { state, daemon } = await pair({ partitioning: "explicit" })
-  expect(await reasonOf(state.set("k", "v"))).toBe("PARTITION_REQUIRED")
-  await state.set("k", "two", { partition: 2 })
-  await state.set("k", "three", { partition: 3 })
-  expect([daemon.valueOf("k", 2), daemon.valueOf("k", 3)]).toEqual(["two", "three"])
-  expect(text(await state.get("k", { partition: 2 }))).toBe("two")
-  expect((await state.getMany(["k", "x"], { partition: 3 })).map(text)).toEqual(["three", undefined])
-})
-
-test("client: an unknown store fails calls at once, and is asked for again later", async () => {
-  const { daemon } = await pair()
-  const state = open(daemon, { store: "nowhere" })
-  const startedMs = performance.now()
-  expect(await reasonOf(state.get("k"))).toBe("STORE_UNKNOWN")
-  expect(await reasonOf(state.get("k"))).toBe("STORE_UNKNOWN")
-  expect(performance.now() - startedMs).toBeLessThan(5_000)
-})
-
 test("client: an error of a frame names its reason; calls of other frames go on", async () => {
   const { state, daemon } = await pair()
   const [key] = keysOf(0, 1)
@@ -310,6 +194,35 @@ test("client: a deadline fails the call, and says whether it was sent", async ()
     reason: "DEADLINE_PASSED",
     message: expect.stringContaining("not sent"),
   })
+})
+
+test("client: a read that ends without an answer is told nothing of the writes in its frame", async () => {
+  const { state, daemon } = await pair({ partitionCount: 1 })
+  await state.get("warm")
+  daemon.frames.length = 0
+  daemon.onFrame = () => "hold"
+  const abort = new AbortController()
+  const { signal } = abort
+  const calls = [
+    state.set("k", "v", { deadlineMs: 30 }),
+    state.get("k", { deadlineMs: 30 }),
+    state.set("l", "v", { signal }),
+    state.getMany(["l"], { signal }),
+  ]
+  const ended = Promise.allSettled(calls)
+  await Promise.race(calls).catch(() => abort.abort())
+  const messages = (await ended).map((each) =>
+    each.status === "rejected" ? String(each.reason.message) : "",
+  )
+  expect(daemon.frames.map(kindsOf)).toEqual(["wrwr"])
+  expect(
+    messages.map((message) => /a write may or may not|there was no answer yet/.exec(message)?.[0]),
+  ).toEqual([
+    "a write may or may not",
+    "there was no answer yet",
+    "a write may or may not",
+    "there was no answer yet",
+  ])
 })
 
 test("client: calls that share a signal share one listener on it", async () => {
@@ -418,79 +331,4 @@ test("client: after close every call fails with CLIENT_CLOSED, pending ones too,
   expect(await reasonOf(state.get("k"))).toBe("CLIENT_CLOSED")
   expect(await reasonOf(state.describe())).toBe("CLIENT_CLOSED")
   await state.close()
-})
-
-test("client: options that a call does not know, or that are none, are refused before anything is done", async () => {
-  const { daemon, state } = await pair()
-  await state.set("k", "v")
-  await state.snapshot({ version: 1 })
-  daemon.calls.length = 0
-  // As callers without types call it.
-  const loose = state as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>
-  const scan = (...given: unknown[]): Promise<unknown> =>
-    (loose["scan"]!(...given) as unknown as AsyncGenerator<unknown>).next()
-  const refusals: [string, Promise<unknown>, ...string[]][] = [
-    ["restore", loose["restore"]!(901), "the options of restore are an object with version", "not 901"],
-    [
-      "restore",
-      loose["restore"]!({ versoin: 901 }),
-      "restore has no option versoin; known: version, timeline",
-    ],
-    ["restore", loose["restore"]!(null), "not null"],
-    ["restore", loose["restore"]!({ version: 1, timeline: 5 }), "timeline is a string, not 5"],
-    ["restore", loose["restore"]!({ partitions: 3 }), "partitions is an array of numbers, not 3"],
-    ["restore", loose["restore"]!({ signal: 3 }), "signal is an AbortSignal, not 3"],
-    ["scan", scan("user:"), "the options of scan are an object with prefix", 'the string "user:"'],
-    ["scan", scan({ perfix: "user:" }), "scan has no option perfix; known: prefix"],
-    ["scan", scan({ keysOnly: "no" }), "keysOnly is true or false"],
-    ["snapshot", loose["snapshot"]!(), "snapshot needs its options: an object with version"],
-    ["snapshot", loose["snapshot"]!({ version: 2, meta: "x" }), "snapshot has no option meta"],
-    ["get", loose["get"]!("k", { partion: 1 }), "get has no option partion"],
-    ["get", loose["get"]!(null), "the key is a string or a Uint8Array, not null"],
-    ["set", loose["set"]!("k"), "the value is a string or a Uint8Array, not undefined"],
-    ["set", loose["set"]!("k", "v", "x"), "the options of set"],
-    ["delete", loose["delete"]!("k", 7), "not 7"],
-    ["getMany", loose["getMany"]!("abc"), "the argument of getMany is an array of keys"],
-    ["getMany", loose["getMany"]!(), "the argument of getMany is an array of keys, not undefined"],
-    ["write", loose["write"]!({}), "the argument of write is an array of { key, value }"],
-    ["write", loose["write"]!([null]), "a record is an object { key, value }, not null"],
-    ["write", loose["write"]!([], { atomc: true }), "write has no option atomc"],
-    ["listSnapshots", loose["listSnapshots"]!([0]), "not an array"],
-    ["deleteSnapshot", loose["deleteSnapshot"]!(), "deleteSnapshot needs its options"],
-    ["deleteSnapshot", loose["deleteSnapshot"]!(1), "not 1"],
-    ["pinSnapshot", loose["pinSnapshot"]!({ version: 1 }), "pinSnapshot needs pinned: true or false"],
-    ["describe", loose["describe"]!("default"), "the options of describe"],
-  ]
-  for (const [name, call, ...words] of refusals) {
-    const error = await call.then(
-      () => undefined,
-      (reason: unknown) => reason,
-    )
-    expect(error, name).toBeInstanceOf(VarveError)
-    expect((error as VarveError).reason).toBe("REQUEST_INVALID")
-    for (const word of words) expect((error as VarveError).message).toContain(word)
-  }
-  expect(daemon.calls).toEqual([])
-  expect(text(await state.get("k"))).toBe("v")
-})
-
-test("client: connect refuses what is no address and what are no options", () => {
-  const loose = connect as (...given: unknown[]) => State
-  const message = (...given: unknown[]): string => {
-    try {
-      loose(...given)
-    } catch (error) {
-      if (error instanceof VarveError && error.reason === "REQUEST_INVALID") return error.message
-      throw error
-    }
-    return "nothing was refused"
-  }
-  expect(message()).toBe("the address undefined is not HOST, HOST:PORT or unix:PATH")
-  expect(message(7400)).toContain("the address 7400 is not")
-  expect(message("localhost", { stroe: "s" })).toContain(
-    "connect has no option stroe; known: store, rollback",
-  )
-  expect(message("localhost", "orders")).toContain('not the string "orders"')
-  expect(message("localhost", null)).toContain("not null")
-  expect(message("localhost", { deadlineMs: "5" })).toContain('not the string "5"')
 })

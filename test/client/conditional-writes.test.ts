@@ -1,32 +1,12 @@
 // Conditions on writes as callers of the client see them.
 
-import { connect, isVarveError, type State, VarveError } from "@varve/client"
+import { isVarveError, type State, VarveError } from "@varve/client"
 import { partitionOfKey } from "@varve/proto"
-import { afterEach, expect, test } from "vitest"
+import { expect, onTestFinished, test } from "vitest"
 import { startDaemon } from "../server/daemon.ts"
-import { kindsOf, MemoryDaemon } from "./memory-daemon.ts"
+import { kindsOf } from "./memory-frames.ts"
+import { open, pair } from "./pair.ts"
 import { reasonOf } from "./reason-of.ts"
-
-const closers: (() => unknown)[] = []
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-})
-
-async function pair(
-  partitionCount = 4,
-  options: Parameters<typeof connect>[1] = {},
-): Promise<{ daemon: MemoryDaemon; state: State }> {
-  const daemon = await MemoryDaemon.started({ partitionCount, valueBytesMax: 100 })
-  closers.push(() => daemon.stop())
-  return { daemon, state: open(daemon.address, options) }
-}
-
-function open(address: string, options: Parameters<typeof connect>[1] = {}): State {
-  const state = connect(address, { backoffFirstMs: 5, backoffMaxMs: 50, ...options })
-  closers.push(() => state.close())
-  return state
-}
 
 test("client: set and delete under a condition", async () => {
   const { state } = await pair()
@@ -43,7 +23,7 @@ test("client: set and delete under a condition", async () => {
 })
 
 test("client: a write under conditions is applied whole or not at all", async () => {
-  const { state } = await pair(1)
+  const { state } = await pair({ partitionCount: 1 })
   const records = [
     { key: "a", value: "1", ifAbsent: true },
     { key: "b", value: "1" },
@@ -65,7 +45,7 @@ test("client: a write under conditions is applied whole or not at all", async ()
 })
 
 test("client: a condition that fails fails its call alone, in order with the calls around it", async () => {
-  const { state, daemon } = await pair(1)
+  const { state, daemon } = await pair({ partitionCount: 1 })
   await state.get("warm")
   daemon.frames.length = 0
   const calls = [
@@ -109,7 +89,7 @@ test("client: keys of conditions belong to one partition with the records", asyn
 })
 
 test("client: bad conditions are refused before anything is sent", async () => {
-  const { state, daemon } = await pair()
+  const { state, daemon } = await pair({ valueBytesMax: 100 })
   await state.get("warm")
   daemon.frames.length = 0
   const write = (options: unknown) => reasonOf(state.write([{ key: "k", value: "1" }], options as never))
@@ -128,7 +108,7 @@ test("client: bad conditions are refused before anything is sent", async () => {
 })
 
 test("client: a conditional write whose answer was lost is sent again, and its condition is not asked again", async () => {
-  const { state, daemon } = await pair(1)
+  const { state, daemon } = await pair({ partitionCount: 1 })
   await state.set("k", "1")
   daemon.frames.length = 0
   daemon.onFrame = () => "apply"
@@ -142,7 +122,7 @@ test("client: a conditional write whose answer was lost is sent again, and its c
 })
 
 test("client: what a daemon going down did not take keeps its conditions on its way to the next one", async () => {
-  const { state, daemon } = await pair(1)
+  const { state, daemon } = await pair({ partitionCount: 1 })
   await state.set("k", "1")
   const goingDown = new VarveError("SHUTTING_DOWN", "going down")
   daemon.onFrame = () => goingDown
@@ -162,7 +142,7 @@ test("client: what a daemon going down did not take keeps its conditions on its 
 })
 
 test("client: the caller's bytes of conditions may change as soon as the call returns, also while it waits", async () => {
-  const { state } = await pair(1, { inflightBytesMax: 1 })
+  const { state } = await pair({ partitionCount: 1 }, { inflightBytesMax: 1 })
   const [key, value, expected] = [Buffer.from("k"), Buffer.from("1"), Buffer.from("0")]
   const calls = [
     state.set("k", "0"),
@@ -176,7 +156,7 @@ test("client: the caller's bytes of conditions may change as soon as the call re
 
 test("clients that count by compare and set, against a daemon: the sum is exact", async () => {
   const daemon = await startDaemon()
-  closers.push(() => daemon.stop())
+  onTestFinished(() => daemon.stop())
   const counters = ["red", "green", "blue"]
   const increments = 60
   let refusals = 0

@@ -3,29 +3,14 @@
 
 import { execFile } from "node:child_process"
 import { promisify } from "node:util"
-import { connect, type State, VarveError } from "@varve/client"
+import { VarveError } from "@varve/client"
 import { type PipelineRequest, RecordWriter } from "@varve/proto"
-import { afterEach, expect, test } from "vitest"
-import { kindsOf, MemoryDaemon, type MemoryDaemonOptions } from "./memory-daemon.ts"
+import { expect, onTestFinished, test } from "vitest"
+import { MemoryDaemon } from "./memory-daemon.ts"
+import { kindsOf } from "./memory-frames.ts"
+import { open, pair, startMemoryDaemon } from "./pair.ts"
 import { reasonOf } from "./reason-of.ts"
 import { turns } from "./turns.ts"
-
-const closers: (() => unknown)[] = []
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-})
-
-async function pair(
-  options: MemoryDaemonOptions = {},
-  connectOptions: Parameters<typeof connect>[1] = {},
-): Promise<{ daemon: MemoryDaemon; state: State }> {
-  const daemon = await MemoryDaemon.started({ partitionCount: 1, ...options })
-  closers.push(() => daemon.stop())
-  const state = connect(daemon.address, { backoffFirstMs: 5, backoffMaxMs: 50, ...connectOptions })
-  closers.push(() => state.close())
-  return { daemon, state }
-}
 
 /** Resolves when a frame arrives; it and all later ones then have the fate. */
 function frameHeld(daemon: MemoryDaemon, fate: "hold" | "apply" = "hold"): Promise<PipelineRequest> {
@@ -37,61 +22,8 @@ function frameHeld(daemon: MemoryDaemon, fate: "hold" | "apply" = "hold"): Promi
   })
 }
 
-test("client: calls made before the daemon is there wait for it", async () => {
-  const { daemon } = await pair()
-  daemon.stop()
-  const early = connect(daemon.address, { backoffFirstMs: 5, backoffMaxMs: 50 })
-  closers.push(() => early.close())
-  const calls = [early.set("k", "v"), early.get("k")]
-  const list = early.listSnapshots()
-  await turns()
-  await daemon.start()
-  expect((await Promise.all(calls)).map(String)).toEqual(["undefined", "v"])
-  expect(await list).toEqual([])
-})
-
-test("client: calls that find no daemon end at connectDeadlineMs, and say why", async () => {
-  const { daemon } = await pair()
-  daemon.stop()
-  const state = connect(daemon.address, { connectDeadlineMs: 100, backoffFirstMs: 5, backoffMaxMs: 20 })
-  closers.push(() => state.close())
-  const calls = [
-    state.snapshot({ version: 1 }),
-    state.restore(),
-    state.describe(),
-    state.scan().next(),
-    state.deleteSnapshot({ version: 1 }),
-  ]
-  for (const settled of await Promise.allSettled(calls)) {
-    expect(settled).toMatchObject({
-      status: "rejected",
-      reason: {
-        reason: "DEADLINE_PASSED",
-        message: expect.stringMatching(
-          /^there was no connection within 100 ms \(connectDeadlineMs\); the call was not sent \(127.*ECONNREFUSED((?!Resolution note).)*\)$/,
-        ),
-      },
-    })
-  }
-  await expect(state.restore({ deadlineMs: 30 })).rejects.toThrow(
-    /^the deadline of 30 ms passed; the call was not sent \(/,
-  )
-})
-
-test("client: a snapshot after the daemon went away ends at connectDeadlineMs too", async () => {
-  const { daemon, state } = await pair({}, { connectDeadlineMs: 400 })
-  await state.set("k", "v")
-  daemon.stop()
-  await turns()
-  await expect(state.snapshot({ version: 1 })).rejects.toThrow(
-    /there was no connection within 400 ms .*; the call was not sent \(127.*ECONNREFUSED/,
-  )
-  await daemon.start()
-  expect((await state.snapshot({ version: 1 })).version).toBe(1)
-})
-
 test("client: a read that was on its way when the connection broke is sent again", async () => {
-  const { daemon, state } = await pair()
+  const { daemon, state } = await pair({ partitionCount: 1 })
   await state.set("k", "v")
   const held = frameHeld(daemon)
   const read = state.get("k")
@@ -103,13 +35,12 @@ test("client: a read that was on its way when the connection broke is sent again
 
 test("client: a write that was on its way when the connection broke is sent again, and applied once", async () => {
   for (const fate of ["apply", "hold"] as const) {
-    const { daemon, state } = await pair()
+    const { daemon, state } = await pair({ partitionCount: 1 })
     await state.set("k", "0")
     const held = frameHeld(daemon, fate)
     const write = state.set("k", "1")
     await held
-    const other = connect(daemon.address)
-    closers.push(() => other.close())
+    const other = open(daemon.address)
     daemon.onFrame = () => "answer"
     await daemon.restart()
     if (fate === "apply") await other.set("k", "2")
@@ -124,7 +55,7 @@ test("client: a write that was on its way when the connection broke is sent agai
 
 test("client: without sessions a write that was on its way fails with CONNECTION_LOST, applied or not", async () => {
   for (const fate of ["apply", "hold"] as const) {
-    const { daemon, state } = await pair({}, { sessions: false })
+    const { daemon, state } = await pair({ partitionCount: 1 }, { sessions: false })
     await state.get("warm")
     const held = frameHeld(daemon, fate)
     const write = state.set("k", "v")
@@ -141,7 +72,7 @@ test("client: without sessions a write that was on its way fails with CONNECTION
 })
 
 test("client: of a frame that may be applied all is sent again, or nothing", async () => {
-  const { daemon, state } = await pair()
+  const { daemon, state } = await pair({ partitionCount: 1 })
   await state.get("warm")
   const held = frameHeld(daemon)
   const abort = new AbortController()
@@ -166,7 +97,7 @@ test("client: of a frame that may be applied all is sent again, or nothing", asy
 })
 
 test("client: frames that come back because they were out of order are sent again in order, on the same stream", async () => {
-  const { daemon, state } = await pair()
+  const { daemon, state } = await pair({ partitionCount: 1 })
   await state.set("k", "0")
   const outOfOrder = new VarveError("FRAME_OUT_OF_ORDER", "send them in order")
   let refusals = 0
@@ -178,7 +109,7 @@ test("client: frames that come back because they were out of order are sent agai
 })
 
 test("client: a daemon that does not know what came of a write says so, and the client goes on", async () => {
-  const { daemon, state } = await pair()
+  const { daemon, state } = await pair({ partitionCount: 1 })
   await state.set("k", "0")
   const held = frameHeld(daemon)
   const write = reasonOf(state.set("k", "1"))
@@ -191,12 +122,10 @@ test("client: a daemon that does not know what came of a write says so, and the 
 })
 
 test("client: what was on its way follows its partition to where it is now", async () => {
-  const { daemon: first } = await pair()
-  const second = await MemoryDaemon.started({ partitionCount: 1 })
-  closers.push(() => second.stop())
+  const { daemon: first } = await pair({ partitionCount: 1 })
+  const second = await startMemoryDaemon({ partitionCount: 1 })
   first.elsewhere = second.address
-  const state = connect(first.address, { backoffFirstMs: 5, backoffMaxMs: 50 })
-  closers.push(() => state.close())
+  const state = open(first.address)
   await state.set("k", "0")
   expect(second.valueOf("k")).toBe("0")
   const held = frameHeld(second)
@@ -212,7 +141,7 @@ test("client: what was on its way follows its partition to where it is now", asy
 })
 
 test("client: no more than 64 frames of writes are without an answer", async () => {
-  const { daemon, state } = await pair()
+  const { daemon, state } = await pair({ partitionCount: 1 })
   await state.set("k", "0")
   daemon.onFrame = () => "hold"
   const keys = Array.from({ length: 100 }, (_, i) => `k${i}`)
@@ -227,7 +156,7 @@ test("client: no more than 64 frames of writes are without an answer", async () 
 })
 
 test("client: a write that was never sent is sent to the daemon that comes back, once, in order", async () => {
-  const { daemon, state } = await pair()
+  const { daemon, state } = await pair({ partitionCount: 1 })
   await state.set("k", "0")
   daemon.stop()
   await turns()
@@ -240,7 +169,7 @@ test("client: a write that was never sent is sent to the daemon that comes back,
 })
 
 test("client: a write given up before it was sent is not applied later", async () => {
-  const { daemon, state } = await pair()
+  const { daemon, state } = await pair({ partitionCount: 1 })
   await state.set("a", "0")
   daemon.stop()
   await turns()
@@ -269,7 +198,7 @@ test("client: a write given up before it was sent is not applied later", async (
 })
 
 test("client: what a daemon going down did not take goes to the one that comes back, writes too", async () => {
-  const { daemon, state } = await pair()
+  const { daemon, state } = await pair({ partitionCount: 1 })
   await state.set("k", "0")
   const goingDown = new VarveError("SHUTTING_DOWN", "going down")
   daemon.onFrame = () => goingDown
@@ -288,7 +217,7 @@ test("client: what a daemon going down did not take goes to the one that comes b
 })
 
 test("client: what is sent again goes before what was never sent", async () => {
-  const { daemon, state } = await pair()
+  const { daemon, state } = await pair({ partitionCount: 1 })
   await state.set("k", "0")
   daemon.frames.length = 0
   // The write comes back, the read hangs: what is called next is not sent any more.
@@ -349,7 +278,7 @@ test("client: calls to a store that comes back with other partitions fail, each 
   await turns()
   const waiting = reasonOf(state.set("k", "w"))
   const other = new MemoryDaemon({ partitionCount: 2 })
-  closers.push(() => other.stop())
+  onTestFinished(() => other.stop())
   other.port = daemon.port
   await other.start()
   expect(await waiting).toBe("WRONG_PARTITION")
@@ -359,7 +288,7 @@ test("client: calls to a store that comes back with other partitions fail, each 
 })
 
 test("client: a snapshot that was on its way when the connection broke is not made again", async () => {
-  const { daemon, state } = await pair()
+  const { daemon, state } = await pair({ partitionCount: 1 })
   await state.set("k", "v")
   const arrived = new Promise<void>((resolve) => {
     daemon.onCall = (name) => {
@@ -376,7 +305,7 @@ test("client: a snapshot that was on its way when the connection broke is not ma
 })
 
 test("client: an answer that fits no key, or not the frame, is an error and not a hang", async () => {
-  const { daemon, state } = await pair()
+  const { daemon, state } = await pair({ partitionCount: 1 })
   await state.get("warm")
   daemon.onFrame = () => new VarveError("", "no reason given")
   expect(await reasonOf(state.get("k"))).toBe("INTERNAL")
@@ -409,46 +338,8 @@ test("client: an answer that fits no key, or not the frame, is an error and not 
   expect(await reasonOf(state.getMany(["k"]))).toBe("INTERNAL")
 })
 
-test("rollback fail: after somebody else's restore calls fail until this client restores", async () => {
-  for (const silentRestore of [false, true]) {
-    const { daemon, state } = await pair({ partitionCount: 4, silentRestore }, { rollback: "fail" })
-    await state.set("k", "1")
-    await state.snapshot({ version: 1 })
-    await state.set("k", "2")
-    daemon.rollBack(1)
-    expect(await reasonOf(state.set("k", "3"))).toBe("STATE_REPLACED")
-    expect(await reasonOf(state.get("k"))).toBe("STATE_REPLACED")
-    expect(await reasonOf(state.snapshot({ version: 2 }))).toBe("STATE_REPLACED")
-    expect((await state.restore({ version: 1 })).version).toBe(1)
-    expect(String(await state.get("k"))).toBe("1")
-    await state.set("k", "3")
-    await state.snapshot({ version: 2 })
-  }
-})
-
-test("rollback fail: the lineage found at connect is kept over reconnects", async () => {
-  const { daemon, state } = await pair({}, { rollback: "fail" })
-  await state.set("k", "1")
-  await state.snapshot({ version: 1 })
-  daemon.stop()
-  daemon.rollBack(1)
-  await daemon.start()
-  expect(await reasonOf(state.get("k"))).toBe("STATE_REPLACED")
-  await daemon.restart()
-  expect(await reasonOf(state.get("k"))).toBe("STATE_REPLACED")
-})
-
-test("rollback follow: calls go on over a rollback", async () => {
-  const { daemon, state } = await pair()
-  await state.set("k", "1")
-  await state.snapshot({ version: 1 })
-  await state.set("k", "2")
-  daemon.rollBack(1)
-  expect(String(await state.get("k"))).toBe("1")
-})
-
 test("client: a closed client keeps no process alive, with calls pending and the daemon gone", async () => {
-  const { daemon } = await pair()
+  const { daemon } = await pair({ partitionCount: 1 })
   const script = `
     import { connect } from "@varve/client"
     const state = connect(process.argv[1])

@@ -1,6 +1,15 @@
-// What stands in two packages says the same in both: the record encoding, and the reasons of errors.
+// What stands in two packages says the same in both: the record encoding, limits, and the reasons of errors.
 
-import { checkBatch, decodeRecord, encodeRecord, errorReasons, RecordCursor } from "@varve/engines/internal"
+import {
+  checkBatch,
+  decodeRecord,
+  KEY_BYTES_MAX as ENGINES_KEY_BYTES_MAX,
+  encodeRecord,
+  errorReasons,
+  METADATA_BYTES_MAX,
+  RecordCursor,
+  SESSION_BYTES,
+} from "@varve/engines/internal"
 import {
   decodeRecords,
   encodeRecords,
@@ -12,6 +21,8 @@ import {
 } from "@varve/proto"
 import fc from "fast-check"
 import { expect, test } from "vitest"
+import { runVarveHere } from "../cli/run-varve.ts"
+import { pair } from "./pair.ts"
 
 const anyBytes = fc.oneof(
   fc.uint8Array({ maxLength: 40 }),
@@ -53,6 +64,25 @@ test("errors: every reason of the engines is in the table, busy ones may be trie
     if (isReason(reason) && kind === "busy") expect(errorTable[reason].retryable).toBe(true)
     if (isReason(reason) && kind === "invalid") expect(errorTable[reason]).toMatchObject({ httpStatus: 400 })
   }
+})
+
+test("limits: keys are as long in both packages, and the client's sessions are what engines take", async () => {
+  expect(ENGINES_KEY_BYTES_MAX).toBe(KEY_BYTES_MAX)
+  const { daemon, state } = await pair()
+  await state.set("k", "v")
+  expect(daemon.frames[0]!.session).toHaveLength(SESSION_BYTES)
+})
+
+test("limits: the command line takes as much metadata as engines do, and tells before it asks a daemon", async () => {
+  const { daemon } = await pair()
+  const words = ["snapshot", "1", "--metadata", "-", "--address", daemon.address]
+  const more = await runVarveHere(words, Buffer.alloc(METADATA_BYTES_MAX + 1, 97))
+  expect([more.code, more.stderr]).toEqual([
+    2,
+    expect.stringContaining(`more than ${METADATA_BYTES_MAX} bytes`),
+  ])
+  expect(daemon.calls).toEqual([])
+  expect((await runVarveHere(words, Buffer.alloc(METADATA_BYTES_MAX, 97))).code).toBe(0)
 })
 
 test("records: a record at the limit of a key passes in both packages", () => {

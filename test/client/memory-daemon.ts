@@ -7,30 +7,24 @@ import {
   type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
-  type StatusObject,
   type sendUnaryData,
 } from "@grpc/grpc-js"
 import {
   type DeleteSnapshotRequest,
   type DescribeResponse,
   decodeKeys,
-  decodeOperation,
   decodeRecords,
   encodeValues,
-  errorTrailer,
   type OperationError,
   type OperationResults,
   type PinSnapshotRequest,
   type PipelineRequest,
   type PipelineResponse,
   partitionOfKey,
-  READ_FLAG,
-  RecordCursor,
   type RestoreRequest,
   type RestoreResponse,
   type ScanRequest,
   type ScanResponse,
-  type SnapshotDescription,
   type SnapshotRequest,
   type SnapshotResponse,
   type StateBackendServer,
@@ -38,6 +32,8 @@ import {
   slotRange,
   VarveError,
 } from "@varve/proto"
+import { failure, notHere, statusOf, summary } from "./memory-answers.ts"
+import { type Operation, operationsOf } from "./memory-frames.ts"
 
 /** What becomes of a frame: the usual, no answer though it was applied, no answer and not applied, or an error. */
 export type FrameFate = "answer" | "apply" | "hold" | VarveError
@@ -49,13 +45,6 @@ export interface MemoryDaemonOptions {
   messageBytesMax?: number
   /** Leaves lineages out of restore's answer. */
   silentRestore?: boolean
-}
-
-/** One of a frame of operations; key and value are views of it. */
-export interface Operation {
-  readonly isRead: boolean
-  readonly key: Uint8Array
-  readonly value: Uint8Array
 }
 
 interface Version {
@@ -399,70 +388,5 @@ export class MemoryDaemon {
   #newLineages(): string[] {
     this.#lineageCount++
     return this.#contents.map((_content, partition) => `lineage-${this.#lineageCount}-${partition}`)
-  }
-}
-
-/** The operations of a frame. */
-function operationsOf(list: Uint8Array): Operation[] {
-  const operations: Operation[] = []
-  const cursor = new RecordCursor()
-  for (let at = 0; at < list.length; at = cursor.end) {
-    if (!decodeOperation(list, at, list.length, cursor)) throw new VarveError("RECORD_MALFORMED", "cut off")
-    operations.push({
-      isRead: cursor.flags === READ_FLAG,
-      key: list.subarray(cursor.keyStart, cursor.keyEnd),
-      value: list.subarray(cursor.valueStart, cursor.end),
-    })
-  }
-  return operations
-}
-
-/** What a frame does, in a word a kind: "rww" reads once and writes twice, "conditionalWrites" is one. */
-export function kindsOf({ work }: PipelineRequest): string {
-  if (work?.$case !== "operations") return work?.$case ?? "nothing"
-  return operationsOf(work.value)
-    .map(({ isRead }) => (isRead ? "r" : "w"))
-    .join("")
-}
-
-/** Bytes of keys and values in a frame. */
-export function payloadBytes({ work }: PipelineRequest): number {
-  if (work === undefined) return 0
-  if (work.$case === "conditionalWrites") return work.value.records.length + work.value.expected.length
-  return work.value.length
-}
-
-function failure({ code, reason, message }: VarveError): PipelineResponse["result"] {
-  return { $case: "error", value: { code, reason, message } }
-}
-
-function statusOf(error: unknown): Partial<StatusObject> {
-  if (!(error instanceof VarveError)) throw error
-  const { code, reason, message, metadata } = error
-  return { code, details: message, metadata: errorTrailer({ code, reason, message, metadata }) }
-}
-
-function notHere(): never {
-  throw new VarveError("UNIMPLEMENTED", "this daemon takes point calls through the pipeline only")
-}
-
-function summary(version: number, metadata: Uint8Array): SnapshotDescription {
-  return {
-    version: BigInt(version),
-    timeline: "t",
-    parentVersion: 0n,
-    parentTimeline: "",
-    createdMs: 1n,
-    complete: true,
-    currentLine: true,
-    pinned: false,
-    pinNames: [],
-    engine: "memory",
-    records: 1n,
-    bytes: 1n,
-    bytesNew: 1n,
-    partitions: [0],
-    metadata,
-    metadataBytes: metadata.length,
   }
 }

@@ -1,26 +1,16 @@
 // Reads and writes that share frames: what fails fails alone, and each key sees its calls in the order in which they
 // were made.
 
-import { connect, type State } from "@varve/client"
 import { VarveError } from "@varve/proto"
-import { afterEach, expect, test } from "vitest"
+import { expect, onTestFinished, test } from "vitest"
 import { startDaemon } from "../server/daemon.ts"
-import { kindsOf, MemoryDaemon } from "./memory-daemon.ts"
+import type { MemoryDaemonOptions } from "./memory-daemon.ts"
+import { kindsOf } from "./memory-frames.ts"
+import { open, type Pair, pair } from "./pair.ts"
 
-const closers: (() => unknown)[] = []
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-})
-
-async function pair(messageBytesMax?: number): Promise<{ daemon: MemoryDaemon; state: State }> {
-  const daemon = await MemoryDaemon.started({
-    partitionCount: 1,
-    ...(messageBytesMax !== undefined && { messageBytesMax }),
-  })
-  closers.push(() => daemon.stop())
-  const state = connect(daemon.address)
-  closers.push(() => state.close())
+/** A client that has asked for something already: the frames of the test begin with its own calls. */
+async function warmPair(options: MemoryDaemonOptions = {}): Promise<Pair> {
+  const { daemon, state } = await pair({ partitionCount: 1, ...options })
   await state.get("warm")
   daemon.frames.length = 0
   return { daemon, state }
@@ -36,7 +26,7 @@ const outcomeOf = async (call: Promise<unknown>): Promise<string> => {
 }
 
 test("client: an operation that fails fails its caller alone", async () => {
-  const { daemon, state } = await pair()
+  const { daemon, state } = await warmPair()
   daemon.onOperation = ({ isRead, key }) => {
     const name = Buffer.from(key).toString()
     if (name === "bad") throw new VarveError(isRead ? "DATA_LOSS" : "VALUE_TOO_LARGE", "bad key")
@@ -67,7 +57,7 @@ test("client: an operation that fails fails its caller alone", async () => {
 })
 
 test("client: where no writes are taken, writes of a frame fail and its reads do not", async () => {
-  const { daemon, state } = await pair()
+  const { daemon, state } = await warmPair()
   await state.set("a", "old")
   daemon.writesError = new VarveError("STORAGE_FULL", "no space")
   const calls = [state.set("a", "1"), state.get("a"), state.delete("b"), state.getMany(["a", "b"])]
@@ -75,7 +65,7 @@ test("client: where no writes are taken, writes of a frame fail and its reads do
 })
 
 test("client: values that the answer had no room for are read again, and nothing is written twice", async () => {
-  const { daemon, state } = await pair(300_000)
+  const { daemon, state } = await warmPair({ messageBytesMax: 300_000 })
   const keys = Array.from({ length: 20 }, (_, n) => `k${n}`)
   for (const key of keys) await state.set(key, key.repeat(20_000))
   daemon.frames.length = 0
@@ -114,9 +104,8 @@ test("client: values that the answer had no room for are read again, and nothing
 
 test("a client of many callers, against a daemon: each key sees its calls in the order in which they are made", async () => {
   const daemon = await startDaemon()
-  closers.push(() => daemon.stop())
-  const state = connect(daemon.grpc)
-  closers.push(() => state.close())
+  onTestFinished(() => daemon.stop())
+  const state = open(daemon.grpc)
   const seed = Number(process.env["VARVE_TEST_SEED"] ?? 77)
   let random = seed
   const below = (limit: number): number => {

@@ -1,25 +1,6 @@
-import { connect, type State } from "@varve/client"
-import { afterEach, expect, test } from "vitest"
-import { MemoryDaemon } from "./memory-daemon.ts"
+import { expect, test } from "vitest"
+import { open, startMemoryDaemon } from "./pair.ts"
 import { turns } from "./turns.ts"
-
-const closers: (() => unknown)[] = []
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-})
-
-function connected(daemon: MemoryDaemon): State {
-  const state = connect(daemon.address, { backoffFirstMs: 5, backoffMaxMs: 50 })
-  closers.push(() => state.close())
-  return state
-}
-
-async function startedDaemon(): Promise<MemoryDaemon> {
-  const daemon = await MemoryDaemon.started({ partitionCount: 1 })
-  closers.push(() => daemon.stop())
-  return daemon
-}
 
 const NOTHING = {
   callsWaiting: 0,
@@ -33,9 +14,9 @@ const NOTHING = {
 }
 
 test("client: statistics tell what waits, what is on its way, and what was sent", async () => {
-  const daemon = await startedDaemon()
+  const daemon = await startMemoryDaemon({ partitionCount: 1 })
   daemon.stop()
-  const state = connected(daemon)
+  const state = open(daemon.address)
   expect(state.statistics()).toEqual(NOTHING)
   const calls = [state.set("a", "1"), state.get("a")]
   await turns()
@@ -69,8 +50,8 @@ test("client: statistics tell what waits, what is on its way, and what was sent"
 })
 
 test("client: statistics of a closed client have nothing on its way, and no connection that was lost", async () => {
-  const daemon = await startedDaemon()
-  const state = connected(daemon)
+  const daemon = await startMemoryDaemon({ partitionCount: 1 })
+  const state = open(daemon.address)
   await state.set("a", "1")
   daemon.onFrame = () => "hold"
   const write = state.set("a", "2").catch((error: unknown) => error)

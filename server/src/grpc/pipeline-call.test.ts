@@ -40,17 +40,36 @@ class IdleStream extends EventEmitter {
     this.answers.push({ response, taken })
   }
 
-  /** As flow control would: nothing comes while the stream is paused. Says how many frames were taken. */
-  offer(
+  /**
+   * As flow control would: nothing comes while the stream is paused. Resolves when that outlasts a turn of the event
+   * loop, or all were taken; says how many were.
+   */
+  async offer(
     work: NonNullable<PipelineRequest["work"]>["$case"],
     count: number,
     value = new Uint8Array(10),
-  ): number {
+  ): Promise<number> {
     let id = 0
-    while (id < count && !this.isPaused) {
-      this.emit("data", { id: id++, work: { $case: work, value } })
+    for (;;) {
+      id += this.offerInOneTurn(work, count - id, value, id)
+      if (id === count) return id
+      await new Promise((resolve) => setImmediate(resolve))
+      if (this.isPaused) return id
     }
-    return id
+  }
+
+  /** Says how many frames were taken before the stream was paused. */
+  offerInOneTurn(
+    work: NonNullable<PipelineRequest["work"]>["$case"],
+    count: number,
+    value = new Uint8Array(10),
+    firstId = 0,
+  ): number {
+    let taken = 0
+    while (taken < count && !this.isPaused) {
+      this.emit("data", { id: firstId + taken++, work: { $case: work, value } })
+    }
+    return taken
   }
 }
 
@@ -85,7 +104,7 @@ function open(
 test("pipeline: reads that wait for another shard or the disk are few, however small they are", async () => {
   const waiting: (() => void)[] = []
   const { stream, inflight, done } = open(() => new Promise((resolve) => waiting.push(() => resolve(values))))
-  const taken = stream.offer("reads", 100)
+  const taken = await stream.offer("reads", 100)
   ok(taken <= 16, `${taken} reads wait for answers of any size`)
   for (const answer of waiting.splice(0)) answer()
   await new Promise((resolve) => setImmediate(resolve))
@@ -99,7 +118,7 @@ test("pipeline: reads that wait for another shard or the disk are few, however s
 
 test("pipeline: writes that wait for another shard count with what each holds there, and are held back in time", async () => {
   const { stream, inflight, done } = open(() => new Promise(() => undefined), new Peer(1))
-  const taken = stream.offer("writes", 1000)
+  const taken = await stream.offer("writes", 1000)
   ok(taken <= STREAM_BYTES_MAX / PEER_CALL_BYTES + 1, `${taken} writes wait`)
   strictEqual(stream.answers.length, 0)
   stream.emit("cancelled")
@@ -108,11 +127,12 @@ test("pipeline: writes that wait for another shard count with what each holds th
 })
 
 test("pipeline: operations that ask for values are few while they wait, those that only write are bounded by their bytes", async () => {
-  const streams = [Uint8Array.of(1, 0, 0x80, 97), Uint8Array.of(1, 0, 0, 97)].map((value) => {
+  const streams = [Uint8Array.of(1, 0, 0x80, 97), Uint8Array.of(1, 0, 0, 97)].map(async (value) => {
     const { stream, done } = open(() => new Promise(() => undefined))
-    const taken = stream.offer("operations", 1000, value)
+    const taken = await stream.offer("operations", 1000, value)
     stream.emit("cancelled")
-    return done.then(() => taken)
+    await done
+    return taken
   })
   const [reading = 0, writing = 0] = await Promise.all(streams)
   ok(reading <= 16, `${reading} that read`)
@@ -123,12 +143,28 @@ test("pipeline: answers that wait for a slow one before them count, too", async 
   const { stream, inflight, done } = open(({ work }) =>
     work?.$case === "writes" ? new Promise(() => undefined) : values,
   )
-  strictEqual(stream.offer("writes", 1), 1)
-  const taken = stream.offer("reads", 1000)
+  strictEqual(await stream.offer("writes", 1), 1)
+  const taken = await stream.offer("reads", 1000)
   ok(taken <= STREAM_BYTES_MAX / ANSWER_BYTES + 1, `${taken} answers wait`)
   strictEqual(stream.answers.length, 0)
   stream.cancelled = true
   stream.emit("cancelled")
   await done
   strictEqual(inflight.bytes, 0)
+})
+
+test("pipeline: frames that lie ready are not all taken in one turn: answers go out between", async () => {
+  const { stream, done } = open(() => ({ $case: "written", value: 1 }))
+  const value = new Uint8Array(300)
+  const counts: number[] = []
+  for (let left = 100; left > 0; left -= counts.at(-1)!) {
+    counts.push(stream.offerInOneTurn("writes", left, value))
+    strictEqual(stream.answers.length, counts.at(-1), "all that was taken is answered")
+    for (const { taken } of stream.answers.splice(0)) taken()
+    ok(stream.isPaused || left === counts.at(-1), "what was answered is on its way before more is taken")
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  ok(Math.max(...counts) < 10, `at most ${Math.max(...counts)} in a turn`)
+  stream.emit("cancelled")
+  await done
 })

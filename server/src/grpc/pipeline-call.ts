@@ -1,6 +1,10 @@
 // Pipeline: frames are applied the moment they come; answers go out in order within a partition. What one stream
 // may pile up (frames without an answer, answers that the client has not taken) is bounded: above the limit the
 // daemon stops reading, and flow control reaches the client.
+//
+// Frames that lie ready are not all taken in one turn of the event loop: after some work their answers go out, and the next
+// turn takes the others. So the client reads its first answers while the daemon works on the next frames; otherwise the
+// two would work by turns, each waiting for all of the other's work. And other streams get their turn between.
 
 import type { ServerDuplexStream } from "@grpc/grpc-js"
 import type { FrameError, PipelineRequest, PipelineResponse } from "@varve/proto"
@@ -24,6 +28,8 @@ type Result = NonNullable<PipelineResponse["result"]>
  * none of them must not go on.
  */
 const STREAM_SHARE_BYTES = 16 * 1024
+/** Bytes of frames and answers after which a stream's turn is over. */
+const TURN_BYTES = 1024
 /**
  * Reads of one stream that wait for the disk or another shard. Nobody knows how large their answers will be: at so
  * many the daemon stops reading, too.
@@ -61,9 +67,17 @@ class Pipeline {
   #ended = false
   #isOver = false
   #reading = true
+  /** Of this turn of the event loop. */
+  #turnBytes = 0
+  #isTurnOver = false
   #isDraining = false
   #quiet: NodeJS.Timeout | undefined
   #finish: () => void = () => undefined
+  readonly #nextTurn = (): void => {
+    this.#isTurnOver = false
+    this.#turnBytes = 0
+    if (this.#reading) this.#call.resume()
+  }
   readonly #admit = (): void => this.#host.inflight.check()
 
   constructor(host: PipelineHost, call: PipelineStream) {
@@ -98,6 +112,7 @@ class Pipeline {
     if (this.#quiet !== undefined) this.#waitForQuiet()
     const bytes = frameBytes(frame)
     this.#unanswered++
+    this.#spend(bytes)
     let target: FrameTarget
     try {
       target = this.#host.frames.target(frame)
@@ -124,6 +139,15 @@ class Pipeline {
     }
   }
 
+  /** Counts work of this turn, and ends the turn when it was enough. */
+  #spend(bytes: number): void {
+    this.#turnBytes += bytes
+    if (this.#turnBytes < TURN_BYTES || this.#isTurnOver) return
+    this.#isTurnOver = true
+    this.#call.pause()
+    setImmediate(this.#nextTurn)
+  }
+
   #waitForQuiet(): void {
     clearTimeout(this.#quiet)
     this.#quiet = setTimeout(() => {
@@ -134,6 +158,7 @@ class Pipeline {
 
   #now(order: AnswerOrder<PipelineResponse>, response: PipelineResponse): void {
     this.#held(response)
+    this.#spend(answerBytes(response))
     if (order.isEmpty) this.#answer(response)
     else order.fill(order.take(), response)
   }
@@ -215,7 +240,7 @@ class Pipeline {
     if (!this.#reading && hasRoom) {
       this.#reading = true
       this.#guard?.resumeReading()
-      this.#call.resume()
+      if (!this.#isTurnOver) this.#call.resume()
     }
   }
 
