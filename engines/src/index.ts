@@ -39,5 +39,6 @@ export {
 export type { RunFigures } from "./runs/run.ts"
 export type { ChunkCacheStatistics } from "./snapshots/chunk-cache.ts"
 export type { VersionName, VersionSummary } from "./snapshots/manifest.ts"
-export { Repository, type RepositoryOptions } from "./snapshots/repository.ts"
+export { Repository } from "./snapshots/repository.ts"
 export type { ImageName } from "./snapshots/repository-keys.ts"
+export type { RepositoryOptions } from "./snapshots/repository-options.ts"

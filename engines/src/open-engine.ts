@@ -20,7 +20,8 @@ import type { Partitioning } from "./partition/partitioning.ts"
 import type { ReplacedStateRetention } from "./partition/replaced-states.ts"
 import { BLOCK_CACHE_BYTES_DEFAULT, BlockCache } from "./runs/block-cache.ts"
 import { RunDirectory } from "./runs/run-directory.ts"
-import { Repository, type RepositoryOptions } from "./snapshots/repository.ts"
+import { Repository } from "./snapshots/repository.ts"
+import type { RepositoryOptions } from "./snapshots/repository-options.ts"
 
 /** What `openEngine` takes. */
 export interface OpenEngineOptions {

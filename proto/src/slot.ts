@@ -22,7 +22,7 @@ const crc16Table3 = followedByZero(crc16Table2)
 export function crc16(bytes: Uint8Array, start = 0, end = bytes.length): number {
   let crc = 0
   let at = start
-  // A byte at a time each step waits for the one before: 16 bytes took 27 ns, in steps of four 14.
+  // A byte at a time each step waits for the one before; four at a time look up side by side.
   for (; at + 4 <= end; at += 4) {
     crc =
       crc16Table3[(crc >>> 8) ^ bytes[at]!]! ^

@@ -1,7 +1,14 @@
 // An engine on a simulated disk, small enough that a few hundred records reach every region, and what tests say
 // about it.
 
-import { BlockCache, type Engine, type EngineName, engineNames, openEngine } from "@varve/engines"
+import {
+  BlockCache,
+  type Engine,
+  EngineError,
+  type EngineName,
+  engineNames,
+  openEngine,
+} from "@varve/engines"
 import { definitionOf, type Seams } from "@varve/engines/internal"
 import { type SimulatedSeams, simulatedSeams } from "../simulation/index.ts"
 
@@ -128,4 +135,20 @@ export async function cool(engine: Engine): Promise<void> {
     if (now !== before) idleTurns = 0
     before = now
   }
+}
+
+/** The reason of the EngineError that `action` throws or rejects with. */
+export async function reasonOf(action: () => unknown): Promise<string> {
+  try {
+    await action()
+  } catch (error) {
+    if (error instanceof EngineError) return error.reason
+    throw error
+  }
+  return "no error"
+}
+
+/** Enough records to push the first ones out of memory. */
+export async function fill(engine: Engine, count: number, prefix = "filler"): Promise<void> {
+  for (let i = 0; i < count; i++) await engine.set(bytes(`${prefix}:${i}`), bytes(`value ${i} `.repeat(10)))
 }

@@ -177,7 +177,7 @@ describe.each(loadingEngines)("%s", (name) => {
     expect(await contents(again)).toEqual(state)
     await again.close()
     gate.open()
-    await engine.close().catch(() => undefined)
+    await expect(engine.close()).rejects.toThrow()
   })
 
   test("index loading: a disk that fails for a while only delays it", async () => {

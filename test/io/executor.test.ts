@@ -200,7 +200,8 @@ describe("ThreadExecutor alone", () => {
       const program = `
         import { ThreadExecutor } from "@varve/engines/internal"
         import { sum } from ${JSON.stringify(fixtures)}
-        const executor = new ThreadExecutor({ threads: 2, startsThreads: ${ending === ""} })
+        const executor = new ThreadExecutor({ threads: 2 })
+        ${ending === "" ? "executor.startThreads()" : ""}
         process.stdout.write(String(await executor.run(sum, [20, 22])))
         ${ending}`
       const options = { cwd: new URL("../..", import.meta.url), timeout: 20_000, encoding: "utf8" } as const

@@ -82,13 +82,13 @@ class Life {
       try {
         if (await this.#act(random.integer(20))) break
       } catch (error) {
-        if (!fileSystem.isCrashed && !isEngineError(error)) throw error
+        this.#expectFault(error)
       }
     }
     fileSystem.setFreeBytes(Number.POSITIVE_INFINITY)
     const ending = random.integer(3)
     if (ending === 0) return
-    const closed = this.#engine.close().catch(() => undefined)
+    const closed = this.#engine.close().catch((error: unknown) => this.#expectFault(error))
     if (ending === 1) await closed
     else this.#pending.push(closed)
   }
@@ -199,10 +199,15 @@ class Life {
     return this.#refusesWrites()
   }
 
+  /** Calls fail as engines do, or because the disk has crashed under them. */
+  #expectFault(error: unknown): void {
+    if (!this.#seams.fileSystem.isCrashed && !isEngineError(error)) throw error
+  }
+
   #refusesWrites(): boolean {
     try {
       const pending = this.#engine.set(bytes("probe"), bytes(""))
-      this.#pending.push(Promise.resolve(pending).catch(() => undefined))
+      this.#pending.push(Promise.resolve(pending).catch((error: unknown) => this.#expectFault(error)))
     } catch (error) {
       if (isEngineError(error, "ENGINE_POISONED")) return true
       throw error

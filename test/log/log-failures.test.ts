@@ -9,7 +9,7 @@ import {
   SyncedFile,
 } from "@varve/engines/internal"
 import { expect, test } from "vitest"
-import { SimulatedClock, SimulatedFileSystem } from "../simulation/index.ts"
+import { SimulatedClock, SimulatedFileSystem, untilCrash } from "../simulation/index.ts"
 import { append, entriesOf, options, preparedIn, reasonOf, reopened, SEGMENT } from "./log-fixture.ts"
 
 test("a failed sync ends the log: nothing is acknowledged any more, and it is not tried again", async () => {
@@ -59,7 +59,7 @@ test("what a kill, or a sync that failed, has left is durable once the log is op
       else disk.onCall = (words) => words.includes("sync /log") && disk.crashAt(disk.steps)
       log.append(Buffer.from("not synced ".repeat(200)))
       await expect(log.synced(1)).rejects.toThrow()
-      await log.close().catch(() => undefined)
+      await untilCrash(log.close())
       const after = disk.restartProcess(seed)
       const found = await Log.open(options(after), 0)
       const entries = await entriesOf(found)
@@ -174,7 +174,7 @@ test("zeros over a write that failed are durable before anything is written in t
     disk.onCall = (words) => words.includes(`sync ${SEGMENT}`) && disk.crashAt(disk.steps)
     log.append(Buffer.from("x".repeat(5 * SECTOR_BYTES)))
     await expect(log.synced(0)).rejects.toThrow()
-    await log.close().catch(() => undefined)
+    await untilCrash(log.close())
     const killed = disk.restartProcess(seed)
     const found = await Log.open(options(killed), 0)
     const entries = await entriesOf(found)

@@ -32,7 +32,14 @@ import { type SimulatedDisk, SimulatedFile } from "./simulated-file.ts"
 import { SimulatedFileContent } from "./simulated-file-content.ts"
 import { SimulatedRandom } from "./simulated-random.ts"
 import { SimulatedSpace } from "./simulated-space.ts"
-import { type Place, SimulatedDirectory, SimulatedTree } from "./simulated-tree.ts"
+import {
+  directoryAt,
+  failed,
+  type Place,
+  place,
+  SimulatedDirectory,
+  SimulatedTree,
+} from "./simulated-tree.ts"
 
 export interface SimulatedFileSystemOptions {
   readonly seed: number
@@ -383,20 +390,4 @@ function perhaps(effect: (disk: StoppedDisk) => unknown, disk: StoppedDisk): voi
 /** Called before the name at the place goes: the last name of a file takes its bytes along. */
 function releaseSpaceOf({ node }: Place, space: SimulatedSpace): void {
   if (node instanceof SimulatedFileContent && node.linkCount === 1) space.give(node.length)
-}
-
-function place(tree: SimulatedTree, act: string, path: string): Place {
-  const found = tree.place(path)
-  if (found === undefined) throw failed(act, path, "the directory above it does not exist")
-  return found
-}
-
-function directoryAt(tree: SimulatedTree, act: string, path: string): SimulatedDirectory {
-  const node = tree.find(path)
-  if (!(node instanceof SimulatedDirectory)) throw failed(act, path, "it is no directory")
-  return node
-}
-
-function failed(act: string, path: string, why: string): EngineError {
-  return new EngineError("STORAGE_FAILED", `cannot ${act} ${path}: ${why}`)
 }

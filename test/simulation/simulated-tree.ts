@@ -4,7 +4,7 @@
 // loss each pending change has happened or not, on its own, in whatever order they were made. A rename is one
 // change: both its halves happen or neither, unless the directory of one half was synced alone.
 
-import { assert } from "@varve/engines/internal"
+import { assert, EngineError } from "@varve/engines/internal"
 import { SimulatedFileContent } from "./simulated-file-content.ts"
 import type { SimulatedRandom } from "./simulated-random.ts"
 
@@ -184,4 +184,23 @@ function segments(path: string): string[] {
   const names = path.split("/").filter((name) => name !== "")
   assert(!names.includes(".") && !names.includes(".."), "paths are normal")
   return names
+}
+
+/** Where the name `path` is or would be. @throws EngineError as a disk does */
+export function place(tree: SimulatedTree, act: string, path: string): Place {
+  const found = tree.place(path)
+  if (found === undefined) throw failed(act, path, "the directory above it does not exist")
+  return found
+}
+
+/** The directory `path`. @throws EngineError as a disk does */
+export function directoryAt(tree: SimulatedTree, act: string, path: string): SimulatedDirectory {
+  const node = tree.find(path)
+  if (!(node instanceof SimulatedDirectory)) throw failed(act, path, "it is no directory")
+  return node
+}
+
+/** What a call that cannot be done rejects with. */
+export function failed(act: string, path: string, why: string): EngineError {
+  return new EngineError("STORAGE_FAILED", `cannot ${act} ${path}: ${why}`)
 }

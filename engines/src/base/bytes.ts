@@ -1,5 +1,5 @@
-// Comparing and copying bytes. Short ranges go through a loop; from about 48 bytes on the native call is faster,
-// whose fixed cost of a call into the runtime is about 50 ns.
+// Comparing and copying bytes. Short ranges go through a loop; from NATIVE_CALL_BYTES on the native call is faster,
+// which has a fixed cost: a call into the runtime.
 
 const NATIVE_CALL_BYTES = 48
 

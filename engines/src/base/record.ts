@@ -10,8 +10,8 @@
 //
 //   "a" = "xyz"   01 03 00  61  78 79 7a
 //
-// Reading costs no allocation: a cursor holds offsets into the caller's buffer (4 ns a record, where two
-// `subarray` views cost 100).
+// Reading costs no allocation: a cursor holds offsets into the caller's buffer, where two `subarray`
+// views a record would cost many times the reading.
 
 import { assert } from "./assert.ts"
 import { EngineError } from "./error.ts"

@@ -4,8 +4,8 @@
 //   records wanted    ..x...x....x.................................x.x......
 //   spans read          |--------|                                 |-|
 //
-// A single read of a block costs its thread 5 to 15 µs whatever it brings; a span of 64 blocks costs about as much as
-// three. Of ten thousand overwrites spread over a hundred MiB each read serves ten.
+// A read costs its thread a call to the system whatever it brings: one of a span of 64 blocks costs about as much as
+// three of a block. Of ten thousand overwrites spread over a hundred MiB each read serves ten.
 
 import { equalBytes } from "../base/bytes.ts"
 import { decodeRecordKey, RECORD_HEADER_BYTES_MAX, RecordCursor } from "../base/record.ts"

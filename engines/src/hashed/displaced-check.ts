@@ -5,7 +5,7 @@
 //                                          few:   read here, a handful at a time
 //
 // Nobody waits for an answer but scans, merges and versions (`settled`), and writers that are too far ahead. Read one
-// by one, a record costs this thread 14 µs; in a batch, less than one.
+// by one, each record costs this thread a call to the system; in a batch many share one.
 //
 // A record of a run that is still on its way may be where nobody reaches it now: it stays displaced, whoever has waited
 // for it is told, and it is tried again. Any other failure is the end.
@@ -27,7 +27,7 @@ const GATHERED_MAX = 16_384
 const JOB_RECORDS_MIN = 256
 /** How long to wait until a repository that was not reached is asked again. */
 const RETRY_MS = 1000
-/** Records read here at the same time: asking the disk for one holds the thread for 10 to 100 µs. */
+/** Records read here at the same time: asking the disk for each holds the thread for a call. */
 const READS_AT_ONCE = 16
 
 export interface DisplacedCheckParts extends DisplacedBatchParts {

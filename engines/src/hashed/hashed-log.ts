@@ -267,13 +267,11 @@ export class HashedLog implements EngineCore {
       recordCount: indexed + known.length - knownTombstones,
       memoryBytes: this.#log.tail - this.#log.head,
       indexBytes: this.#index.bytes,
-      flushCount: this.#flushLoop.flushCount,
-      bytesFlushed: this.#flushLoop.bytesFlushed,
+      ...this.#flushLoop.statistics(),
       diskReadCount: this.#cold.count,
       stallCount: this.#stallCount,
       recordsWritten: this.#recordsWritten,
       bytesWritten: this.#bytesWritten,
-      isStorageFull: isEngineError(this.#flushLoop.full, "STORAGE_FULL"),
     } satisfies Partial<EngineStatistics>
   }
 

@@ -25,7 +25,7 @@ export class ListedRecords {
   #next = 0
 
   /**
-   * Hashes and compares them all: about 0.3 µs a record. `bytes` is read only now.
+   * Hashes and compares them all, in one turn. `bytes` is read only now.
    * @param what names the bytes in the message
    * @throws EngineError `DATA_LOSS` when they are no records
    */

@@ -13,7 +13,7 @@ import { HASH_PAGE_ENTRIES, type HashPage } from "../runs/hash-page.ts"
 import type { OpenRun, RunSet } from "../runs/run-set.ts"
 import { type FoundHash, hashNumber, searchHashes } from "../runs/search-hashes.ts"
 
-/** States of so many records are loaded before they are served: that takes some 10 ms. */
+/** States of so many records are loaded before they are served: nobody notices the wait. */
 const RECORDS_AT_ONCE_MAX = 100_000
 
 const engineStateSchema = z.object({ sharedHashes: z.array(z.string().regex(/^[0-9a-f]{12}$/)) })

@@ -7,6 +7,7 @@
 // After SnapStore: snapshots of functions in a store that finds duplicates among regions of one kind. Before the image is
 // there a crash leaves nothing but packs that nobody refers to; garbage collection takes them.
 
+import { ClosableCalls } from "../base/closable-calls.ts"
 import { eachAtOnce } from "../base/each-at-once.ts"
 import { EngineError, isEngineError } from "../base/error.ts"
 import type { ObjectStore } from "../io/object-store.ts"
@@ -63,8 +64,8 @@ export class ImageStore {
   readonly #reader: ChunkReader
   readonly #writer: ImageWriter
   readonly #afterClose: () => Promise<void>
-  readonly #running = new Set<Promise<unknown>>()
-  #closed = false
+  readonly #calls: ClosableCalls
+  #isClosed = false
 
   private constructor(
     objectStore: ObjectStore,
@@ -74,6 +75,7 @@ export class ImageStore {
   ) {
     this.#afterClose = options.afterClose ?? (async () => undefined)
     this.#objectStore = objectStore
+    this.#calls = new ClosableCalls(`the images of ${objectStore.url} are closed`)
     this.#seams = seams
     this.#reader = new ChunkReader(objectStore, seams.clock, options.chunkCacheBytes)
     this.#writer = new ImageWriter(objectStore, seams, {
@@ -109,7 +111,7 @@ export class ImageStore {
    * creation that was lost: lists show it
    */
   store(name: string, regions: readonly RegionSource[]): Promise<ImageStored> {
-    return this.#run(async () => {
+    return this.#calls.run(async () => {
       const image = { name, id: newPackId(this.#seams.clock, this.#seams.random) }
       imageKey(image)
       checkRegions(regions)
@@ -122,7 +124,7 @@ export class ImageStore {
    * @throws (rejects) EngineError `SNAPSHOT_NOT_FOUND`, `SETTING_INVALID`, `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`
    */
   load(image: ImageName): Promise<StoredImage> {
-    return this.#run(() => this.#open(image, this.#reader))
+    return this.#calls.run(() => this.#open(image, this.#reader))
   }
 
   /**
@@ -130,7 +132,7 @@ export class ImageStore {
    * @throws (rejects) EngineError as `load`, and `STORAGE_FULL`, `STORAGE_FAILED`
    */
   loadTo(image: ImageName, path: string): Promise<void> {
-    return this.#run(async () =>
+    return this.#calls.run(async () =>
       (await this.#open(image, this.#reader)).writeTo(this.#seams.fileSystem, path),
     )
   }
@@ -145,7 +147,7 @@ export class ImageStore {
     /** Their bytes. */
     readonly bytes: number
   }> {
-    return this.#run(async () => {
+    return this.#calls.run(async () => {
       // What is in memory proves nothing of what is stored.
       const stored = await this.#open(image, new ChunkReader(this.#objectStore, this.#seams.clock, 0))
       let chunks = 0
@@ -156,7 +158,7 @@ export class ImageStore {
 
   /** All images, or those of one name. @throws (rejects) EngineError `SETTING_INVALID`, `REPOSITORY_FAILED` */
   list(name?: string): Promise<ImageListing> {
-    return this.#run(async () => {
+    return this.#calls.run(async () => {
       const objects = await this.#objectStore.list(name === undefined ? IMAGES_PREFIX : imagePrefix(name))
       const keys = objects.flatMap(({ key }) => (parseImageKey(key) === undefined ? [] : [key]))
       const damaged = new Map<string, Error>()
@@ -179,14 +181,14 @@ export class ImageStore {
    * @throws (rejects) EngineError `SETTING_INVALID`, `REPOSITORY_FAILED`
    */
   delete(image: ImageName): Promise<void> {
-    return this.#run(async () => this.#objectStore.remove(imageKey(image)))
+    return this.#calls.run(async () => this.#objectStore.remove(imageKey(image)))
   }
 
   /** Refuses new calls and waits for those that run. */
   async close(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
-    await Promise.allSettled(this.#running)
+    if (this.#isClosed) return
+    this.#isClosed = true
+    await this.#calls.close()
     await this.#afterClose()
   }
 
@@ -195,19 +197,5 @@ export class ImageStore {
     const source = await this.#objectStore.get(key, { offset: 0, bytes: IMAGE_BYTES_MAX + 1 })
     if (source !== undefined) return new StoredImage(decodeImage(source, key), reader)
     throw new EngineError("SNAPSHOT_NOT_FOUND", `there is no image ${name.id} of ${name.name}`)
-  }
-
-  /** Runs one call of this store, which `close` waits for. */
-  async #run<Result>(call: () => Promise<Result>): Promise<Result> {
-    if (this.#closed) {
-      throw new EngineError("ENGINE_CLOSED", `the images of ${this.#objectStore.url} are closed`)
-    }
-    const running = call()
-    this.#running.add(running)
-    try {
-      return await running
-    } finally {
-      this.#running.delete(running)
-    }
   }
 }

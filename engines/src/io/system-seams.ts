@@ -13,6 +13,8 @@ export interface SystemSeams extends Seams {
   readonly requests: RequestFigures
   /** Requests of jobs to object stores fail from now on: a stop does not wait for a store that does not answer. */
   closeObjectStores(): void
+  /** Threads for jobs are started now, and not with the first jobs: each holds this thread for some milliseconds. */
+  startThreads(): void
   /** Refuses new jobs, waits for running ones and frees the threads. */
   close(): Promise<void>
 }
@@ -28,6 +30,7 @@ export function systemSeams(options: ThreadExecutorOptions): SystemSeams {
     random: new SystemRandom(),
     executor,
     closeObjectStores: () => executor.closeObjectStores(),
+    startThreads: () => executor.startThreads(),
     close: () => executor.close(),
   }
 }

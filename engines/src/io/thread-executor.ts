@@ -1,6 +1,6 @@
 // Runs jobs in threads, by two piscina pools: one thread for background jobs, the others for those that somebody
-// waits for. A pool starts its first thread with its first job, or at once: starting one holds the caller's thread for
-// 5 to 10 ms. A thread that was idle for a while ends, all but one; idle threads keep no process alive.
+// waits for. A pool starts its first thread with its first job, or when it is told: starting one holds the caller's thread
+// for some milliseconds. A thread that was idle for a while ends, all but one; idle threads keep no process alive.
 //
 // A thread that dies (out of memory, `process.exit`, an error in a callback that nobody awaits) fails the job
 // that it ran, and no other: the pool starts a new one.
@@ -27,8 +27,6 @@ type Pool = Piscina<JobRequest, JobAnswer>
 export interface ThreadExecutorOptions {
   /** Threads at most for jobs that somebody waits for, at least 1. */
   readonly threads: number
-  /** Starts the first thread of each pool now, for who does not want to be held up later. */
-  readonly startsThreads?: boolean
   /** Where the requests of jobs to object stores are counted. */
   readonly requests?: RequestFigures
 }
@@ -50,10 +48,12 @@ export class ThreadExecutor implements Executor {
     assert(Number.isInteger(options.threads) && options.threads >= 1, "there is at least one thread")
     this.#threads = options.threads
     this.#requests = options.requests ?? new RequestFigures()
-    if (options.startsThreads === true) {
-      this.#pools.foreground = this.#startPool("foreground")
-      this.#pools.background = this.#startPool("background")
-    }
+  }
+
+  /** Starts the first thread of each pool now, for who does not want to be held up later. */
+  startThreads(): void {
+    if (this.#closing !== undefined) return
+    for (const lane of ["foreground", "background"] as const) this.#pools[lane] ??= this.#startPool(lane)
   }
 
   async run<Input, Output>(

@@ -4,8 +4,8 @@
 //
 //   wait(block, waiter) -> lane -> disk -> checksum -> cache, then waiter.arrived(bytes) -> buffer back to the lane
 //
-// A buffer for each read would be 4 KiB outside of the heap that the collector has to hear of: with fifty thousand reads
-// a second it marked the whole heap every 60 ms, and held the thread for 5 to 10 ms each time.
+// A buffer for each read would be 4 KiB outside of the heap that the collector has to hear of: with many reads a
+// second it would mark the whole heap all the time, and hold the thread for milliseconds each time.
 
 import type { BlockCache } from "./block-cache.ts"
 import type { ReadLane } from "./read-lane.ts"

@@ -5,7 +5,7 @@
 //   buckets  hash -> newest slot -> next older -> …   chains through the slots
 //
 // A writer under full load adds and another loop forgets a hundred thousand a second: typed arrays, no object a
-// record. Maps and sets of objects held the thread for 5 to 7 ms at a time while they grew, and fed the collector.
+// record. Maps and sets of objects hold the thread for milliseconds while they grow, and feed the collector.
 // Sequences that were given to others leave empty slots. The ring doubles when it is full, 30 bytes a record.
 
 import { assert } from "../base/assert.ts"

@@ -75,6 +75,12 @@ export class FlushLoop<Step> {
     this.#seals = new WaitingSeals(host.runs)
   }
 
+  /** What it adds to the statistics of an engine. */
+  statistics(): { flushCount: number; bytesFlushed: number; isStorageFull: boolean } {
+    const { flushCount, bytesFlushed } = this
+    return { flushCount, bytesFlushed, isStorageFull: isEngineError(this.#full, "STORAGE_FULL") }
+  }
+
   /** Set while the disk is full, or new runs cannot be read; writing is tried again until it is not. */
   get full(): EngineError | undefined {
     return this.#full

@@ -16,11 +16,10 @@
 // more. ENTRIES_PER_BUCKET_TARGET entries a primary bucket on average cost some 20 bytes a key, overflow
 // included.
 //
-// A scan goes through the hashes in order of their reversed bits, as the cursor of Redis's dict scan does
-// (P. Noordhuis, 2012): splitting a bucket cuts its stretch of that order in two and moves nothing past the
-// scan's position. Position := reversed bits of h1 * 2^16 + h2.
+// A scan goes through the hashes in an order that splits do not disturb: scan-order.ts.
 
 import { assert } from "../base/assert.ts"
+import { hashAt, POSITION_END, positionOf, stretchEnd } from "./scan-order.ts"
 
 const BUCKET_WORDS = 16
 const BUCKET_SHIFT = 4
@@ -46,8 +45,6 @@ const ENTRIES_PER_BUCKET_TARGET = 4
 
 const U32_SPAN = 2 ** 32
 const ADDRESS_HIGH_MASK = 0xffff
-const H2_SPAN = 2 ** 16
-const POSITION_END = 2 ** 48
 
 assert(ENTRIES_PER_BUCKET * ENTRY_WORDS === LINK_WORD, "entries fill a bucket up to its link")
 assert(ENTRIES_PER_BUCKET <= COUNT_MASK, "the count of a bucket fits its bits")
@@ -195,11 +192,10 @@ export class HashIndex {
     let at = position
     for (let visits = 0; visits < target.length; visits++) {
       if (at >= POSITION_END) return -1
-      const bucket = this.#bucketOf(reverseBits(Math.floor(at / H2_SPAN)))
+      const bucket = this.#bucketOf(hashAt(at))
       // The stretch of the bucket that the position lies in, from the position on.
       const depth = bucket < this.#split || bucket > this.#mask ? this.#depth + 1 : this.#depth
-      const width = 2 ** (48 - depth)
-      let end = (Math.floor(at / width) + 1) * width
+      let end = stretchEnd(at, depth)
       const room = target.length - this.scanned
       if (this.#countBetween(bucket, at, end) > room) {
         if (this.scanned > 0) return at
@@ -347,7 +343,7 @@ export class HashIndex {
       const meta = segment[at + LINK_WORD]!
       const last = at + (meta & COUNT_MASK) * ENTRY_WORDS
       for (let entry = at; entry < last; entry += ENTRY_WORDS) {
-        const position = reverseBits(segment[entry]!) * H2_SPAN + (segment[entry + 2]! >>> 16)
+        const position = positionOf(segment[entry]!, segment[entry + 2]! >>> 16)
         if (position < start || position >= end) continue
         if (target !== undefined) {
           target[this.scanned + found] =
@@ -400,14 +396,4 @@ export class HashIndex {
       this.#maskSplit = this.#maskSplit * 2 + 1
     }
   }
-}
-
-/** The bits of a 32-bit word, last one first; unsigned. */
-function reverseBits(word: number): number {
-  let bits = word
-  bits = ((bits >>> 1) & 0x55555555) | ((bits & 0x55555555) << 1)
-  bits = ((bits >>> 2) & 0x33333333) | ((bits & 0x33333333) << 2)
-  bits = ((bits >>> 4) & 0x0f0f0f0f) | ((bits & 0x0f0f0f0f) << 4)
-  bits = ((bits >>> 8) & 0x00ff00ff) | ((bits & 0x00ff00ff) << 8)
-  return ((bits >>> 16) | (bits << 16)) >>> 0
 }

@@ -1,6 +1,6 @@
 // How many point reads of a partition ask the disk at the same time; the others wait in the order in which they came.
-// More at once gain nothing, since the system's threads that read are few, and asking costs 10 to 100 µs each: a
-// thousand reads asked in one turn would hold the thread for tens of milliseconds. One that waits goes on when another
+// More at once gain nothing, since the system's threads that read are few, and asking is a call to the system
+// each: a thousand reads asked in one turn would hold the thread for all of them. One that waits goes on when another
 // is done, in that one's turn.
 //
 // Those that wait are not refused: each is a call of an engine that has not been answered, and callers bound those.

@@ -126,7 +126,7 @@ export class RunFile {
     const end = Math.min(start + count * RUN_BLOCK_BYTES, this.#blocksEnd)
     assert(count > 0 && first + count <= this.#checksums.length, "the blocks exist")
     assert(end - start <= target.length, "the blocks fit the target")
-    // A view costs 0.1 µs: a block that fills its buffer needs none.
+    // A view is an object: a block that fills its buffer needs none.
     const whole = end - start === target.length ? target : target.subarray(0, end - start)
     const read = await this.#file.read(whole, start)
     if (read !== end - start) throw runDamage(this.path, `it ends in the middle of block ${first}`)

@@ -1,7 +1,7 @@
 // Questions for records that no index has yet, answered from the hash sections of runs. All that is asked while a search
 // runs waits for the next one: many questions take no longer than one.
 //
-//   asked     a b c │ d e … │ f          a search reads all hash sections: some 10 ms a million records
+//   asked     a b c │ d e … │ f          a search reads all hash sections
 //   searches  [a b c][d e …   ][f]       what is loaded meanwhile lets them go first, and comes to its end all the same
 
 import type { OpenRun } from "./open-run.ts"

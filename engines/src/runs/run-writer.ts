@@ -2,8 +2,8 @@
 // checksums, directory and trailer, under a temporary name; the run appears under its own name at the end, whole
 // and durable, or not at all.
 //
-// Cost per record of 116 bytes: one copy, 3 % of a checksum call, 12 bytes kept until the end. In bulk (an
-// append of a buffer or more) there is no copy. Besides 12 bytes a record and 4 bytes a block, one buffer.
+// Cost per record: one copy, its part of a block's checksum, 12 bytes kept until the end. In bulk (an append
+// of a buffer or more) there is no copy. Besides 12 bytes a record and 4 bytes a block, one buffer.
 
 import { dirname } from "node:path"
 import { crc32 } from "node:zlib"

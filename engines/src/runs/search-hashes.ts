@@ -1,5 +1,5 @@
 // Finding hashes in the hash sections of runs, without an index: all of the section is read and every entry looked at.
-// A million records are 12 MB: some 10 ms, a small part of what it takes to build their index.
+// A million records are 12 MB, read once in order: a small part of what it takes to build their index.
 //
 //   section   |h1 h2 offset|h1 h2 offset|h1 h2 …        in record order: 12 bytes an entry, nothing to jump by
 //   wanted    a bit for each value of 16 bits of h1, then the hash itself
@@ -9,10 +9,10 @@
 import type { OpenRun } from "./open-run.ts"
 import { blockCount, HASH_ENTRY_BYTES, RUN_BLOCK_BYTES } from "./run-format.ts"
 
-/** Entries that are read at a time: looking at them holds the thread for less than a millisecond. */
+/** Entries that are read at a time: looking at them does not hold the thread for long. */
 const PIECE_ENTRIES = 65_536
 const PIECE_BYTES = PIECE_ENTRIES * HASH_ENTRY_BYTES
-/** A run of 16,384 records, of a dump, takes longer to be asked for than to be read. */
+/** A short run, as of a dump, takes longer to be asked for than to be read. */
 const READS_AHEAD = 3
 /** Before the first entry may lie the rest of a block, and behind the last one. */
 const BUFFER_BYTES = PIECE_BYTES + 2 * RUN_BLOCK_BYTES

@@ -4,8 +4,8 @@
 //   wanted chunks ── in the cache? ── under way for somebody else? ── the rest: neighbours joined to ranges
 //                 ── at most REQUESTS_AT_ONCE at the object store ── each chunk hashed ── cache, readers
 //
-// Hashing happens on the caller's thread: a chunk of 64 KiB takes 45 µs, a fifth of what it costs to hand it to
-// another thread and back. The rare long one (a record of many megabytes) is hashed in slices, with other work in
+// Hashing happens on the caller's thread: a chunk of 64 KiB is hashed sooner than it is handed to another
+// thread and back. The rare long one (a record of many megabytes) is hashed in slices, with other work in
 // between. Who wants a whole run takes `fill-run.ts`, which works in another thread.
 //
 // A failure belongs to the chunk: others of the same range are right. It is not remembered: the next reader asks

@@ -10,11 +10,11 @@
 //
 // Calls may overlap. One thread owns a Repository.
 
+import { ClosableCalls } from "../base/closable-calls.ts"
 import { eachAtOnce } from "../base/each-at-once.ts"
 import { EngineError, isEngineError } from "../base/error.ts"
 import type { ObjectStore } from "../io/object-store.ts"
 import type { Seams } from "../io/seams.ts"
-import { CHUNK_COUNT_LEAST, CHUNK_COUNT_MAX } from "./chunk-index.ts"
 import type { EndangeredRuns } from "./condemned-packs.ts"
 import { fetchRun } from "./fetch-run.ts"
 import {
@@ -36,6 +36,7 @@ import {
   STORES_PREFIX,
   type WrittenVersion,
 } from "./repository-keys.ts"
+import { checkRepositoryOptions, type RepositoryOptions } from "./repository-options.ts"
 import { openRepositoryRoot, type RepositoryRoot } from "./repository-root.ts"
 import { type MergeUpload, RunStorage, type RunToStore, type StoreResult } from "./run-storage.ts"
 import { StoredRuns } from "./stored-runs.ts"
@@ -46,24 +47,6 @@ import { UploadBudget } from "./upload-budget.ts"
 const MANIFESTS_AT_ONCE = 16
 /** A pin says all by being there. */
 const PIN = Buffer.from("pinned\n")
-
-/** How a repository is used. */
-export interface RepositoryOptions {
-  /** How much of what is read chunk by chunk stays in memory, in bytes; 16 MiB by default. */
-  readonly chunkCacheBytes?: number
-  /**
-   * How fast merged runs go up, which no version waits for, all partitions together; 0: no limit. Default 64 MiB.
-   * @see UploadBudget
-   */
-  readonly mergeUploadBytesPerSecond?: number
-  /**
-   * Whether what the repository holds is looked up before runs are stored; default true. Without, every version stores
-   * all runs of its state anew, as the naive baseline does. Versions are the same, and readable by all.
-   */
-  readonly deduplication?: boolean
-  /** How many chunks are remembered to be there: 786,432 by default and at most, 63 MB for 13 GiB of state; at least 512. */
-  readonly chunkCountMax?: number
-}
 
 /** Where versions live: a directory or a bucket. */
 export class Repository {
@@ -77,8 +60,7 @@ export class Repository {
   readonly #listings: PartitionListings
   readonly #storage: RunStorage
   readonly #manifests: ManifestReader
-  readonly #running = new Set<Promise<unknown>>()
-  #closed = false
+  readonly #calls: ClosableCalls
 
   private constructor(
     objectStore: ObjectStore,
@@ -91,6 +73,7 @@ export class Repository {
     this.deduplication = deduplication
     this.storedRuns = new StoredRuns(objectStore, seams.clock, chunkCacheBytes)
     this.#objectStore = objectStore
+    this.#calls = new ClosableCalls(`the repository ${objectStore.url} is closed`)
     this.#seams = seams
     this.#root = root
     this.#storage = new RunStorage(objectStore, seams, {
@@ -116,17 +99,7 @@ export class Repository {
     seams: Seams,
     options: RepositoryOptions = {},
   ): Promise<Repository> {
-    const { chunkCountMax = CHUNK_COUNT_MAX } = options
-    if (
-      !Number.isInteger(chunkCountMax) ||
-      chunkCountMax < CHUNK_COUNT_LEAST ||
-      chunkCountMax > CHUNK_COUNT_MAX
-    ) {
-      throw new EngineError(
-        "SETTING_INVALID",
-        `chunkCountMax is ${chunkCountMax}; it is ${CHUNK_COUNT_LEAST} to ${CHUNK_COUNT_MAX} chunks`,
-      )
-    }
+    checkRepositoryOptions(options)
     const budget = new UploadBudget(seams.clock, options.mergeUploadBytesPerSecond)
     const root = await openRepositoryRoot(objectStore, seams.random)
     return new Repository(objectStore, seams, root, options, budget)
@@ -155,7 +128,7 @@ export class Repository {
    * @internal
    */
   storeRuns(runs: readonly RunToStore[]): Promise<StoreResult> {
-    return this.#run(() => this.#storage.store(runs))
+    return this.#calls.run(() => this.#storage.store(runs))
   }
 
   /**
@@ -165,7 +138,7 @@ export class Repository {
    * @internal
    */
   storeMergedRun(run: RunToStore, upload: MergeUpload): Promise<StoredRun> {
-    return this.#run(() => this.#storage.storeMerged(run, upload))
+    return this.#calls.run(() => this.#storage.storeMerged(run, upload))
   }
 
   /**
@@ -176,7 +149,7 @@ export class Repository {
    * @internal
    */
   endangered(runs: readonly StoredRun[]): Promise<EndangeredRuns> {
-    return this.#run(() => this.#storage.endangered(runs))
+    return this.#calls.run(() => this.#storage.endangered(runs))
   }
 
   /** These packs turned out to be damaged, or to be gone: from now on nothing that is stored relies on them. @internal */
@@ -193,7 +166,7 @@ export class Repository {
     const { clock, random } = this.#seams
     const commit = (manifest: Manifest): Promise<void> => this.commit(manifest)
     const host = { objectStore: this.#objectStore, listings: this.#listings, clock, random, commit }
-    return this.#run(() => Ownership.take(host, partition))
+    return this.#calls.run(() => Ownership.take(host, partition))
   }
 
   /**
@@ -204,7 +177,7 @@ export class Repository {
    * @internal
    */
   commit(manifest: Manifest): Promise<void> {
-    return this.#run(async () => {
+    return this.#calls.run(async () => {
       const { store, partition } = manifest
       const key = manifestKey(store, partition, manifest)
       if (await this.#objectStore.create(key, [encodeManifest(manifest)])) return
@@ -222,7 +195,7 @@ export class Repository {
     partition: number,
     name: VersionName & { readonly epoch?: number },
   ): Promise<Manifest> {
-    return this.#run(async () => {
+    return this.#calls.run(async () => {
       const { epoch } = name
       const key =
         epoch === undefined
@@ -241,7 +214,7 @@ export class Repository {
    * @throws (rejects) EngineError `STORE_NAME_INVALID`, `DATA_LOSS`, `FORMAT_NEWER`, `REPOSITORY_FAILED`
    */
   listVersions(store: string, partition: number): Promise<VersionSummary[]> {
-    return this.#run(async () => {
+    return this.#calls.run(async () => {
       const { manifests, pinsOf } = await this.#listings.list(store, partition)
       this.#manifests.forgetDamageBelow(
         partitionPrefix(store, partition),
@@ -262,7 +235,7 @@ export class Repository {
    * @internal
    */
   listNames(store: string, partition: number): Promise<readonly WrittenVersion[]> {
-    return this.#run(async () => (await this.#listings.list(store, partition)).manifests)
+    return this.#calls.run(async () => (await this.#listings.list(store, partition)).manifests)
   }
 
   /** Versions of a partition that the last listing left out because their manifests could not be believed. @internal */
@@ -282,7 +255,7 @@ export class Repository {
    * @internal
    */
   fetchRun(run: StoredRun, path: string): Promise<void> {
-    return this.#run(() => this.#seams.executor.run(fetchRun, { url: this.url, run, path }))
+    return this.#calls.run(() => this.#seams.executor.run(fetchRun, { url: this.url, run, path }))
   }
 
   /**
@@ -290,7 +263,7 @@ export class Repository {
    * @throws (rejects) EngineError `SNAPSHOT_NOT_FOUND`, `SNAPSHOT_PINNED`, `REPOSITORY_FAILED`
    */
   deleteVersion(store: string, partition: number, name: VersionName): Promise<void> {
-    return this.#run(async () => {
+    return this.#calls.run(async () => {
       const { object, pins } = await this.#find(store, partition, name)
       if (pins.length > 0) {
         throw new EngineError(
@@ -311,7 +284,7 @@ export class Repository {
    * @throws (rejects) EngineError `SNAPSHOT_NOT_FOUND`, `SETTING_INVALID`, `REPOSITORY_FAILED`, `STORAGE_FULL`
    */
   pin(store: string, partition: number, name: VersionName, pinName = ""): Promise<void> {
-    return this.#run(async () => {
+    return this.#calls.run(async () => {
       const key = pinKey(store, partition, name, pinName)
       await this.#objectStore.create(key, [PIN])
       try {
@@ -328,7 +301,7 @@ export class Repository {
    * @throws (rejects) EngineError `SNAPSHOT_NOT_FOUND`, `SETTING_INVALID`, `REPOSITORY_FAILED`
    */
   unpin(store: string, partition: number, name: VersionName, pinName?: string): Promise<void> {
-    return this.#run(async () => {
+    return this.#calls.run(async () => {
       const { pins } = await this.#find(store, partition, name)
       for (const each of pinName === undefined ? pins : [pinName]) {
         await this.#objectStore.remove(pinKey(store, partition, name, each))
@@ -338,7 +311,7 @@ export class Repository {
 
   /** Names of the stores that have versions here, sorted. @throws (rejects) EngineError `REPOSITORY_FAILED` */
   stores(): Promise<string[]> {
-    return this.#run(async () => {
+    return this.#calls.run(async () => {
       const objects = await this.#objectStore.list(STORES_PREFIX)
       const names = objects.flatMap(({ key }) => {
         const name = parseVersionKey(key)
@@ -350,8 +323,7 @@ export class Repository {
 
   /** Refuses new calls with `ENGINE_CLOSED` and waits for those that run. */
   async close(): Promise<void> {
-    this.#closed = true
-    await Promise.allSettled(this.#running)
+    await this.#calls.close()
   }
 
   /** The manifest that counts of a version. @throws (rejects) EngineError `SNAPSHOT_NOT_FOUND` */
@@ -365,18 +337,6 @@ export class Repository {
     const found = manifests.find((each) => isSameVersion(each, name))
     if (found === undefined) throw notFound(store, partition, name)
     return { ...found, pins: pinsOf(name) ?? [] }
-  }
-
-  /** Runs one call of this repository, which `close` waits for. */
-  async #run<Result>(call: () => Promise<Result>): Promise<Result> {
-    if (this.#closed) throw new EngineError("ENGINE_CLOSED", `the repository ${this.url} is closed`)
-    const running = call()
-    this.#running.add(running)
-    try {
-      return await running
-    } finally {
-      this.#running.delete(running)
-    }
   }
 }
 

@@ -2,7 +2,7 @@
 //
 //   hashed run   hash section, 12 bytes a record ── hashes that are wanted ── the records, keys compared
 //   sorted run   filter ── fences ── one data block a key
-//   either       many keys of the run ── all of its records once: 0.5 µs each, where one record alone takes 30
+//   either       many keys of the run ── all of its records once, in order: cheaper than a read for each
 //
 // One reading of the hash section serves any number of keys: who has many asks for them together.
 

@@ -12,7 +12,7 @@
 // filter of six probes and, nearly always for one run only, a search in fences and in one block. No allocation but
 // the value.
 
-import { EngineError, isEngineError } from "../../base/error.ts"
+import { EngineError } from "../../base/error.ts"
 import { KeyHasher } from "../../base/key-hash.ts"
 import type { ReadBudget } from "../../base/read-budget.ts"
 import {
@@ -201,13 +201,11 @@ export class LsmTree implements EngineCore {
       recordCount: Math.max(0, recordCount),
       memoryBytes: this.#memtables.bytes + memtableIndexBytes,
       indexBytes,
-      flushCount: this.#flushLoop.flushCount,
-      bytesFlushed: this.#flushLoop.bytesFlushed,
+      ...this.#flushLoop.statistics(),
       diskReadCount: this.#reads.diskReadCount,
       stallCount: this.#stallCount,
       recordsWritten: this.#recordsWritten,
       bytesWritten: this.#bytesWritten,
-      isStorageFull: isEngineError(this.#flushLoop.full, "STORAGE_FULL"),
     } satisfies Partial<EngineStatistics>
   }
 

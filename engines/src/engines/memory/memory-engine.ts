@@ -36,7 +36,7 @@ interface MemoryHost extends CoreHost<MemorySettings> {
 type Value = Uint8Array | undefined
 
 const EMPTY = new Uint8Array(0)
-/** That takes some 20 ms. */
+/** States of so many bytes are loaded before they are served: nobody notices the wait. */
 const BYTES_AT_ONCE_MAX = 1024 * 1024
 /**
  * A dump has some 64 runs. Each process that is stopped before its load has ended may leave a patch above them: with so

@@ -1,5 +1,5 @@
 // Amazon's SDK, loaded when an s3: repository is opened and not before: programs that keep versions in a directory
-// need not install it. Loading takes about 150 ms of a thread's time and 25 MB.
+// need not install it. Loading it takes time and memory of each thread that does.
 
 import type { S3Client } from "@aws-sdk/client-s3"
 import { EngineError } from "../../base/error.ts"
