@@ -1,11 +1,13 @@
 import { deepStrictEqual, strictEqual } from "node:assert"
 import { afterEach, test } from "vitest"
 import { AnswerPace, AnswerPaces } from "./answer-pace.ts"
+import { Looks } from "./looks.ts"
 
 const NEVER_MS = 2 ** 30
 let isShort = true
-const paces = new AnswerPaces(NEVER_MS, () => isShort)
-afterEach(() => paces.close())
+const looks = new Looks(NEVER_MS)
+const paces = new AnswerPaces(looks, () => isShort)
+afterEach(() => looks.close())
 
 function callNamed(name: string, ended: string[]): AnswerPace {
   return new AnswerPace(paces, () => ended.push(name))
@@ -31,7 +33,7 @@ test("a call is ended whose answer is not taken for four looks and more, and no 
     send(trickle!, 1000)
     trickle!.taken()
     send(trickle!, 1000)
-    paces.look()
+    looks.look()
     if (look === 4) deepStrictEqual(ended, [])
   }
   deepStrictEqual(ended, ["stuck", "trickle"])
@@ -43,7 +45,7 @@ test("an answer of many bytes has more time", () => {
   send(callNamed("large", ended), 2 * 1024 * 1024)
   for (let look = 1; look <= 13; look++) {
     if (look === 13) deepStrictEqual(ended, [])
-    paces.look()
+    looks.look()
   }
   deepStrictEqual(ended, ["large"])
 })
@@ -53,10 +55,10 @@ test("while there is room nobody is ended; when there is none any more, those th
   isShort = false
   const stuck = callNamed("stuck", ended)
   send(stuck, 10)
-  for (let look = 0; look < 10; look++) paces.look()
+  for (let look = 0; look < 10; look++) looks.look()
   strictEqual(ended.length, 0)
   isShort = true
-  paces.look()
+  looks.look()
   deepStrictEqual(ended, ["stuck"])
 })
 
@@ -66,6 +68,6 @@ test("a call that is over is not ended again", () => {
   send(call, 10)
   call.end()
   send(call, 10)
-  for (let look = 0; look < 10; look++) paces.look()
+  for (let look = 0; look < 10; look++) looks.look()
   strictEqual(ended.length, 0)
 })

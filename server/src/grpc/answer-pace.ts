@@ -2,32 +2,29 @@
 // streams, and many such clients would hold all that may be held. So when much of it is held, calls that are stuck are
 // ended, as HTTP servers do it with clients that are too slow.
 //
-//   look     1         2         3         4         5             every waitMs / 4
+//   look     1         2         3         4         5             looks.ts
 //   answer   ├ sent ── stuck ─── stuck ─── stuck ─── stuck ─► ended, if `isShort`; or as soon as it is
 //
 // A call is stuck while an answer of it is on its way and less than PACE_BYTES of others were taken since the look
-// before. How much of an answer was taken is not known before all is, so it has `waitMs`, and as much again for
+// before. How much of an answer was taken is not known before all is, so it has `waitMs` of the looks, and as much again for
 // each MiB of it, some 100 KB a second. While there is room nobody is ended: a worker may stand in a debugger for as
 // long as it likes.
 
+import { type Looks, looksAllowed } from "./looks.ts"
+
 /** From one look to the next: 6.5 KB a second with the default of limits.handshakeSeconds. */
 const PACE_BYTES = 16 * 1024
-const MIB = 1024 * 1024
-const LOOKS_PER_WAIT = 4
 
 /** All calls that have answered something. */
 export class AnswerPaces {
-  readonly waitMs: number
-  readonly #isShort: () => boolean
   readonly #all = new Set<AnswerPace>()
-  readonly #timer: NodeJS.Timeout
 
   /** @param isShort whether so much is held that calls that are stuck have to go */
-  constructor(waitMs: number, isShort: () => boolean) {
-    this.waitMs = waitMs
-    this.#isShort = isShort
-    this.#timer = setInterval(() => this.look(), waitMs / LOOKS_PER_WAIT)
-    this.#timer.unref()
+  constructor(looks: Looks, isShort: () => boolean) {
+    looks.watch(() => {
+      const mayEnd = isShort()
+      for (const pace of this.#all) if (pace.isStuck() && mayEnd) pace.giveUp()
+    })
   }
 
   add(pace: AnswerPace): void {
@@ -36,16 +33,6 @@ export class AnswerPaces {
 
   delete(pace: AnswerPace): void {
     this.#all.delete(pace)
-  }
-
-  /** Once in a quarter of `waitMs`. */
-  look(): void {
-    const isShort = this.#isShort()
-    for (const pace of this.#all) if (pace.isStuck() && isShort) pace.giveUp()
-  }
-
-  close(): void {
-    clearInterval(this.#timer)
   }
 }
 
@@ -97,7 +84,7 @@ export class AnswerPace {
     const isMoving = !this.#isSending || this.#takenBytes >= PACE_BYTES
     this.#takenBytes = 0
     this.#stuckLooks = isMoving ? 0 : this.#stuckLooks + 1
-    return this.#stuckLooks > LOOKS_PER_WAIT * (1 + Math.floor(this.#sendingBytes / MIB))
+    return this.#stuckLooks > looksAllowed(this.#sendingBytes)
   }
 
   giveUp(): void {

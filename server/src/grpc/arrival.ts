@@ -7,8 +7,7 @@
 //            counted ─────────────────────────►│
 //
 // A peer has `waitMs`, and as much again for each MiB that came. The bound is on the way from the first byte to the
-// last: a stream on which nothing begins may stay as it is. It is not on what the daemon itself does not read. Looks are
-// counted, and not time: a thread that was held up finds what came meanwhile, and accuses nobody.
+// last: a stream on which nothing begins may stay as it is. It is not on what the daemon itself does not read.
 //
 // When more than the limit is arriving, a connection that has more than its share of it is refused: the limit by the
 // connections of which something arrives. So one that fills it takes nothing from others; but shares of many
@@ -16,6 +15,7 @@
 // at a quarter above it.
 
 import type { Inflight } from "./inflight.ts"
+import { type Looks, looksAllowed } from "./looks.ts"
 
 /** What a piece of a message costs besides its bytes: a peer may send it byte by byte. */
 const PIECE_OVERHEAD_BYTES = 128
@@ -23,8 +23,6 @@ const PIECE_OVERHEAD_BYTES = 128
 const MESSAGE_OVERHEAD_BYTES = 512
 /** Part of the limit that there is besides it for connections with less than their share. */
 const ABOVE_LIMIT = 0.25
-const MIB = 1024 * 1024
-const LOOKS_PER_WAIT = 4
 
 /** The part of grpc-js that puts messages together; its types keep it private. */
 export interface MessageDecoder {
@@ -45,24 +43,18 @@ interface Share {
 export class Arrivals {
   /** Bytes of all. Their own limit, so that they do not hold up whole requests. */
   readonly inflight: Inflight
-  readonly waitMs: number
+  readonly looks: Looks
   readonly #underWay = new Set<Arrival>()
   readonly #shares = new WeakMap<object, Share>()
   /** Connections of which something is arriving. */
   #connectionCount = 0
-  readonly #timer: NodeJS.Timeout
-  #looks = 0
 
-  constructor(inflight: Inflight, waitMs: number) {
+  constructor(inflight: Inflight, looks: Looks) {
     this.inflight = inflight
-    this.waitMs = waitMs
-    this.#timer = setInterval(() => this.#look(), waitMs / LOOKS_PER_WAIT)
-    this.#timer.unref()
-  }
-
-  /** How often it was looked at them. */
-  get looks(): number {
-    return this.#looks
+    this.looks = looks
+    looks.watch(() => {
+      for (const arrival of this.#underWay) arrival.checkPace()
+    })
   }
 
   add(arrival: Arrival): void {
@@ -97,15 +89,6 @@ export class Arrivals {
     if (bytes <= bytesMax) return false
     return share.bytes > bytesMax / this.#connectionCount || bytes > (1 + ABOVE_LIMIT) * bytesMax
   }
-
-  close(): void {
-    clearInterval(this.#timer)
-  }
-
-  #look(): void {
-    this.#looks++
-    for (const arrival of this.#underWay) arrival.checkPace()
-  }
 }
 
 export class Arrival {
@@ -114,7 +97,7 @@ export class Arrival {
   readonly #decoder: MessageDecoder
   readonly #isUnary: boolean
   readonly #refuse: (why: ArrivalRefusal) => void
-  /** Of `Arrivals`, when it began. */
+  /** Looks when it began. */
   #firstLook = 0
   /** Of the message that is not whole, and of the whole ones before it. */
   #pieceBytes = 0
@@ -167,8 +150,8 @@ export class Arrival {
 
   /** Gives up what is too slow. */
   checkPace(): void {
-    const allowed = LOOKS_PER_WAIT * (1 + Math.floor((this.#pieceBytes + this.#messageBytes) / MIB))
-    if (this.#all.looks - this.#firstLook > allowed) this.#give("slow")
+    const allowed = looksAllowed(this.#pieceBytes + this.#messageBytes)
+    if (this.#all.looks.count - this.#firstLook > allowed) this.#give("slow")
   }
 
   #write(bytes: Buffer, write: (bytes: Buffer) => Buffer[]): Buffer[] {
@@ -192,7 +175,7 @@ export class Arrival {
   }
 
   #begin(): void {
-    this.#firstLook = this.#all.looks
+    this.#firstLook = this.#all.looks.count
     this.#all.add(this)
   }
 

@@ -224,7 +224,7 @@ export class CallGuard extends ServerInterceptingCall {
   #giveUp(why: ArrivalRefusal, call: PrivateCall): void {
     // What waits to be read is decoded already, and held as long as the stream is.
     call.readQueue.length = 0
-    const { inflight, waitMs } = this.#host.arrivals
+    const { inflight, looks } = this.#host.arrivals
     this.#next.sendStatus(
       why === "full"
         ? refusal(
@@ -233,7 +233,7 @@ export class CallGuard extends ServerInterceptingCall {
           )
         : refusal(
             "DEADLINE_PASSED",
-            `the request did not come within ${waitMs / 1000} s, and as much again for each MiB (setting limits.handshakeSeconds)`,
+            `the request did not come within ${looks.waitMs / 1000} s, and as much again for each MiB (setting limits.handshakeSeconds)`,
           ),
     )
   }
@@ -246,7 +246,7 @@ export class CallGuard extends ServerInterceptingCall {
     countError("OVERLOADED")
     this.#host.log.warn("answers-not-taken", "a call was ended: its client does not take its answers", {
       path: this.#path,
-      seconds: this.#host.paces.waitMs / 1000,
+      seconds: this.#host.arrivals.looks.waitMs / 1000,
       inflightBytes: this.#host.inflight.bytes,
     })
     this.#end(status.RESOURCE_EXHAUSTED)

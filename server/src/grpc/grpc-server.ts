@@ -16,12 +16,12 @@ import type { Admission } from "./admission.ts"
 import { AnswerPaces } from "./answer-pace.ts"
 import { Arrivals } from "./arrival.ts"
 import { guardCalls } from "./call-guard.ts"
-import { refuseEarly } from "./early-refusal.ts"
+import { EarlyRefusal } from "./early-refusal.ts"
 import { Inflight } from "./inflight.ts"
 import { Listener } from "./listener.ts"
+import { Looks } from "./looks.ts"
 import { boundedService } from "./message-bounds.ts"
 import { OpenCalls } from "./open-calls.ts"
-import { Overload } from "./overload.ts"
 import { addReflection, reflectionServices } from "./reflection.ts"
 
 const SERVICE_NAME = "varve.v1.StateBackend"
@@ -53,16 +53,21 @@ const SHORT_PART = 4
 /** What may speak against SERVING: a partition was taken, the daemon as a whole is not ready, this is the end. */
 type ServingVoice = "owner" | "daemon" | "end"
 
+/**
+ * What a client may send before this side has taken any of it, on a stream and on a connection. HTTP/2's 64 KiB hold four
+ * frames of 512 callers: with more the client sends its next frames while those are applied.
+ */
+const WINDOW_BYTES = 256 * 1024
+
 interface GrpcServerParts {
   readonly server: Server
   readonly listener: Listener
   readonly injector: ReturnType<Server["createConnectionInjector"]>
   readonly arrivals: Arrivals
-  readonly paces: AnswerPaces
   readonly health: HealthImplementation
   readonly admission: Admission
   readonly openCalls: OpenCalls
-  readonly overload: Overload
+  readonly refusal: EarlyRefusal
   readonly connectionsMax: number
 }
 
@@ -84,12 +89,10 @@ export class GrpcServer {
     log: Log,
   ): Promise<GrpcServer> {
     const metrics = new CallMetrics(registry, [StateBackendService, healthService, ...reflectionServices])
-    const arrivals = new Arrivals(new Inflight(limits.inflightBytesMax), limits.handshakeSeconds * 1000)
+    const looks = new Looks(limits.handshakeSeconds * 1000)
+    const arrivals = new Arrivals(new Inflight(limits.inflightBytesMax), looks)
     const openCalls = new OpenCalls(limits.inflightBytesMax)
-    const paces = new AnswerPaces(
-      limits.handshakeSeconds * 1000,
-      () => inflight.bytes >= inflight.bytesMax / SHORT_PART,
-    )
+    const paces = new AnswerPaces(looks, () => inflight.bytes >= inflight.bytesMax / SHORT_PART)
     const server = new Server({
       "grpc.max_receive_message_length": limits.messageBytesMax,
       "grpc.max_send_message_length": limits.messageBytesMax,
@@ -98,14 +101,15 @@ export class GrpcServer {
       "grpc.keepalive_time_ms": limits.keepaliveSeconds * 1000,
       "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
       "grpc.enable_channelz": 0,
+      "grpc-node.flow_control_window": WINDOW_BYTES,
       "grpc-node.max_session_memory": Math.max(
         SESSION_MEMORY_MIB_LEAST,
         Math.ceil((4 * limits.messageBytesMax) / MIB),
       ),
       interceptors: [guardCalls({ metrics, admission, inflight, arrivals, openCalls, paces, log })],
     })
-    const overload = new Overload()
-    refuseEarly(server, refusedEarly, overload, metrics)
+    const { streamsPerConnectionMax } = limits
+    const refusal = new EarlyRefusal(server, refusedEarly, streamsPerConnectionMax, openCalls, metrics)
     server.addService(boundedService(service, carriesRecords), backend)
     const health = new HealthImplementation({ "": "SERVING", [SERVICE_NAME]: "SERVING" })
     health.addToServer(server)
@@ -123,11 +127,10 @@ export class GrpcServer {
       listener,
       injector,
       arrivals,
-      paces,
       health,
       admission,
       openCalls,
-      overload,
+      refusal,
       connectionsMax,
     }
     return new GrpcServer(parts)
@@ -139,15 +142,15 @@ export class GrpcServer {
   }
 
   get load(): ServerLoad {
-    const { listener, openCalls, overload, arrivals, connectionsMax } = this.#parts
+    const { listener, openCalls, refusal, arrivals, connectionsMax } = this.#parts
     return {
       connections: listener.connectionCount,
       connectionsMax,
       connectionsRefused: listener.refusedCount,
       calls: openCalls.count,
       callsMax: openCalls.callsMax,
-      isOverloaded: overload.isOverloaded,
-      callsRefused: overload.refusedCount,
+      isOverloaded: refusal.overload.isOverloaded,
+      callsRefused: refusal.overload.refusedCount,
       arrivingBytes: arrivals.inflight.bytes,
       arrivingBytesMax: arrivals.inflight.bytesMax,
     }
@@ -164,8 +167,9 @@ export class GrpcServer {
 
   /** Resolves when no connection is left: within `graceMs`, or at once after it. */
   async close(graceMs: number): Promise<void> {
-    const { admission, listener, injector, arrivals, paces, server } = this.#parts
+    const { admission, listener, injector, arrivals, refusal, server } = this.#parts
     admission.close()
+    refusal.stop()
     this.setServing("end", false)
     listener.stop()
     injector.drain(graceMs)
@@ -174,8 +178,7 @@ export class GrpcServer {
       await new Promise((resolve) => setTimeout(resolve, DRAIN_CHECK_MS))
     }
     server.forceShutdown()
-    arrivals.close()
-    paces.close()
+    arrivals.looks.close()
     listener.destroy()
   }
 }

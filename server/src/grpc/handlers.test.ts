@@ -7,7 +7,7 @@ import { Client, credentials, Server, ServerCredentials, type ServiceError, stat
 import { EngineError } from "@varve/engines"
 import { VarveError, varveErrorOf } from "@varve/proto"
 import { Registry } from "prom-client"
-import { afterAll, beforeAll, test } from "vitest"
+import { afterAll, beforeAll, test, vi } from "vitest"
 import { type LogLine, logTo } from "../log.ts"
 import { CallMetrics } from "../metrics/call-metrics.ts"
 import { familiesOf } from "../metrics/families.ts"
@@ -17,6 +17,7 @@ import { CallGuard, guardCalls } from "./call-guard.ts"
 import { STATUS_TEXT_BYTES_MAX } from "./failure.ts"
 import { duplexStream, unary } from "./handlers.ts"
 import { Inflight } from "./inflight.ts"
+import { Looks } from "./looks.ts"
 import { CALL_BYTES, OpenCalls } from "./open-calls.ts"
 
 const text = {
@@ -69,13 +70,14 @@ const CALLS_MAX = 8
 const MESSAGE_BYTES_LEAST = 512
 const arriving = new Inflight(ARRIVING_BYTES_MAX)
 let isShort = false
+const looks = { ofArrivals: new Looks(WAIT_MS), ofAnswers: new Looks(2 ** 30) }
 const host = {
   log,
-  paces: new AnswerPaces(2 ** 30, () => isShort),
+  paces: new AnswerPaces(looks.ofAnswers, () => isShort),
   metrics: new CallMetrics(registry, [service]),
   admission,
   inflight: new Inflight(1024 * 1024),
-  arrivals: new Arrivals(arriving, WAIT_MS),
+  arrivals: new Arrivals(arriving, looks.ofArrivals),
   openCalls: new OpenCalls(CALLS_MAX * CALL_BYTES),
 }
 let server: Server
@@ -118,8 +120,7 @@ beforeAll(async () => {
 afterAll(() => {
   client.close()
   server.forceShutdown()
-  host.arrivals.close()
-  host.paces.close()
+  for (const each of Object.values(looks)) each.close()
 })
 
 function call(request: string): Promise<string> {
@@ -223,11 +224,7 @@ function beginning(bytes: number, sentBytes: number): Buffer {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 5000
-  while (!condition()) {
-    if (performance.now() > deadlineMs) throw new Error("it did not become true within 5 s")
-    await new Promise((resolve) => setTimeout(resolve, 2))
-  }
+  await vi.waitUntil(condition, { timeout: 30_000, interval: 2 })
 }
 
 /** Resolves the status of the call when it is told. */
@@ -280,8 +277,8 @@ test("what the daemon does not read is not late, and a status comes to who did n
   const told = new Promise((resolve) => stream.on("trailers", (headers) => resolve(headers["grpc-status"])))
   stream.write(Buffer.concat([beginning(1, 1), beginning(1000, 10)]))
   await until(() => heldGuard !== undefined && arriving.bytes > 0)
-  const { looks } = host.arrivals
-  await until(() => host.arrivals.looks > looks + 8)
+  const enough = looks.ofArrivals.count + 8
+  await until(() => looks.ofArrivals.count > enough)
   ok(arriving.bytes > 0)
   heldGuard?.resumeReading()
   await until(() => arriving.bytes === 0)
@@ -389,10 +386,10 @@ test("a stream whose answers nobody takes is ended when space is short", async (
   stream.on("error", () => undefined)
   stream.write(beginning(5, 5))
   await new Promise((resolve) => stream.once("response", resolve))
-  for (let look = 0; look < 10; look++) host.paces.look()
+  for (let look = 0; look < 10; look++) looks.ofAnswers.look()
   ok(!stream.closed)
   isShort = true
-  host.paces.look()
+  looks.ofAnswers.look()
   isShort = false
   strictEqual(await closed, constants.NGHTTP2_ENHANCE_YOUR_CALM)
   strictEqual(lines.at(-1)?.event, "answers-not-taken")

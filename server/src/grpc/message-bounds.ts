@@ -7,8 +7,11 @@
 import type { MethodDefinition, ServiceDefinition } from "@grpc/grpc-js"
 import type { Reason } from "@varve/proto"
 
-/** Fields of one message, entries of lists and maps each counted: keys, records, conditions. */
-const ENTRIES_PER_MESSAGE_MAX = 65_536
+/**
+ * Of one message: keys, records, conditions, operations; and its fields, entries of lists and maps each counted. An entry
+ * costs an object or a place in a table, and while records are applied nothing else is.
+ */
+export const ENTRIES_PER_MESSAGE_MAX = 65_536
 /** Of a request that carries no records: 1 MiB of metadata, and a lineage for each of 65 536 partitions. */
 const ADMINISTRATIVE_BYTES_MAX = 4 * 1024 * 1024
 

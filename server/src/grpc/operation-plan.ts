@@ -19,9 +19,8 @@ import {
 } from "@varve/proto"
 import { type ShardStore, wrongPartition } from "../shard/shard-store.ts"
 import { LatestRecords } from "./latest-records.ts"
+import { ENTRIES_PER_MESSAGE_MAX } from "./message-bounds.ts"
 
-/** Operations of one frame: each read costs an object, each write a place in a table. */
-const OPERATIONS_MAX = 65_536
 /** Operations that are refused by themselves; a frame with more is refused whole, for its answer must fit a message. */
 const REFUSALS_MAX = 256
 /** A frame with more to write gets a buffer of its own. */
@@ -74,10 +73,10 @@ export class OperationPlanner {
         if (error !== undefined) refusedReads++
         keys.push(error === undefined ? list.subarray(cursor.keyStart, cursor.keyEnd) : EMPTY)
       }
-      if (++operationCount > OPERATIONS_MAX) {
+      if (++operationCount > ENTRIES_PER_MESSAGE_MAX) {
         throw new VarveError(
           "REQUEST_INVALID",
-          `more than ${OPERATIONS_MAX} operations in one frame: send fewer at once`,
+          `more than ${ENTRIES_PER_MESSAGE_MAX} operations in one frame: send fewer at once`,
         )
       }
     }

@@ -2,35 +2,32 @@
 
 import type { ReadBudget } from "@varve/engines"
 import { VarveError } from "@varve/proto"
+import { ENTRIES_PER_MESSAGE_MAX } from "./message-bounds.ts"
 
-/** Keys of one call or frame: each costs an object while it is read. */
-const KEYS_PER_READ_MAX = 65_536
-/** Records, or conditions, of one frame: while they are applied nothing else is. */
-const RECORDS_PER_FRAME_MAX = 65_536
 /** Two lengths, flags, a key of one byte. */
 const RECORD_BYTES_MIN = 4
 
 /** Whether so many bytes could be more records than a frame may have; others need not be counted. */
 export function mayBeTooMany(batch: Uint8Array): boolean {
-  return batch.length > RECORDS_PER_FRAME_MAX * RECORD_BYTES_MIN
+  return batch.length > ENTRIES_PER_MESSAGE_MAX * RECORD_BYTES_MIN
 }
 
 /** @throws VarveError `REQUEST_INVALID` */
 export function checkRecordCount(count: number): void {
-  if (count > RECORDS_PER_FRAME_MAX) {
+  if (count > ENTRIES_PER_MESSAGE_MAX) {
     throw new VarveError(
       "REQUEST_INVALID",
-      `more than ${RECORDS_PER_FRAME_MAX} records in one frame: send fewer at once`,
+      `more than ${ENTRIES_PER_MESSAGE_MAX} records in one frame: send fewer at once`,
     )
   }
 }
 
 /** @throws VarveError `REQUEST_INVALID` */
 export function checkKeyCount(count: number): void {
-  if (count > KEYS_PER_READ_MAX) {
+  if (count > ENTRIES_PER_MESSAGE_MAX) {
     throw new VarveError(
       "REQUEST_INVALID",
-      `${count} keys in one read; at most ${KEYS_PER_READ_MAX} are allowed`,
+      `${count} keys in one read; at most ${ENTRIES_PER_MESSAGE_MAX} are allowed`,
     )
   }
 }

@@ -6,9 +6,9 @@
 //   behind it                              `admit`: the refusal is remembered
 
 import { EngineError, type SequencedFrame } from "@varve/engines"
+import { SESSION_BYTES } from "@varve/engines/internal"
 import { type PipelineRequest, VarveError } from "@varve/proto"
 
-const SESSION_BYTES = 16
 const UNANSWERED_MAX = 63
 
 /** After these the client sends the same frame again, so nothing else of it may be answered. */
@@ -37,7 +37,7 @@ export function placeOf(frame: PipelineRequest, admit: () => void): SequencedFra
   if (isPlace) return { session, sequence: number, unanswered, resent, admit }
   throw new VarveError(
     "FRAME_MALFORMED",
-    `a frame of a session has 16 bytes of session, a sequence of 1 to 2^53 - 1 and at most ${UNANSWERED_MAX} unanswered ` +
+    `a frame of a session has ${SESSION_BYTES} bytes of session, a sequence of 1 to 2^53 - 1 and at most ${UNANSWERED_MAX} unanswered ` +
       `before it; this one ${session.length}, ${sequence} and ${unanswered}`,
   )
 }

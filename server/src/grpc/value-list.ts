@@ -1,5 +1,7 @@
 // The answer to a frame of reads: `(length uvarint | bytes)*`, one for each key; length 0: not found.
 
+import { uvarintBytes } from "@varve/engines/internal"
+
 /**
  * The values in one new buffer, allocated once. `admit` sees its length before it is allocated, and may throw.
  */
@@ -10,7 +12,7 @@ export function encodeValueList(
   let bytes = 0
   for (const value of values) bytes += listedBytes(value)
   admit(bytes)
-  // A short one lies in the slab of small buffers: memory of its own would take ten times as long.
+  // A short one lies in the slab of small buffers: memory of its own would be an allocation outside of the heap.
   const target = Buffer.allocUnsafe(bytes)
   let at = 0
   for (const value of values) {
@@ -33,9 +35,4 @@ export function encodeValueList(
 /** Bytes that a value takes in the list. */
 export function listedBytes(value: Uint8Array | undefined): number {
   return value === undefined ? 1 : uvarintBytes(value.length) + value.length
-}
-
-/** Of lengths under 2^28, which is more than a value may have. */
-function uvarintBytes(value: number): number {
-  return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x20_0000 ? 3 : 4
 }

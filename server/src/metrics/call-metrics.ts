@@ -4,7 +4,7 @@
 import { boundIndex, noCounts, shortBoundsMs } from "@varve/engines/internal"
 import type { Registry } from "prom-client"
 import { registerCountedHistogram } from "./counted-histogram.ts"
-import { registerFixedMetric, sampleName } from "./families.ts"
+import { registerLabelledReadMetric } from "./read-metrics.ts"
 
 /** What a service definition of grpc-js says about its methods. */
 type ServiceMethods = Readonly<
@@ -85,17 +85,12 @@ export class CallMetrics {
       "received",
     )
     this.#counter(registry, "grpc_server_msg_sent_total", "Messages to clients.", "sent")
-    const name = "grpc_server_handled_total"
-    registerFixedMetric(registry, {
-      name,
+    registerLabelledReadMetric(registry, {
+      name: "grpc_server_handled_total",
       help: "Calls ended, by status. Alert on the rate of Internal, DataLoss and Unavailable.",
       type: "counter",
-      samples: methods.flatMap(({ labels }) =>
-        codeNames.map((code) => sampleName(name, { ...labels, grpc_code: code })),
-      ),
-      read: (values) => {
-        for (const [i, { handled }] of methods.entries()) values.set(handled, i * codeNames.length)
-      },
+      labels: methods.flatMap(({ labels }) => codeNames.map((code) => ({ ...labels, grpc_code: code }))),
+      read: () => methods.flatMap(({ handled }) => handled),
     })
   }
 
@@ -126,9 +121,10 @@ export class CallMetrics {
 
   #counter(registry: Registry, name: string, help: string, field: "started" | "received" | "sent"): void {
     const methods = [...this.#methods.values()]
-    registerFixedMetric(registry, {
-      ...{ name, help, type: "counter", samples: methods.map(({ labels }) => sampleName(name, labels)) },
-      read: (values) => values.set(methods.map((method) => method[field])),
+    registerLabelledReadMetric(registry, {
+      ...{ name, help, type: "counter" },
+      labels: methods.map(({ labels }) => labels),
+      read: () => methods.map((method) => method[field]),
     })
   }
 }

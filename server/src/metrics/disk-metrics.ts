@@ -1,26 +1,22 @@
 // Room on the file system where the daemon keeps its state.
 
 import { statfs } from "node:fs/promises"
-import { Gauge, type Registry } from "prom-client"
+import type { Registry } from "prom-client"
+import { registerReadMetric } from "./read-metrics.ts"
 
 /** Registers the room around `directory`, looked up when somebody asks. */
 export function registerDiskMetrics(registry: Registry, directory: string): void {
-  const registers = [registry]
-  new Gauge({
+  registerReadMetric(registry, {
     name: "varve_filesystem_free_bytes",
     help: "Room that is left on the file system of dataDir. Alert long before 0: then writes are refused (varve_storage_full). Merges need room for their longest output besides.",
-    registers,
-    async collect() {
-      this.set(await bytesOf(directory, ({ bavail, bsize }) => bavail * bsize))
-    },
+    type: "gauge",
+    read: () => bytesOf(directory, ({ bavail, bsize }) => bavail * bsize),
   })
-  new Gauge({
+  registerReadMetric(registry, {
     name: "varve_filesystem_size_bytes",
     help: "Size of the file system of dataDir.",
-    registers,
-    async collect() {
-      this.set(await bytesOf(directory, ({ blocks, bsize }) => blocks * bsize))
-    },
+    type: "gauge",
+    read: () => bytesOf(directory, ({ blocks, bsize }) => blocks * bsize),
   })
 }
 

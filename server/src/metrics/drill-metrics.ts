@@ -2,6 +2,7 @@
 
 import type { DrillResult } from "@varve/engines/internal"
 import { Counter, Gauge, type Registry } from "prom-client"
+import { registerLabelledReadMetric } from "./read-metrics.ts"
 import { predictRecovery } from "./recovery-prediction.ts"
 
 /** `incomplete`: nothing was found out, because the repository did not answer or the version went. */
@@ -94,22 +95,22 @@ export class DrillMetrics {
       labelNames,
       registers,
     })
-    new Gauge({
+    registerLabelledReadMetric(registry, {
       name: "varve_recovery_predicted_seconds",
       help: "How long a recovery from the repository alone would take now, until its first_answer and until it is complete: what the last passed drill took for the same without pauses, times the bytes of the state now by those of the version drilled; 0: no drill has passed yet.",
-      labelNames: ["store", "until"],
-      registers,
-      collect() {
-        for (const store of stores) {
-          const { name } = store.settings
-          const figures = measured.get(name)
-          const bytes = store.partitions.reduce((sum, { engine }) => sum + engine.statistics().diskBytes, 0)
+      type: "gauge",
+      labels: stores.flatMap(({ settings: { name: store } }) => [
+        { store, until: "first_answer" },
+        { store, until: "complete" },
+      ]),
+      read: () =>
+        stores.flatMap(({ settings, partitions }) => {
+          const figures = measured.get(settings.name)
+          const bytes = partitions.reduce((sum, { engine }) => sum + engine.statistics().diskBytes, 0)
           const drilled = figures?.recovery ?? { firstAnswerSeconds: 0, completeSeconds: 0 }
           const recovery = predictRecovery(drilled, figures?.stateBytes ?? 0, bytes)
-          this.set({ store: name, until: "first_answer" }, recovery.firstAnswerSeconds)
-          this.set({ store: name, until: "complete" }, recovery.completeSeconds)
-        }
-      },
+          return [recovery.firstAnswerSeconds, recovery.completeSeconds]
+        }),
     })
     for (const { settings } of stores) {
       const store = settings.name

@@ -16,7 +16,7 @@ import {
   stateGauges,
   versionGauges,
 } from "./engine-figures.ts"
-import { type MetricType, registerFixedMetric, sampleName } from "./families.ts"
+import { type ReadMetric, registerLabelledReadMetric } from "./read-metrics.ts"
 import { readOnce } from "./read-once.ts"
 
 interface MeasuredStore {
@@ -31,10 +31,7 @@ interface MeasuredStore {
 }
 
 /** Some numbers of a partition, each under a further label. */
-interface FigureSet {
-  readonly name: string
-  readonly help: string
-  readonly type: MetricType
+interface FigureSet extends Omit<ReadMetric, "read"> {
   readonly label: string
   readonly labelValues: readonly string[]
   /** In the order of `labelValues`. */
@@ -98,26 +95,20 @@ export function registerEngineMetrics(registry: Registry, stores: readonly Measu
   const read = readOnce((): PartitionFigures[] =>
     partitions.map(({ engine }) => ({ ...engine.statistics(), position: engine.position })),
   )
-  const register = ({ name, help, of }: Figure, type: MetricType): void => {
-    const samples = partitions.map(({ labels }) => sampleName(name, labels))
-    registerFixedMetric(registry, {
-      ...{ name, help, type, samples },
-      read: (values) => {
-        for (const [i, figures] of read().entries()) values[i] = of(figures)
-      },
+  const register = ({ of, ...figure }: Figure, type: ReadMetric["type"]): void =>
+    registerLabelledReadMetric(registry, {
+      ...figure,
+      type,
+      labels: partitions.map(({ labels }) => labels),
+      read: () => read().map(of),
     })
-  }
   for (const figure of gauges) register(figure, "gauge")
   for (const figure of counters) register(figure, "counter")
-  for (const { name, help, type, label, labelValues, of } of sets) {
-    const samples = partitions.flatMap(({ labels }) =>
-      labelValues.map((value) => sampleName(name, { ...labels, [label]: value })),
-    )
-    registerFixedMetric(registry, {
-      ...{ name, help, type, samples },
-      read: (values) => {
-        for (const [i, figures] of read().entries()) values.set(of(figures), i * labelValues.length)
-      },
+  for (const { label, labelValues, of, ...set } of sets) {
+    registerLabelledReadMetric(registry, {
+      ...set,
+      labels: partitions.flatMap(({ labels }) => labelValues.map((value) => ({ ...labels, [label]: value }))),
+      read: () => read().flatMap(of),
     })
   }
   registerCountedHistogram(registry, {

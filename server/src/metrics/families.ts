@@ -1,6 +1,6 @@
 // Figures of a registry as they travel between threads: names of samples with their labels as text, and numbers. Main adds
-// them up over the threads and writes the page (main/exposition.ts). Objects, as prom-client hands them out, would take ten
-// times as long to copy.
+// them up over the threads and writes the page (main/exposition.ts). Objects, as prom-client hands them out, would be copied
+// one by one.
 
 import type { Metric, MetricObjectWithValues, MetricValue, Registry } from "prom-client"
 
@@ -28,18 +28,18 @@ export interface FixedMetric {
   readonly type: MetricType
   readonly samples: readonly string[]
   /** Puts the value of each sample in its place. */
-  readonly read: (values: Float64Array) => void
+  readonly read: (values: Float64Array) => void | Promise<void>
 }
 
 /**
- * Registers a metric that costs no more than its numbers when it is asked for: nothing is looked up by labels. With 64
- * partitions that is most of a page.
+ * Registers a metric that costs no more than its numbers when it is asked for: nothing is looked up by labels. With
+ * many partitions that is most of a page.
  */
 export function registerFixedMetric(registry: Registry, metric: FixedMetric): void {
   const { name, help, type, samples, read } = metric
   const get = async (): Promise<Family> => {
     const values = new Float64Array(samples.length)
-    read(values)
+    await read(values)
     return { name, help, type, samples, values }
   }
   // The registry asks a metric for no more than that.

@@ -1,7 +1,8 @@
 // Who owns the partitions, by store and partition, read from the engines when somebody asks.
 
 import type { Engine } from "@varve/engines"
-import { Gauge, type Registry } from "prom-client"
+import type { Registry } from "prom-client"
+import { registerLabelledReadMetric } from "./read-metrics.ts"
 
 type Owner = Engine["owner"]
 
@@ -12,30 +13,23 @@ interface OwnedStore {
 
 /** Registers the owners of `stores`, all present from the start. */
 export function registerOwnerMetrics(registry: Registry, stores: readonly OwnedStore[]): void {
-  const labelNames = ["store", "partition"] as const
-  const owners = (record: (labels: { store: string; partition: string }, owner: Owner) => void): void => {
-    for (const { settings, partitions } of stores) {
-      for (const { index, engine } of partitions) {
-        record({ store: settings.name, partition: String(index) }, engine.owner)
-      }
-    }
-  }
-  new Gauge({
-    name: "varve_owner_epoch",
-    help: "Epoch under which the daemon took the partition; each daemon that takes it has a higher one.",
-    labelNames,
-    registers: [registry],
-    collect() {
-      owners((labels, { epoch }) => this.set(labels, epoch))
-    },
-  })
-  new Gauge({
-    name: "varve_owner_fenced",
-    help: "1 when another daemon has taken the partition: every call here is refused. Alert on it; start one of them anew.",
-    labelNames,
-    registers: [registry],
-    collect() {
-      owners((labels, { isFenced }) => this.set(labels, isFenced ? 1 : 0))
-    },
-  })
+  const partitions = stores.flatMap(({ settings, partitions: all }) =>
+    all.map(({ index, engine }) => ({ labels: { store: settings.name, partition: String(index) }, engine })),
+  )
+  const gauge = (name: string, help: string, of: (owner: Owner) => number): void =>
+    registerLabelledReadMetric(registry, {
+      ...{ name, help, type: "gauge" },
+      labels: partitions.map(({ labels }) => labels),
+      read: () => partitions.map(({ engine }) => of(engine.owner)),
+    })
+  gauge(
+    "varve_owner_epoch",
+    "Epoch under which the daemon took the partition; each daemon that takes it has a higher one.",
+    ({ epoch }) => epoch,
+  )
+  gauge(
+    "varve_owner_fenced",
+    "1 when another daemon has taken the partition: every call here is refused. Alert on it; start one of them anew.",
+    ({ isFenced }) => (isFenced ? 1 : 0),
+  )
 }

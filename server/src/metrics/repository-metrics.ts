@@ -8,8 +8,9 @@ import {
   type RequestStatistics,
   requestOperations,
 } from "@varve/engines/internal"
-import { Counter, Gauge, type Registry } from "prom-client"
+import type { Registry } from "prom-client"
 import { type CountedDurations, registerCountedHistogram } from "./counted-histogram.ts"
+import { registerLabelledReadMetric, registerReadMetric } from "./read-metrics.ts"
 
 /** Those that carry objects. */
 const carrying: readonly RequestOperation[] = ["get", "create"]
@@ -29,15 +30,10 @@ export function registerRepositoryMetrics(registry: Registry, requests: RequestF
     operations: readonly RequestOperation[],
     of: (figures: ReturnType<RequestFigures["of"]>) => number,
   ): void => {
-    new Counter({
-      name,
-      help,
-      labelNames: ["operation"],
-      registers: [registry],
-      collect() {
-        this.reset()
-        for (const operation of operations) this.inc({ operation }, of(requests.of(operation)))
-      },
+    registerLabelledReadMetric(registry, {
+      ...{ name, help, type: "counter" },
+      labels: operations.map((operation) => ({ operation })),
+      read: () => operations.map((operation) => of(requests.of(operation))),
     })
   }
   counter(
@@ -66,39 +62,28 @@ function durationsOf({ counts, ms }: RequestStatistics): CountedDurations {
 
 /** Registers the figures of the chunks that are kept of states that are not on the disk yet. */
 export function registerChunkCacheMetrics(registry: Registry, statistics: () => ChunkCacheStatistics): void {
-  const registers = [registry]
-  new Gauge({
+  registerReadMetric(registry, {
     name: "varve_chunk_cache_bytes",
     help: "Memory taken by chunks of the repository that were read. It grows to varve_chunk_cache_limit_bytes and stays there.",
-    registers,
-    collect() {
-      this.set(statistics().bytesUsed)
-    },
+    type: "gauge",
+    read: () => statistics().bytesUsed,
   })
-  new Gauge({
+  registerReadMetric(registry, {
     name: "varve_chunk_cache_limit_bytes",
     help: "Memory that chunks of the repository may take (setting chunkCacheBytes).",
-    registers,
-    collect() {
-      this.set(statistics().bytesMax)
-    },
+    type: "gauge",
+    read: () => statistics().bytesMax,
   })
-  new Counter({
+  registerReadMetric(registry, {
     name: "varve_chunk_cache_hits_total",
     help: "Chunks of the repository that a read found in memory.",
-    registers,
-    collect() {
-      this.reset()
-      this.inc(statistics().hitCount)
-    },
+    type: "counter",
+    read: () => statistics().hitCount,
   })
-  new Counter({
+  registerReadMetric(registry, {
     name: "varve_chunk_cache_misses_total",
     help: "Chunks of the repository that a read did not find in memory. Many after a restore: reads wait for the repository until all has come.",
-    registers,
-    collect() {
-      this.reset()
-      this.inc(statistics().missCount)
-    },
+    type: "counter",
+    read: () => statistics().missCount,
   })
 }

@@ -1,6 +1,7 @@
 // Figures of the gRPC server itself: how near it is to its limits, which are those of the daemon, divided by its shards.
 
-import { Counter, Gauge, type Registry } from "prom-client"
+import type { Registry } from "prom-client"
+import { registerReadMetric } from "./read-metrics.ts"
 
 /** What the server holds now, and how much it may. */
 export interface ServerLoad {
@@ -23,27 +24,10 @@ export function registerServerMetrics(
   server: { readonly load: ServerLoad },
   inflight: { readonly bytes: number; readonly bytesMax: number },
 ): void {
-  const gauge = (name: string, help: string, of: (load: ServerLoad) => number): void => {
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(of(server.load))
-      },
-    })
-  }
-  const counter = (name: string, help: string, of: (load: ServerLoad) => number): void => {
-    new Counter({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.reset()
-        this.inc(of(server.load))
-      },
-    })
-  }
+  const gauge = (name: string, help: string, of: (load: ServerLoad) => number): void =>
+    registerReadMetric(registry, { name, help, type: "gauge", read: () => of(server.load) })
+  const counter = (name: string, help: string, of: (load: ServerLoad) => number): void =>
+    registerReadMetric(registry, { name, help, type: "counter", read: () => of(server.load) })
   gauge("varve_connections", "Open gRPC connections.", ({ connections }) => connections)
   gauge(
     "varve_connections_limit",
@@ -68,7 +52,7 @@ export function registerServerMetrics(
   )
   counter(
     "varve_overload_refusals_total",
-    "Calls refused by shards on which calls come faster than they are done; those that a limit refuses are in varve_errors_total only.",
+    "Calls refused by shards on which calls come faster than they are done; those that a limit refuses are in varve_errors_total only. Most of these are refused by HTTP/2, before they are calls: grpc_server_handled_total lacks them.",
     ({ callsRefused }) => callsRefused,
   )
   gauge(

@@ -1,8 +1,9 @@
 // Figures of snapshots and restores, by store.
 
 import type { SnapshotStages } from "@varve/engines"
-import { Counter, Gauge, Histogram, type Registry } from "prom-client"
+import { Counter, Histogram, type Registry } from "prom-client"
 import { durationBuckets, longDurationBuckets } from "./buckets.ts"
+import { registerLabelledReadMetric } from "./read-metrics.ts"
 
 /** A store as far as its versions go. */
 export interface VersionedStore {
@@ -178,14 +179,10 @@ export class VersionMetrics {
 /** Where the stores stand: a store's newest version is the one that all of its partitions have. */
 function registerNewest(registry: Registry, stores: readonly VersionedStore[]): void {
   const gauge = (name: string, help: string, of: (store: VersionedStore) => number): void => {
-    new Gauge({
-      name,
-      help,
-      labelNames: ["store"],
-      registers: [registry],
-      collect() {
-        for (const store of stores) this.set({ store: store.settings.name }, of(store))
-      },
+    registerLabelledReadMetric(registry, {
+      ...{ name, help, type: "gauge" },
+      labels: stores.map(({ settings }) => ({ store: settings.name })),
+      read: () => stores.map(of),
     })
   }
   gauge(
