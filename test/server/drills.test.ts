@@ -9,10 +9,10 @@ import { type DaemonLogLine, startDaemon, type TestDaemon } from "./daemon.ts"
 import { health, ServingStatus } from "./health.ts"
 import { seriesValue } from "./metrics-table.ts"
 import { bytes, RawClient } from "./raw-client.ts"
+import { until } from "./until.ts"
 
 const KEYS = 100
 const VALUE_BYTES = 1000
-const UNTIL_MS = 30_000
 /** Of a chunk of records. */
 const DAMAGED_BYTE = 5000
 const SCHEDULED = ["--partitions", "2", "--drill-every", "1s"]
@@ -30,19 +30,9 @@ async function startWithVersion(environment: Record<string, string>): Promise<Te
   return daemon
 }
 
-async function until<Found>(what: string, find: () => Promise<Found | undefined>): Promise<Found> {
-  const end = performance.now() + UNTIL_MS
-  for (;;) {
-    const found = await find()
-    if (found !== undefined) return found
-    if (performance.now() > end) throw new Error(`${what}: not within ${UNTIL_MS} ms`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
-
 /** The first such line after the first `from` ones. */
 function logged({ log }: TestDaemon, event: string, from = 0): Promise<DaemonLogLine> {
-  return until(event, async () => log.slice(from).find((line) => line.event === event))
+  return until(event, () => log.slice(from).find((line) => line.event === event))
 }
 
 async function figure({ http }: TestDaemon, series: string): Promise<number> {

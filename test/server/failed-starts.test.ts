@@ -74,22 +74,28 @@ test.each([
   },
 )
 
-test.each(["snapshot", "log"])(
-  "a store that has lost its file store.json goes on as it was, durability %s",
-  async (durability) => {
-    const own = await mkdtemp(join(directory, "own-"))
-    const first = await startDaemon({ ...options(durability), directory: own })
-    daemon = first
-    const before = new RawClient(first.grpc)
-    await before.set(bytes("after the version"), bytes("2"))
-    before.close()
-    await first.kill("SIGTERM")
-    await rm(join(own, "data", "stores", "default", "store.json"))
+test("stores that have lost their files store.json go on as they were, with and without a log", async () => {
+  const own = await mkdtemp(join(directory, "own-"))
+  const config = join(own, "varve.yaml")
+  await writeFile(config, JSON.stringify({ stores: { default: {}, logged: { durability: "log" } } }))
+  const stores = ["default", "logged"]
+  const key = bytes("after the version")
+  const { flags = [] } = options("snapshot")
+  const first = await startDaemon({ directory: own, flags: [...flags, "--config", config] })
+  daemon = first
+  const before = new RawClient(first.grpc)
+  for (const store of stores) await before.set(key, bytes(`of ${store}`), { store })
+  before.close()
+  await first.kill("SIGTERM")
+  for (const store of stores) await rm(join(own, "data", "stores", store, "store.json"))
 
-    daemon = await first.restart()
-    expect(daemon.log.some(({ event }) => event === "store-continued")).toBe(true)
-    const client = new RawClient(daemon.grpc)
-    expect(Buffer.from((await client.get(bytes("after the version"))) ?? "").toString()).toBe("2")
-    client.close()
-  },
-)
+  daemon = await first.restart()
+  const continued = daemon.log.filter(({ event }) => event === "store-continued")
+  expect(continued.map(({ store }) => store)).toEqual(stores)
+  const client = new RawClient(daemon.grpc)
+  for (const store of stores) {
+    const value = await client.get(key, { store })
+    expect(Buffer.from(value ?? "").toString()).toBe(`of ${store}`)
+  }
+  client.close()
+})

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 import { startDaemon, type TestDaemon } from "./daemon.ts"
 import { health, ServingStatus } from "./health.ts"
 import { bytes, RawClient } from "./raw-client.ts"
+import { until } from "./until.ts"
 
 const KEY = bytes("key")
 const fenced = { reason: "OWNER_FENCED" }
@@ -55,15 +56,15 @@ async function metric(daemon: TestDaemon, name: string): Promise<string[]> {
 
 /** Resolves when a write is refused because the partition is another's. */
 async function untilFenced(client: RawClient): Promise<void> {
-  for (;;) {
+  await until("fenced", async () => {
     try {
       await client.set(KEY, bytes("for nobody"))
+      return false
     } catch (error) {
       expect(error).toMatchObject(fenced)
-      return
+      return true
     }
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
+  })
 }
 
 test("a daemon that was stopped past a takeover commits nothing, says so everywhere, and comes back as the other left it", async () => {

@@ -4,11 +4,11 @@
 import { deepStrictEqual, ok } from "node:assert"
 import { execFile } from "node:child_process"
 import { readFileSync } from "node:fs"
-import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, test } from "vitest"
 import { startDaemon, type TestDaemon } from "./daemon.ts"
+import { until } from "./until.ts"
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL("../..", import.meta.url))
@@ -37,7 +37,7 @@ test("README: the quick start prints what it says, through a kill of the daemon"
   )
 
   await expectDialogue(before!.text)
-  await untilGone(daemon.pid)
+  await until("the daemon is gone", () => !isRunning(daemon.pid))
   daemon = await daemon.restart()
   await expectDialogue(after!.text)
   deepStrictEqual(await runProgram(program!.text), printed!.text)
@@ -79,14 +79,6 @@ async function runShell(command: string): Promise<string[]> {
 async function runProgram(text: string): Promise<string> {
   const words = ["--input-type=module", "--eval", text.replace("127.0.0.1:7400", daemon.grpc)]
   return (await run(process.execPath, words, { cwd: root, timeout: COMMAND_MS })).stdout
-}
-
-async function untilGone(pid: number): Promise<void> {
-  const end = performance.now() + COMMAND_MS
-  while (isRunning(pid)) {
-    ok(performance.now() < end, "the daemon is still there")
-    await sleep(10)
-  }
 }
 
 function isRunning(pid: number): boolean {

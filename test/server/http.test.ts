@@ -1,6 +1,6 @@
 // HTTP, reflection and metrics of a running daemon.
 
-import { deepStrictEqual, match, ok, strictEqual } from "node:assert"
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert"
 import { execFile } from "node:child_process"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
@@ -129,7 +129,7 @@ test("log: what the caller did wrong is a line without a stack", async () => {
     const answer = await fetch(`${fresh.http}/v1/stores/default/restore`, body)
     strictEqual(messageOf(await answer.json()), "there is no version yet")
     await raw.snapshot(5)
-    await raw.snapshot(5).catch(() => undefined)
+    await rejects(raw.snapshot(5))
     await fresh.kill("SIGTERM")
     const lines = fresh.log.filter(({ event }) => /^(snapshot|restore)-/.test(event))
     deepStrictEqual(

@@ -7,12 +7,11 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 import { runVarveHere } from "../cli/run-varve.ts"
 import { startDaemon, type TestDaemon } from "./daemon.ts"
 import { bytes, RawClient } from "./raw-client.ts"
+import { until } from "./until.ts"
 
 const KEYS = 40
 const VALUE_BYTES = 4000
 const VERSIONS = [1, 2, 3, 4, 5, 6]
-/** For what a daemon does by schedule. */
-const UNTIL_MS = 30_000
 
 interface Decision {
   readonly version: number
@@ -70,14 +69,6 @@ async function json<Answer>(...words: readonly string[]): Promise<Answer> {
 
 const numbers = (listed: readonly { readonly version: number | bigint }[]): number[] =>
   listed.map(({ version }) => Number(version))
-
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  const end = performance.now() + UNTIL_MS
-  while (!isSo()) {
-    if (performance.now() > end) throw new Error(`${what}: not within ${UNTIL_MS} ms`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
 
 async function startAgain(flags: readonly string[]): Promise<void> {
   client.close()

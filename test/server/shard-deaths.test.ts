@@ -9,6 +9,7 @@ import { startDaemon } from "./daemon.ts"
 import { health, ServingStatus } from "./health.ts"
 import { bytes, RawClient } from "./raw-client.ts"
 import { ShardedDaemon } from "./sharded-daemon.ts"
+import { until } from "./until.ts"
 
 const SHARDS = 3
 /** Partitions by store: one less than shards, and more. */
@@ -135,9 +136,7 @@ async function areUnhealthyTogether(daemon: ShardedDaemon, raw: RawClient): Prom
   try {
     await daemon.logged("partition-fenced")
     for (const address of daemon.addresses) {
-      while ((await health(address)) !== ServingStatus.NOT_SERVING) {
-        await new Promise((resolve) => setTimeout(resolve, 20))
-      }
+      await until("NOT_SERVING", async () => (await health(address)) === ServingStatus.NOT_SERVING)
     }
     await raw.set(bytes(daemon.keyOn(2, "its own")), bytes("is taken all the same"))
   } finally {

@@ -10,11 +10,9 @@ import { fileURLToPath } from "node:url"
 import { partitionOfKey } from "@varve/proto"
 import { startDaemon, type TestDaemon } from "./daemon.ts"
 import { bytes, RawClient } from "./raw-client.ts"
+import { until } from "./until.ts"
 
 const consoleModule = new URL("./shard-console.mjs", import.meta.url)
-
-/** Then something is wrong: the daemon is to be stopped, before the test is. */
-const WAIT_MS = 30_000
 
 export class ShardedDaemon {
   readonly daemon: TestDaemon
@@ -130,11 +128,12 @@ export class ShardedDaemon {
 
   /** Resolves when the log has `count` lines of an event. @throws (rejects) with the log when they do not come */
   async logged(event: string, count = 1, log = this.daemon.log): Promise<void> {
-    const giveUpMs = performance.now() + WAIT_MS
-    while (log.filter((line) => line.event === event).length < count) {
-      if (performance.now() > giveUpMs) throw new Error(JSON.stringify(log, undefined, 1))
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
+    const lines = () => log.filter((line) => line.event === event)
+    await until(
+      event,
+      () => lines().length >= count,
+      () => [JSON.stringify(log, undefined, 1)],
+    )
   }
 
   async stop(): Promise<void> {

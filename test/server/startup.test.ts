@@ -1,15 +1,17 @@
 // What the daemon refuses to start with: a clear line, a code of its own, and nothing left running. Settings are refused
-// as a process once for each of their sources, otherwise where they are read.
+// as a process once for each of their sources, otherwise where they are read. One daemon is in the way of all.
 
-import { ok, rejects, strictEqual } from "node:assert"
+import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert"
 import { createHash } from "node:crypto"
+import { channel } from "node:diagnostics_channel"
 import { existsSync } from "node:fs"
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { loadSettings, SettingsError } from "@varve/server"
-import { afterEach, beforeEach, test } from "vitest"
-import { type DaemonLogLine, startDaemon, startRefusedDaemon } from "./daemon.ts"
+import type { Worker } from "node:worker_threads"
+import { loadSettings, SettingsError, startDaemon as startDaemonHere } from "@varve/server"
+import { afterAll, afterEach, beforeAll, beforeEach, test } from "vitest"
+import { type DaemonLogLine, startDaemon, startRefusedDaemon, type TestDaemon } from "./daemon.ts"
 
 const SETTINGS = 2
 const LOCKED = 6
@@ -17,6 +19,14 @@ const DAMAGED = 5
 const FAILED = 70
 
 let directory: string
+/** Has a directory and ports that others want. */
+let daemon: TestDaemon
+
+beforeAll(async () => {
+  daemon = await startDaemon()
+})
+
+afterAll(() => daemon.stop())
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "varve-startup-"))
@@ -92,27 +102,17 @@ test("an engine's own setting that is not known", async () => {
 })
 
 test("a data directory that another daemon holds", async () => {
-  const daemon = await startDaemon({ directory })
-  try {
-    const line = await refuses(LOCKED, [], String(daemon.pid), "stop that process", "--data-dir")
-    strictEqual(`${line.event} ${line["reason"]}`, "start-failed DIRECTORY_LOCKED")
-  } finally {
-    await daemon.kill("SIGTERM")
-  }
+  const flags = ["--data-dir", join(daemon.directory, "data")]
+  const line = await refuses(LOCKED, flags, String(daemon.pid), "stop that process", "--data-dir")
+  strictEqual(`${line.event} ${line["reason"]}`, "start-failed DIRECTORY_LOCKED")
 })
 
 test("a port in use, gRPC and HTTP", async () => {
-  const other = await mkdtemp(join(tmpdir(), "varve-startup-"))
-  const daemon = await startDaemon({ directory: other })
-  try {
-    const http = daemon.http.slice("http://".length)
-    await refuses(SETTINGS, ["--grpc", daemon.grpc], `grpc: ${daemon.grpc} is in use`, "--grpc HOST:PORT")
-    await refuses(SETTINGS, ["--http", http], `http: ${http} is in use`, "--http HOST:PORT", "stop")
-    await refuses(SETTINGS, ["--grpc", "192.0.2.1:0"], "grpc: 192.0.2.1:0", "no address of this machine")
-    strictEqual(existsSync(join(directory, "data")), false)
-  } finally {
-    await daemon.stop()
-  }
+  const http = daemon.http.slice("http://".length)
+  await refuses(SETTINGS, ["--grpc", daemon.grpc], `grpc: ${daemon.grpc} is in use`, "--grpc HOST:PORT")
+  await refuses(SETTINGS, ["--http", http], `http: ${http} is in use`, "--http HOST:PORT", "stop")
+  await refuses(SETTINGS, ["--grpc", "192.0.2.1:0"], "grpc: 192.0.2.1:0", "no address of this machine")
+  strictEqual(existsSync(join(directory, "data")), false)
 })
 
 test("a directory that cannot be written", async () => {
@@ -126,17 +126,41 @@ test("a directory that cannot be written", async () => {
 })
 
 test("a repository of a newer format, and a damaged store file", async () => {
-  const daemon = await startDaemon({ directory })
   await daemon.kill("SIGTERM")
-  const repositoryFile = join(directory, "data", "repository", "repository.json")
+  const data = join(daemon.directory, "data")
+  const flags = ["--data-dir", data]
+  const repositoryFile = join(data, "repository", "repository.json")
   const repository = await readFile(repositoryFile, "utf8")
-  const storeFile = join(directory, "data", "stores", "default", "store.json")
+  const storeFile = join(data, "stores", "default", "store.json")
   const store = await readFile(storeFile, "utf8")
   await writeFile(storeFile, store.replace('"partitions":4', '"partitions":5'))
-  await refuses(DAMAGED, [], "store.json")
+  await refuses(DAMAGED, flags, "store.json")
   await writeFile(storeFile, store)
   await writeFile(repositoryFile, newerFormat(repository))
-  await refuses(FAILED, [], "repository.json", "format")
+  await refuses(FAILED, flags, "repository.json", "format")
+})
+
+test("a start that fails in a process that goes on leaves no thread there, also none that was started ahead", async () => {
+  const workers: Worker[] = []
+  const started = channel("worker_threads")
+  const note = (message: unknown): void => void workers.push((message as { worker: Worker }).worker)
+  started.subscribe(note)
+  try {
+    await writeFile(join(directory, "repository"), "")
+    const flags = {
+      ...{ grpc: "127.0.0.1:0", http: "127.0.0.1:0", shards: "2" },
+      ...{ dataDir: join(directory, "data"), repository: `file:${join(directory, "repository")}` },
+    }
+    const { settings } = await loadSettings({ flags, environment: {}, currentDirectory: directory })
+    const ignore = (): void => undefined
+    const silent = { debug: ignore, info: ignore, warn: ignore, error: ignore }
+    await rejects(startDaemonHere(settings, silent), /repository/)
+  } finally {
+    started.unsubscribe(note)
+  }
+  ok(workers.length >= 2)
+  const ended = -1
+  deepStrictEqual(new Set(workers.map(({ threadId }) => threadId)), new Set([ended]))
 })
 
 /** The same file as a later version would write it: its own checksum is right. */

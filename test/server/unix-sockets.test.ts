@@ -70,41 +70,35 @@ test("unix sockets: all servers answer there, the owner alone may connect, and a
   deepStrictEqual(paths.filter(existsSync), [])
 })
 
-test("unix sockets: the file of a killed daemon is replaced, that of a living one is not", async () => {
+test("unix sockets: the file of a killed daemon is replaced, by one process at a time; that of a living one is not", async () => {
   const killed = await startDaemon({ directory, flags })
   await killed.kill("SIGKILL")
   ok(existsSync(grpcPath))
+  const isRefused = async (home: string, words: string): Promise<void> => {
+    const refused = await startRefusedDaemon({ directory: home, flags })
+    strictEqual(refused.exitCode, 2)
+    const { message } = refused.log.at(-1)!
+    ok(message.includes(`grpc: unix:${grpcPath} is in use${words}`), message)
+  }
+  // Another process is about to replace it.
+  const stale = statSync(grpcPath).ino
+  const lock = await lockDirectory(directory, "grpc.sock.lock")
+  try {
+    await isRefused(directory, "")
+    strictEqual(statSync(grpcPath).ino, stale)
+  } finally {
+    await lock.release()
+  }
   const daemon = await startDaemon({ directory, flags: [...flags, "--socket-mode", "660"] })
   const other = await mkdtemp(join(tmpdir(), "varve-socket-"))
   try {
     strictEqual(modeOf(grpcPath), 0o660)
-    const refused = await startRefusedDaemon({ directory: other, flags })
-    strictEqual(refused.exitCode, 2)
-    const { message } = refused.log.at(-1)!
-    ok(message.includes(`grpc: unix:${grpcPath} is in use: stop the process`), message)
+    await isRefused(other, ": stop the process")
     await writesAndReads(daemon)
   } finally {
     await daemon.kill("SIGTERM")
     await rm(other, { recursive: true, force: true })
   }
-})
-
-test("unix sockets: while another process is about to replace a stale file, nobody else does", async () => {
-  const killed = await startDaemon({ directory, flags })
-  await killed.kill("SIGKILL")
-  const stale = statSync(grpcPath).ino
-  const lock = await lockDirectory(directory, "grpc.sock.lock")
-  try {
-    const refused = await startRefusedDaemon({ directory, flags })
-    strictEqual(refused.exitCode, 2)
-    const { message } = refused.log.at(-1)!
-    ok(message.includes(`grpc: unix:${grpcPath} is in use`), message)
-    strictEqual(statSync(grpcPath).ino, stale)
-  } finally {
-    await lock.release()
-  }
-  const daemon = await startDaemon({ directory, flags })
-  await daemon.kill("SIGTERM")
   deepStrictEqual(
     readdirSync(directory).filter((name) => name.includes("sock")),
     [],

@@ -6,15 +6,14 @@ import { appendFileSync, writeFileSync } from "node:fs"
 import { mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { setTimeout as sleep } from "node:timers/promises"
 import { connect, type State } from "@varve/client"
 import { afterAll, beforeAll, test } from "vitest"
 import { wrongCounts } from "../demo/counts.ts"
 import { countWords } from "../demo/texts.ts"
 import { WorkerProcess } from "../demo/worker-process.ts"
 import { startDaemon, type TestDaemon } from "./daemon.ts"
+import { until } from "./until.ts"
 
-const WAIT_MS = 40_000
 /** So rarely that no version is made, and so often that one is made after every batch. */
 const [NEVER_MS, ALWAYS_MS] = [1_000_000_000, 0]
 
@@ -43,10 +42,10 @@ afterAll(async () => {
 
 test("a worker that is killed before its first offset is stored begins again, on no counts", async () => {
   append(1_000, "lastofa")
-  await until("the first words are counted", async () => (await state.get("lastofa")) !== undefined)
+  await untilSo("the first words are counted", async () => (await state.get("lastofa")) !== undefined)
   await worker.kill()
   worker.start({ everyMs: ALWAYS_MS })
-  await until("a version holds them", () => worker.offset === inputBytes)
+  await untilSo("a version holds them", () => worker.offset === inputBytes)
   deepStrictEqual(begins(), [0, 0])
   deepStrictEqual(await wrong(), [])
 })
@@ -57,28 +56,28 @@ test("a daemon that is killed in the middle of the input is continued from its v
   worker.start({ everyMs: NEVER_MS })
   append(1, "firstofb")
   append(150_000, "lastofb")
-  await until("the next words are counted", async () => (await state.get("firstofb")) !== undefined)
+  await untilSo("the next words are counted", async () => (await state.get("firstofb")) !== undefined)
   await crashDaemon()
-  await until("the worker begins again", () => begins().length === 4)
+  await untilSo("the worker begins again", () => begins().length === 4)
   deepStrictEqual(begins().slice(2), [stored, stored])
-  await until("every count is right", async () => (await wrong()).length === 0, wrong)
+  await untilSo("every count is right", async () => (await wrong()).length === 0)
 })
 
 test("a version that somebody puts back while there is no input is the one that the worker goes on from", async () => {
   await state.restore({ version: 1 })
-  await until("the worker begins again", () => begins().length === 5)
+  await untilSo("the worker begins again", () => begins().length === 5)
   deepStrictEqual(begins().at(-1), 0) // with version 1, which was made before the first write
-  await until("every count is right", async () => (await wrong()).length === 0, wrong)
+  await untilSo("every count is right", async () => (await wrong()).length === 0)
 })
 
 test("a version that somebody makes beside the worker ends it with the command that takes the version away", async () => {
   await worker.kill()
   worker.start({ everyMs: ALWAYS_MS })
   append(1, "lastofc")
-  await until("a version holds them", () => worker.offset === inputBytes)
+  await untilSo("a version holds them", () => worker.offset === inputBytes)
   const { version, timeline } = await state.snapshot({ version: worker.version + 1 })
   append(1, "lastofd")
-  await until("the worker ends", () => worker.failure !== undefined)
+  await untilSo("the worker ends", () => worker.failure !== undefined)
   const command = `varve snapshots delete ${version} --timeline ${timeline} --store default`
   deepStrictEqual(said.filter((line) => line.startsWith("VERSION_")).length, 1, said.join("\n"))
   ok(
@@ -87,7 +86,7 @@ test("a version that somebody makes beside the worker ends it with the command t
   )
   await state.deleteSnapshot({ version, timeline })
   worker.start({ everyMs: ALWAYS_MS })
-  await until("every count is right", async () => (await wrong()).length === 0, wrong)
+  await untilSo("every count is right", async () => (await wrong()).length === 0)
 })
 
 test("a store whose versions are gone is not counted into from the beginning", async () => {
@@ -95,7 +94,7 @@ test("a store whose versions are gone is not counted into from the beginning", a
   for (const { version, timeline } of await state.listSnapshots())
     await state.deleteSnapshot({ version, timeline })
   worker.start()
-  await until("the worker ends", () => worker.failure !== undefined)
+  await untilSo("the worker ends", () => worker.failure !== undefined)
   ok(
     said.some((line) => line.includes("had versions that it does not list")),
     said.join("\n"),
@@ -126,19 +125,13 @@ async function crashDaemon(): Promise<void> {
   daemon = await daemon.restart({ flags: ["--grpc", daemon.grpc] })
 }
 
-/** Polls `condition`; fails with `what`, what the worker said, and what `explain` answers. */
-async function until(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  explain?: () => Promise<readonly string[]>,
-): Promise<void> {
-  const end = performance.now() + WAIT_MS
-  while (!(await condition())) {
-    const late = performance.now() > end
-    if (late || worker.failure !== undefined) {
-      const reason = late ? `not in time: ${what}` : worker.failure
-      throw new Error([reason, ...said, ...((await explain?.()) ?? []).slice(0, 5)].join("\n"))
-    }
-    await sleep(10)
+/** Fails with what the worker said, and the first counts that are wrong, also when the worker has ended. */
+async function untilSo(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+  const explain = async (): Promise<string[]> => [...said, ...(await wrong()).slice(0, 5)]
+  const find = async (): Promise<boolean> => {
+    if (await isSo()) return true
+    if (worker.failure === undefined) return false
+    throw new Error([`${what}: ${worker.failure}`, ...(await explain())].join("\n"))
   }
+  await until(what, find, explain)
 }

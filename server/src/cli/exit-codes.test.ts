@@ -2,7 +2,14 @@
 
 import { errorTable, type Reason, VarveError } from "@varve/proto"
 import { expect, test } from "vitest"
-import { describeExitCodes, exitCodeOf, exitCodes, OfflineError, UsageError } from "./exit-codes.ts"
+import {
+  describeExitCodes,
+  exitCodeOf,
+  exitCodeOfStart,
+  exitCodes,
+  OfflineError,
+  UsageError,
+} from "./exit-codes.ts"
 
 test.each([
   ["SNAPSHOT_NOT_FOUND", 1],
@@ -45,6 +52,20 @@ test("exit codes: a reason of a newer daemon goes by its gRPC code", () => {
 test("exit codes: usage is 2, a fault is 70", () => {
   expect(exitCodeOf(new UsageError("for the test"))).toBe(2)
   expect(exitCodeOf(new TypeError("for the test"))).toBe(70)
+})
+
+test.each([
+  ["DIRECTORY_LOCKED", 6],
+  ["STORAGE_FULL", 6],
+  ["DATA_LOSS", 5],
+  ["REPOSITORY_FAILED", 70],
+  ["FORMAT_NEWER", 70],
+] as const)("exit codes: a start that is refused for %s ends with %i", (reason, code) => {
+  expect(exitCodeOfStart(new VarveError(reason, "for the test"))).toBe(code)
+})
+
+test("exit codes: a start that fails without a reason is a fault", () => {
+  expect(exitCodeOfStart(new TypeError("for the test"))).toBe(70)
 })
 
 test("exit codes: without a daemon a wrong setting is a wrong command line, and the rest stays", () => {

@@ -54,6 +54,13 @@ const exitNameOfCode: Readonly<Record<number, ExitName>> = {
   15: "dataLoss", // DATA_LOSS
 }
 
+/** What a start meets that may pass, or needs the operator's hand; whatever else refuses one is `failed`. */
+const exitNameOfStart: Readonly<Record<string, ExitName>> = {
+  DIRECTORY_LOCKED: "busy",
+  STORAGE_FULL: "busy",
+  DATA_LOSS: "dataLoss",
+}
+
 /** Without a daemon these are about the command line and its environment. */
 const SETTING_REASONS: readonly string[] = ["SETTING_INVALID", "REPOSITORY_URL_INVALID"]
 
@@ -63,6 +70,12 @@ export function exitCodeOf(error: unknown): number {
   if (!isVarveError(error)) return exitCodes.failed.code
   if (error instanceof OfflineError && SETTING_REASONS.includes(error.reason)) return exitCodes.usage.code
   return exitCodes[exitNameOfReason[error.reason] ?? exitNameOfCode[error.code] ?? "failed"].code
+}
+
+/** The exit code of a daemon that did not start, settings apart. */
+export function exitCodeOfStart(error: unknown): number {
+  const reason = error instanceof Error && "reason" in error ? String(error.reason) : ""
+  return exitCodes[exitNameOfStart[reason] ?? "failed"].code
 }
 
 /** A command line that cannot be carried out; nothing was asked of a daemon. */

@@ -3,11 +3,15 @@
 
 import { isVarveError } from "@varve/proto"
 import { Command, CommanderError } from "commander"
+import { loadModule } from "../load-module.ts"
 import type { CommandContext } from "./command-context.ts"
 import { describeExitCodes, exitCodeOf, exitCodes, OfflineError, UsageError } from "./exit-codes.ts"
 import { hintFor, offlineHintFor } from "./hints.ts"
+import { isServe } from "./is-serve.ts"
+import type * as ServeCommand from "./serve-command.ts"
 import { softwareVersion } from "./software-version.ts"
 import type { Terminal } from "./terminal.ts"
+import type * as ToolCommands from "./tool-commands.ts"
 
 /** Runs the command line `words` (without node and script). Resolves its exit code; never rejects. */
 export async function runCommandLine(words: readonly string[], terminal: Terminal): Promise<number> {
@@ -56,9 +60,13 @@ async function addCommands(
     .description(
       "run the daemon until SIGTERM or SIGINT; flags beat VARVE_… variables beat the file beat defaults",
     )
-  if (words.includes("serve")) (await import("./serve-command.ts")).completeServe(serve, context)
-  if (words.find((word) => !word.startsWith("-")) === "serve") return
-  ;(await import("./tool-commands.ts")).addToolCommands(program, context)
+  if (words.includes("serve")) {
+    const module = await loadModule<typeof ServeCommand>("./serve-command.ts", import.meta.url)
+    module.completeServe(serve, context)
+  }
+  if (isServe(words)) return
+  const module = await loadModule<typeof ToolCommands>("./tool-commands.ts", import.meta.url)
+  module.addToolCommands(program, context)
 }
 
 /** Errors in the words of a command end with the way to its help. */

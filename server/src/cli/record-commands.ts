@@ -12,9 +12,10 @@ import {
   withStub,
 } from "./command-context.ts"
 import { call } from "./daemon-connection.ts"
-import { exitCodes, UsageError } from "./exit-codes.ts"
+import { UsageError } from "./exit-codes.ts"
+import { tellValue } from "./found-value.ts"
 import { toJson } from "./output.ts"
-import { readAll, type Terminal, write, writeLine } from "./terminal.ts"
+import { readAll, type Terminal, writeLine } from "./terminal.ts"
 import { parseBytes } from "./values.ts"
 
 interface RecordOptions extends ClientOptions, HexOptions {
@@ -73,11 +74,7 @@ export function addRecordCommands(program: Command, context: CommandContext): vo
     )
 }
 
-async function get(
-  key: string,
-  options: RecordOptions,
-  { terminal, exitWith }: CommandContext,
-): Promise<void> {
+async function get(key: string, options: RecordOptions, context: CommandContext): Promise<void> {
   const request = {
     store: options.store,
     key: parseBytes(key, options.hex, "key"),
@@ -86,13 +83,7 @@ async function get(
   const { found, value } = await withStub(options, "reads", (stub) =>
     call(stub.get.bind(stub), request, options.timeout),
   )
-  if (!found) exitWith(exitCodes.notFound.code)
-  if (options.json) {
-    await writeLine(terminal, toJson(found ? { found, value } : { found }, options.hex))
-  } else if (found) {
-    await write(terminal, options.hex ? Buffer.from(value).toString("hex") : value)
-    if (terminal.stdout.isTTY === true) await write(terminal, "\n")
-  }
+  await tellValue(found ? value : undefined, options, context)
 }
 
 async function set(

@@ -2,7 +2,6 @@
 
 import { readFile } from "node:fs/promises"
 import { resolve } from "node:path"
-import { parse } from "yaml"
 import { parseSettings } from "./parse-settings.ts"
 import { type Settings, SettingsError } from "./settings.ts"
 
@@ -38,6 +37,8 @@ async function readYaml(path: string): Promise<unknown> {
       `config: ${path} has ${text.length} characters; at most ${FILE_BYTES_MAX} are allowed`,
     )
   }
+  // Most daemons have no file: what reads one is loaded for those that have.
+  const { parse } = await import("yaml")
   try {
     return parse(text, { maxAliasCount: 0 })
   } catch (error) {

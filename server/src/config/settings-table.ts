@@ -1,7 +1,5 @@
 // Every setting: one row each, with its form, default, unit and meaning. Flags, environment names, checks,
 // error messages and the table in server/README.md all come from here.
-//
-// A value comes as YAML gives it, or as text from a flag or the environment; each form takes both.
 
 import { availableParallelism } from "node:os"
 import { BLOCK_CACHE_BYTES_MAX, durabilities, engineNames, restoreModes } from "@varve/engines"
@@ -14,24 +12,20 @@ import {
   VALUE_BYTES_MAX,
 } from "@varve/engines/internal"
 import { z } from "zod"
-import { parseListenAddress } from "./address.ts"
-import { durationWords, formatDuration, parseDuration } from "./duration.ts"
+import { formatDuration } from "./duration.ts"
 import { repositoryForm, shownRepository } from "./repository-url.ts"
+import { address, boolean, duration, integer, oneOf, part, type SettingForm } from "./setting-forms.ts"
 import { logLevels, partitionings, recoveryFallbacks } from "./settings.ts"
 
-export interface SettingRow {
+export interface SettingRow extends SettingForm {
   /** Path in the configuration file; for stores, below `stores.NAME`. */
   readonly key: string
   /** Name on the command line; those without one are set by file or environment. */
   readonly flag?: string
   readonly unit: string
-  /** What is allowed, for people. */
-  readonly allowed: string
   /** As one would write it. */
   readonly default: string
   readonly description: string
-  /** Checks a value from any source and gives it its type. */
-  readonly form: z.ZodType
   /** A refused value for a message; absent: as JSON. */
   readonly shown?: (value: unknown) => string
 }
@@ -39,60 +33,6 @@ export interface SettingRow {
 const MIB = 1024 * 1024
 const PARTITIONS_MAX = 256
 const SHARDS_MAX = 64
-/** Ten years. */
-const DURATION_MS_MAX = 3650 * 24 * 60 * 60 * 1000
-
-const address = z
-  .union([z.string(), z.number()])
-  .transform((value) => parseListenAddress(String(value)))
-  .refine((value) => value !== undefined)
-
-function integer(least: number, most: number): Pick<SettingRow, "allowed" | "form"> {
-  const digits = z
-    .string()
-    .regex(/^\d{1,15}$/)
-    .transform(Number)
-  return {
-    allowed: `${least} to ${most}`,
-    form: z.union([z.number(), digits]).pipe(z.number().int().min(least).max(most)),
-  }
-}
-
-/** A duration of at least `leastMs`, or 0 when `off` says what that means. */
-function duration(leastMs: number, off?: string): Pick<SettingRow, "allowed" | "form"> {
-  const isAllowed = (ms: number | undefined): boolean =>
-    ms !== undefined && ((ms === 0 && off !== undefined) || (ms >= leastMs && ms <= DURATION_MS_MAX))
-  const range = `${formatDuration(leastMs)} to ${formatDuration(DURATION_MS_MAX)}: ${durationWords}`
-  return {
-    allowed: off === undefined ? range : `0 (${off}), or ${range}`,
-    form: z
-      .union([z.string(), z.number()])
-      .transform((value) => parseDuration(String(value)))
-      .refine(isAllowed),
-  }
-}
-
-function oneOf<const Names extends readonly string[]>(names: Names): Pick<SettingRow, "allowed" | "form"> {
-  return { allowed: names.join(", "), form: z.enum(names) }
-}
-
-const boolean: Pick<SettingRow, "allowed" | "form"> = {
-  allowed: "true, false",
-  form: z.union([z.boolean(), z.enum(["true", "false"]).transform((value) => value === "true")]),
-}
-
-const part: Pick<SettingRow, "allowed" | "form"> = {
-  allowed: "0 to 1",
-  form: z
-    .union([z.string().regex(/^[\d.]{1,20}$/), z.number()])
-    .transform(Number)
-    .pipe(z.number().min(0).max(1)),
-}
-
-const trueOrFalse: Pick<SettingRow, "allowed" | "form"> = {
-  allowed: "true, false",
-  form: z.union([z.boolean(), z.enum(["true", "false"]).transform((text) => text === "true")]),
-}
 
 /** Settings of the daemon. */
 export const settingRows: readonly SettingRow[] = [
@@ -248,7 +188,7 @@ export const settingRows: readonly SettingRow[] = [
   {
     key: "drills.failReadiness",
     unit: "",
-    ...trueOrFalse,
+    ...boolean,
     default: "false",
     description:
       "Whether a drill that fails makes the daemon not ready, until one passes: `/readyz` answers 503, health checks NOT_SERVING. Calls are taken all the same.",

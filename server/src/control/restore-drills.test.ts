@@ -6,6 +6,7 @@ import { Registry } from "prom-client"
 import { expect, test } from "vitest"
 import { type LogLine, logTo } from "../log.ts"
 import { DrillMetrics } from "../metrics/drill-metrics.ts"
+import { familiesOf } from "../metrics/families.ts"
 import type { DrillHistory, DrillReport } from "./drill-file.ts"
 import { DrillHistories } from "./drill-histories.ts"
 import { RestoreDrills } from "./restore-drills.ts"
@@ -91,7 +92,7 @@ function makeDrills(kept: Kept = {}) {
     onDamagedPacks: (packs) => distrusted.push(...packs),
   })
   const figures = async (name: string): Promise<number[]> =>
-    (await registry.getSingleMetric(name)!.get()).values.map(({ value }) => value)
+    (await familiesOf(registry)).filter((family) => family.name === name).flatMap(({ values }) => [...values])
   return { drills, store, hold, jobs, sleeps, lines, readiness, distrusted, figures }
 }
 

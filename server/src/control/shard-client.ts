@@ -1,7 +1,7 @@
 // Main's side of one thread of a shard: starts it, calls it, answers what it asks, and notices when it dies. A dead one
 // is not used again; `shards.ts` starts another.
 
-import { type MessagePort, Worker } from "node:worker_threads"
+import type { MessagePort, Worker } from "node:worker_threads"
 import { EngineError } from "@varve/engines"
 import { VarveError } from "@varve/proto"
 import type { Log } from "../log.ts"
@@ -18,6 +18,7 @@ import type {
   ShardMessage,
   ShardStart,
 } from "../shard/shard-port.ts"
+import { shardWorker } from "./shard-worker.ts"
 
 interface Pending {
   readonly resolve: (value: unknown) => void
@@ -84,11 +85,7 @@ export class ShardClient {
    * @throws (rejects) what it could not start for: SettingsError, EngineError, the system's error; or what it died of
    */
   static async start(start: ShardStart, host: ShardHost, signal: AbortSignal): Promise<ShardClient> {
-    const { index } = start
-    const worker = new Worker(new URL(shardModule(), import.meta.url), {
-      workerData: start,
-      name: `shard-${index}`,
-    })
+    const worker = shardWorker(start.index)
     const client = new ShardClient(worker, start, host)
     const opened = new Promise<void>((resolve, reject) => {
       worker.on("message", (message: ShardMessage) => {
@@ -100,6 +97,7 @@ export class ShardClient {
       throw error ?? new Error("the thread ended")
     })
     const giveUp = (): void => void client.terminate()
+    worker.postMessage(start)
     signal.addEventListener("abort", giveUp)
     if (signal.aborted) giveUp()
     try {
@@ -232,9 +230,4 @@ export class ShardClient {
       .finally(done)
       .then((value) => this.#post({ kind: "told", id, value }), refuse)
   }
-}
-
-/** The thread's module: compiled, or the source when this is run from source. */
-function shardModule(): string {
-  return import.meta.url.endsWith(".ts") ? "../shard/shard-thread.ts" : "../shard/shard-thread.js"
 }

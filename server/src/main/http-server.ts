@@ -115,6 +115,7 @@ export class HttpServer {
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       http: { connectionsCheckingInterval: SLOW_CHECK_MS },
       forceCloseConnections: true,
+      schemaController: { compilersFactory: noSchemas },
       frameworkErrors: (error, _request, reply) => fail(error, reply, log),
     })
     app.server.maxConnections = CONNECTIONS_MAX
@@ -147,6 +148,16 @@ export class HttpServer {
     this.#metrics.close()
     await this.#app.close()
   }
+}
+
+/** Routes have no schemas of the framework; what would compile them takes long to load. */
+const noSchemas = {
+  buildValidator: () => refuseSchema,
+  buildSerializer: () => refuseSchema,
+}
+
+function refuseSchema(): never {
+  throw new Error("routes here check with zod and answer with text")
 }
 
 /** PUT and DELETE say everything in their paths: a content-type that a client always sends needs no body there. */

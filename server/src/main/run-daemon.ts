@@ -1,7 +1,7 @@
 // `varve serve`: the daemon as a process, with its signals and its exit code.
 
-import { EngineError, isEngineError } from "@varve/engines"
-import { exitCodes } from "../cli/exit-codes.ts"
+import { EngineError } from "@varve/engines"
+import { exitCodeOfStart, exitCodes } from "../cli/exit-codes.ts"
 import { loadSettings, type SettingSources } from "../config/load-settings.ts"
 import { SettingsError } from "../config/settings.ts"
 import { errorFields, type Log, type LogFields } from "../log.ts"
@@ -31,9 +31,7 @@ export async function runDaemon(sources: SettingSources): Promise<number> {
     }
     const { message, fields } = explained(error)
     log.error("start-failed", message, fields)
-    if (isEngineError(error, "DIRECTORY_LOCKED")) return exitCodes.busy.code
-    if (isEngineError(error, "DATA_LOSS")) return exitCodes.dataLoss.code
-    return exitCodes.failed.code
+    return exitCodeOfStart(error)
   }
 }
 

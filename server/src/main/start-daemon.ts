@@ -1,8 +1,8 @@
 // Starts and stops the daemon: the directory's lock, shards, HTTP. The main thread never touches records.
 //
-// Start: see that the addresses are free, lock the data directory, start the control plane (it starts the shards,
-// recovers the stores, and has the shards listen), then HTTP, then the line "ready". Stop: readiness goes, the shards
-// drain and close their stores, HTTP closes, the lock is given back.
+// Start: see that the addresses are free, lock the data directory, have the threads of all shards load their modules,
+// start the control plane (it starts the shards, recovers the stores, and has the shards listen), then HTTP, then the line
+// "ready". Stop: readiness goes, the shards drain and close their stores, HTTP closes, the lock is given back.
 
 import { randomBytes } from "node:crypto"
 import { EngineError, isEngineError } from "@varve/engines"
@@ -11,9 +11,11 @@ import { softwareVersion } from "../cli/software-version.ts"
 import { formatAddress, type ListenAddress } from "../config/address.ts"
 import type { Settings } from "../config/settings.ts"
 import { ControlPlane } from "../control/control-plane.ts"
+import { endShardsAhead, startShardsAhead } from "../control/shard-worker.ts"
+import { loadModule } from "../load-module.ts"
 import type { Log } from "../log.ts"
 import { checkAddresses } from "./check-addresses.ts"
-import type { HttpServer } from "./http-server.ts"
+import type * as Http from "./http-server.ts"
 import { nodeVersionWarning } from "./node-versions.ts"
 
 export interface Daemon {
@@ -42,14 +44,13 @@ export async function startDaemon(settings: Settings, log: Log): Promise<Daemon>
   await fileSystem.makeDirectory(settings.dataDir)
   const lock = await lockDirectory(fileSystem, settings.dataDir)
   try {
+    startShardsAhead(settings.shards)
     const instance = randomBytes(INSTANCE_BYTES).toString("hex")
     const identity = { softwareVersion: softwareVersion(), instance, startedMs }
     // Loaded while the shards load their modules.
-    const loading = import("./http-server.ts")
-    loading.catch(() => undefined)
+    const { HttpServer } = await loadModule<typeof Http>("./http-server.ts", import.meta.url)
     const plane = await ControlPlane.open(settings, identity, log)
     try {
-      const { HttpServer } = await loading
       const http = await HttpServer.open(settings, plane, log)
       const daemon = new RunningDaemon(plane, http, lock)
       log.info("ready", "the daemon serves", {
@@ -67,6 +68,7 @@ export async function startDaemon(settings: Settings, log: Log): Promise<Daemon>
       throw error
     }
   } catch (error) {
+    await endShardsAhead()
     await lock.release()
     throw error
   }
@@ -84,10 +86,10 @@ async function lockDirectory(fileSystem: NodeFileSystem, directory: string): Pro
 
 class RunningDaemon implements Daemon {
   readonly #plane: ControlPlane
-  readonly #http: HttpServer
+  readonly #http: Http.HttpServer
   readonly #lock: DirectoryLock
 
-  constructor(plane: ControlPlane, http: HttpServer, lock: DirectoryLock) {
+  constructor(plane: ControlPlane, http: Http.HttpServer, lock: DirectoryLock) {
     this.#plane = plane
     this.#http = http
     this.#lock = lock

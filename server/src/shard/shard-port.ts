@@ -65,7 +65,7 @@ export interface EngineCall extends PartitionName {
   readonly arguments: readonly unknown[]
 }
 
-/** What a shard is started with. */
+/** What a shard is started with: the first message to its thread. The next ones wait until it is open. */
 export interface ShardStart {
   readonly index: number
   /** With the shard's own part of what is set for the daemon. */

@@ -96,7 +96,7 @@ export class Shard {
 
   /** @throws (rejects) SettingsError, EngineError, the system's error */
   static async open(start: ShardStart, owner: ShardOwner, log: Log): Promise<Shard> {
-    const seams = systemSeams({ threads: JOB_THREADS, startsThreads: true })
+    const seams = systemSeams({ threads: JOB_THREADS })
     return new Shard(start, { seams, outside: await openOutside(start.settings, seams) }, owner, log)
   }
 
@@ -169,6 +169,8 @@ export class Shard {
     if (this.#isFenced) server.setServing("owner", false)
     this.#foreign = foreign
     for (const port of this.#waitingPorts.splice(0)) servePeer(port, foreign)
+    // Not before it is known that the shard serves: they would take the processors from its start.
+    setImmediate(() => this.#seams.startThreads())
     return server.address
   }
 

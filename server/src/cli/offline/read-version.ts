@@ -1,9 +1,9 @@
 // snapshots get and snapshots scan: records of a version.
 
 import type { CommandContext } from "../command-context.ts"
-import { exitCodes } from "../exit-codes.ts"
+import { tellValue } from "../found-value.ts"
 import { toJson } from "../output.ts"
-import { type Terminal, write, writeLine } from "../terminal.ts"
+import { type Terminal, write } from "../terminal.ts"
 import { parseBytes, printable } from "../values.ts"
 import type { OfflineCommandOptions, OfflineScanOptions } from "./offline-commands.ts"
 import { withOfflineStore } from "./offline-store.ts"
@@ -12,20 +12,13 @@ export async function getFromVersion(
   version: string,
   key: string,
   options: OfflineCommandOptions,
-  { terminal, exitWith }: CommandContext,
+  context: CommandContext,
 ): Promise<void> {
   const bytes = parseBytes(key, options.hex, "key")
   const value = await withOfflineStore(options, async (store) => {
     return (await store.openFor(version, bytes, options.partition)).get(bytes)
   })
-  const found = value !== undefined
-  if (!found) exitWith(exitCodes.notFound.code)
-  if (options.json) {
-    await writeLine(terminal, toJson(found ? { found, value } : { found }, options.hex))
-  } else if (found) {
-    await write(terminal, options.hex ? Buffer.from(value).toString("hex") : value)
-    if (terminal.stdout.isTTY === true) await write(terminal, "\n")
-  }
+  await tellValue(value, options, context)
 }
 
 export async function scanVersion(
