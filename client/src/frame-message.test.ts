@@ -11,10 +11,17 @@ function recoded(request: PipelineRequest): PipelineRequest {
     const buffer = Buffer.concat([Buffer.alloc(HEAD_BYTES_MAX), work.value])
     const value = buffer.subarray(HEAD_BYTES_MAX)
     const message = encodeFrameMessage({ ...request, work: { ...work, value }, place, hasHeadroom: true })
-    expect(message.buffer).toBe(buffer.buffer)
-    expect(PipelineRequest.decode(message)).toEqual(copied)
+    expect(message.buffer === buffer.buffer).toBe(true)
+    const decoded = PipelineRequest.decode(message)
+    // Large ones byte by byte are seconds.
+    expect(Buffer.compare(bytesOf(decoded), bytesOf(copied))).toBe(0)
+    expect({ ...decoded, work: undefined }).toEqual({ ...copied, work: undefined })
   }
   return copied
+}
+
+function bytesOf({ work }: PipelineRequest): Uint8Array {
+  return work === undefined || work.$case === "conditionalWrites" ? new Uint8Array(0) : work.value
 }
 
 test("frame message: what is encoded here is decoded by the generated code, whatever its size", () => {
