@@ -1,6 +1,7 @@
-// How tests run. Most are run by two processes, one file after the other: a process of its own for every file takes
+// How tests run. Most are run by three processes, one file after the other: a process of its own for every file takes
 // longer to start than most files to run. `test/nothing-left.ts` fails a file that leaves something for the next one.
-// Tests that start processes and threads, or watch their own, are run in a process a file.
+// Tests that start processes and threads, or watch their own, are run in a process a file. Three processes keep two cores
+// busy: who starts daemons waits for them half of the time.
 
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config"
 
@@ -21,7 +22,7 @@ const common: TestProjectInlineConfiguration["test"] = {
 export default defineConfig({
   test: {
     globalSetup: "./test/build-packages.ts",
-    maxWorkers: 2,
+    maxWorkers: 3,
     projects: [
       {
         test: {
