@@ -42,64 +42,48 @@ export function callerOf(workload: string, load: Load): Caller {
   }
 }
 
-class SetCaller implements Caller {
+/** One record a call. */
+abstract class KeyCaller implements Caller {
   readonly records = 1
-  readonly #load: Load
-  readonly #key = newKey()
+  protected readonly load: Load
+  protected readonly key = newKey()
 
   constructor(load: Load) {
-    this.#load = load
+    this.load = load
   }
 
-  call(): Promise<unknown> {
-    const { calls, value } = this.#load
-    setKey(this.#key, this.#load.nextKey())
-    return calls.set(this.#key, value)
-  }
+  abstract call(): Promise<unknown>
 
-  check(): void {
-    // It says no more than that it is done.
+  check(_answer: unknown): void {
+    // A set says no more than that it is done.
   }
 }
 
-class GetCaller implements Caller {
-  readonly records = 1
-  readonly #load: Load
-  readonly #key = newKey()
-
-  constructor(load: Load) {
-    this.#load = load
-  }
-
-  call(): Promise<unknown> {
-    setKey(this.#key, this.#load.nextKey())
-    return this.#load.calls.get(this.#key)
-  }
-
-  check(found: Buffer | null | undefined): void {
-    if (found?.length !== this.#load.value.length) throw new Error("a key was not found")
+class SetCaller extends KeyCaller {
+  override call(): Promise<unknown> {
+    setKey(this.key, this.load.nextKey())
+    return this.load.calls.set(this.key, this.load.value)
   }
 }
 
-class MixedCaller implements Caller {
-  readonly records = 1
-  readonly #load: Load
-  readonly #key = newKey()
-
-  constructor(load: Load) {
-    this.#load = load
+class GetCaller extends KeyCaller {
+  override call(): Promise<unknown> {
+    setKey(this.key, this.load.nextKey())
+    return this.load.calls.get(this.key)
   }
 
-  call(): Promise<unknown> {
-    const { calls, value } = this.#load
+  override check(found: Buffer | null | undefined): void {
+    if (found?.length !== this.load.value.length) throw new Error("a key was not found")
+  }
+}
+
+class MixedCaller extends KeyCaller {
+  override call(): Promise<unknown> {
+    const { calls, value } = this.load
     // Each caller by chance: callers that took turns would fall into step.
-    const isSet = this.#load.nextKey() % 2 === 0
-    setKey(this.#key, this.#load.nextKey())
-    return isSet ? calls.set(this.#key, value) : calls.get(this.#key)
-  }
-
-  check(): void {
-    // It says no more than that it is done.
+    const isSet = this.load.nextKey() % 2 === 0
+    setKey(this.key, this.load.nextKey())
+    return isSet ? calls.set(this.key, value) : calls.get(this.key)
   }
 }
 
@@ -119,7 +103,7 @@ class WriteCaller implements Caller {
   }
 
   check(): void {
-    // It says no more than that it is done.
+    // Nor does a write.
   }
 }
 
