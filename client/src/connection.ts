@@ -28,7 +28,7 @@ import { openChannel } from "./channel.ts"
 import type { ConnectionOwner } from "./connection-owner.ts"
 import { Fifo } from "./fifo.ts"
 import type { Frame } from "./frame.ts"
-import { encodeFrameMessage, type FrameMessage } from "./frame-message.ts"
+import { encodeFrameMessage } from "./frame-message.ts"
 import type { Lane } from "./lane.ts"
 import { CONNECT_ATTEMPT_MS, type Settings } from "./options.ts"
 import { FATAL_CODES, LEFT_IN_DOUBT, SENT_AGAIN, toldError } from "./sent-again.ts"
@@ -37,7 +37,7 @@ import { SentFrames } from "./sent-frames.ts"
 /** Of an attempt to connect that found nobody. */
 const CONNECTION_TROUBLES: ReadonlySet<string> = new Set(["CONNECTION_LOST", "DEADLINE_PASSED", "CANCELLED"])
 
-type Stream = ClientDuplexStream<FrameMessage, PipelineResponse>
+type Stream = ClientDuplexStream<Buffer, PipelineResponse>
 
 export class Connection {
   readonly address: string
@@ -193,7 +193,7 @@ export class Connection {
 
   #openStream(): void {
     const { path } = StateBackendService.pipeline
-    const stream = this.channel.makeBidiStreamRequest(path, encodeFrameMessage, decodeAnswerMessage)
+    const stream = this.channel.makeBidiStreamRequest(path, (message: Buffer) => message, decodeAnswerMessage)
     this.#stream = stream
     this.#state = "open"
     this.#owner.counts.opened++
@@ -229,7 +229,9 @@ export class Connection {
         continue
       }
       const id = this.#register(frame)
-      this.#blocked = !stream.write({
+      // Encoded now, not when gRPC has taken what it holds before: a stream that broke may hold messages for longer than the
+      // frame's buffer is theirs.
+      const message = encodeFrameMessage({
         id,
         store: this.#settings.store,
         partition: frame.lane.partition,
@@ -238,6 +240,7 @@ export class Connection {
         place: this.#owner.placeOf(frame),
         hasHeadroom: frame.hasHeadroom,
       })
+      this.#blocked = !stream.write(message)
     }
   }
 

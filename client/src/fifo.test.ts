@@ -11,7 +11,7 @@ test("fifo: does what an array does, through compaction", () => {
       fifo.push(next)
       model.push(next++)
     } else if (fifo.shift() !== model.shift()) throw new Error(`differs at step ${step}`)
-    if (fifo.length !== model.length) throw new Error(`differs at step ${step}`)
+    if (fifo.length !== model.length || fifo.first !== model[0]) throw new Error(`differs at step ${step}`)
     if (step % 4_999 === 0) {
       fifo.pushFront([-1, -2])
       model.unshift(-1, -2)
@@ -27,5 +27,5 @@ test("fifo: does what an array does, through compaction", () => {
   })
   expect(seen).toEqual(model)
   expect(fifo.takeAll()).toEqual(model)
-  expect([fifo.length, fifo.shift()]).toEqual([0, undefined])
+  expect([fifo.length, fifo.shift(), fifo.first]).toEqual([0, undefined, undefined])
 })

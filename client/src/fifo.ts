@@ -11,6 +11,11 @@ export class Fifo<Item> {
     return this.#items.length - this.#head
   }
 
+  /** The first item, which stays. */
+  get first(): Item | undefined {
+    return this.#items[this.#head]
+  }
+
   push(item: Item): void {
     this.#items.push(item)
   }

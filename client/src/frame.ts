@@ -128,6 +128,8 @@ export class Frame {
     this.calls.splice(0, this.calls.length, ...kept.calls)
     this.#hasWrites = kept.hasWrites
     this.#kept = kept.payload
+    // A conditional frame is one call's, and keeps all or nothing.
+    if (!this.hasLeft && this.work !== "conditionalWrites") this.bytes = kept.records.bytes
     return this.calls.length > 0
   }
 

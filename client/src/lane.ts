@@ -3,13 +3,16 @@
 // for a connection that is not open and the partition is elsewhere.
 
 import type { Connection } from "./connection.ts"
+import type { Fifo } from "./fifo.ts"
 import type { Frame } from "./frame.ts"
 
 export interface Lane {
   readonly partition: number
   connection: Connection
-  /** Takes calls of the present turn; not yet with the connection. */
+  /** Takes calls of the present turn; the last one of `waiting`. */
   openFrame: Frame | undefined
+  /** Frames that have not left for the connection, in order. */
+  readonly waiting: Fifo<Frame>
   /** Frames that are not done, the open one included. */
   frameCount: number
   /** Frames with writes that the connection has; of a client with a session. */

@@ -1,6 +1,7 @@
 // The lanes of a client, one a partition, and the connections that they go over, one an address.
 
 import type { Connection } from "./connection.ts"
+import { Fifo } from "./fifo.ts"
 import type { Lane } from "./lane.ts"
 import type { Topology } from "./topology.ts"
 
@@ -33,6 +34,7 @@ export class Lanes {
       partition,
       connection,
       openFrame: undefined,
+      waiting: new Fifo(),
       frameCount: 0,
       handedOver: 0,
       lastSequence: 0,

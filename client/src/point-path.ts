@@ -2,8 +2,8 @@
 // waits) open frames go to their connections. While a partition has a frame on its way, and its connection is busy, its
 // open frame goes on gathering, so that frames grow with the number of callers; a lone call never waits.
 //
-//   get, set, … ──► open frame of the lane ──► frames in order ──► connection ──► daemon
-//                   calls of one turn share it   leave while bytes in flight have room
+//   get, set, … ──► open frame of the lane ──► waiting frames of the lane ──► connection ──► daemon
+//                   calls of one turn share it   leave in order, lanes by turns, while bytes in flight have room
 //
 // What cannot leave waits as frames: calls wait at the price of calls that do not, a promise, a share (point-call.ts) and
 // their bytes once into the frame's buffer. Only while nobody has described the store, so that nobody knows the
@@ -36,12 +36,13 @@ export class PointPath implements ConnectionOwner {
   readonly seed: Connection
   readonly #settings: Settings
   readonly #lanes: Lanes
-  readonly #openFrames: Frame[] = []
   readonly #spareWriters = new SpareWriters()
   readonly #session: Session
   readonly #waiting = new Fifo<WaitingCall | WaitingTurn>()
   readonly #alarm = new DeadlineAlarm((nowMs) => this.#expire(nowMs))
   #topology: Topology | undefined
+  /** Lanes with frames that have not left: who could not go for want of room comes first. */
+  #waitingLanes: Lane[] = []
   /** Of all frames, and of those that have left. */
   #frameBytes = 0
   #inflightBytes = 0
@@ -141,7 +142,8 @@ export class PointPath implements ConnectionOwner {
     lane.openFrame = frame
     lane.frameCount++
     this.#frameCount++
-    this.#openFrames.push(frame)
+    lane.waiting.push(frame)
+    if (lane.waiting.length === 1) this.#waitingLanes.push(lane)
     this.#scheduleFlush()
     return frame
   }
@@ -222,6 +224,11 @@ export class PointPath implements ConnectionOwner {
 
   refused(error: VarveError, connection: Connection): void {
     if (connection === this.seed) this.#failWaiting(error)
+    this.#reviewWaiting((frame) => {
+      if (frame.lane.connection !== connection) return true
+      frame.fail(error)
+      return false
+    })
   }
 
   awaits(connection: Connection): boolean {
@@ -253,7 +260,7 @@ export class PointPath implements ConnectionOwner {
     if (frame.answered) this.#spareWriters.give(frame.records)
     for (const done of frame.onDone) done()
     // Frames that gather calls, or found no room, wait for this.
-    if (this.#openFrames.length > 0) this.#scheduleFlush()
+    if (this.#waitingLanes.length > 0) this.#scheduleFlush()
   }
 
   /** Whether `bytes` have room beside others. What is larger than the limit goes alone. */
@@ -293,42 +300,48 @@ export class PointPath implements ConnectionOwner {
     else setImmediate(() => this.#flush())
   }
 
+  /** What may leave leaves, a frame of each lane by turns. Costs by the frames that leave and the lanes, not by what waits. */
   #flush(): void {
     this.#flushScheduled = false
-    const frames = this.#openFrames.splice(0)
-    /** Lanes whose frames wait for answers; what comes behind waits, too. */
-    let full: Set<Lane> | undefined
-    for (const [index, frame] of frames.entries()) {
-      const { lane } = frame
-      const isClosing = this.#closed !== undefined
-      if (!isClosing && !this.#hasRoom(this.#inflightBytes, frame.bytes)) {
-        this.#openFrames.push(...frames.slice(index))
-        return
-      }
-      const isNumbered = !isClosing && this.#session.numbers(frame)
-      if (full?.has(lane) === true || (isNumbered && !this.#session.hasRoom(lane))) {
-        full = (full ?? new Set()).add(lane)
-        this.#openFrames.push(frame)
-        continue
-      }
-      if (lane.openFrame === frame) {
-        if (!isClosing && isBusy(lane)) {
-          this.#openFrames.push(frame)
+    const staying: Lane[] = []
+    let lanes = this.#waitingLanes
+    while (lanes.length > 0) {
+      const more: Lane[] = []
+      for (const [index, lane] of lanes.entries()) {
+        const frame = lane.waiting.first!
+        if (this.#closed === undefined && !this.#hasRoom(this.#inflightBytes, frame.bytes)) {
+          this.#waitingLanes = lanes.slice(index).concat(more, staying)
+          return
+        }
+        if (!this.#mayLeave(lane, frame)) {
+          staying.push(lane)
           continue
         }
-        lane.openFrame = undefined
+        lane.waiting.shift()
+        if (lane.waiting.length > 0) more.push(lane)
+        this.#leave(frame)
       }
-      if (isNumbered) this.#session.handOver(frame)
-      this.#leave(frame)
-      lane.connection.send(frame)
+      lanes = more
     }
+    this.#waitingLanes = staying
+  }
+
+  /** Whether the first waiting frame of its lane need not wait for the answers of those before, or gather further calls. */
+  #mayLeave(lane: Lane, frame: Frame): boolean {
+    if (this.#closed !== undefined) return true
+    if (this.#session.numbers(frame) && !this.#session.hasRoom(lane)) return false
+    return lane.openFrame !== frame || !isBusy(lane)
   }
 
   /** The frame is its connection's now. */
   #leave(frame: Frame): void {
+    const { lane } = frame
+    if (lane.openFrame === frame) lane.openFrame = undefined
+    if (this.#closed === undefined && this.#session.numbers(frame)) this.#session.handOver(frame)
     frame.hasLeft = true
     this.#inflightBytes += frame.bytes
     this.#waitingInFrames -= frame.waitingCount
+    lane.connection.send(frame)
   }
 
   /** Calls `finish` when every frame of now is done. */
@@ -346,7 +359,7 @@ export class PointPath implements ConnectionOwner {
 
   #forEachFrame(visit: (frame: Frame) => void): void {
     for (const connection of this.#lanes.connections) connection.forEachFrame(visit)
-    for (const frame of this.#openFrames) visit(frame)
+    for (const lane of this.#waitingLanes) lane.waiting.forEach(visit)
   }
 
   /** Fails calls whose deadline has passed; returns the earliest of the others. */
@@ -365,18 +378,38 @@ export class PointPath implements ConnectionOwner {
       if ("call" in entry) look(entry.call)
     })
     this.#waiting.filter((entry) => !isOver(entry))
-    for (const connection of this.#lanes.connections) connection.dropGivenUp()
-    this.#dropOpenFrames()
+    this.#dropGivenUp()
     return next
   }
 
-  /** Lets go of frames that have not left and whose calls were all given up. */
-  #dropOpenFrames(): void {
-    for (const frame of this.#openFrames.splice(0)) {
-      if (frame.isWanted) {
-        this.#openFrames.push(frame)
-        continue
-      }
+  /** Lets go of what given-up calls have in frames that were not sent. */
+  #dropGivenUp(): void {
+    for (const connection of this.#lanes.connections) connection.dropGivenUp()
+    this.#reviewWaiting((frame) => {
+      if (frame.givenUpCount === 0) return true
+      // Nothing is added to a frame that was pruned.
+      if (frame.lane.openFrame === frame) frame.lane.openFrame = undefined
+      const { bytes, waitingCount } = frame
+      const isWanted = frame.prune()
+      this.#frameBytes -= bytes - frame.bytes
+      frame.waitingCount = Math.min(waitingCount, frame.calls.length)
+      this.#waitingInFrames -= waitingCount - frame.waitingCount
+      return isWanted
+    })
+  }
+
+  /** Lets go of the frames that have not left for which `keeps` is false. */
+  #reviewWaiting(keeps: (frame: Frame) => boolean): void {
+    const dropped: Frame[] = []
+    for (const lane of this.#waitingLanes) {
+      lane.waiting.filter((frame) => {
+        if (keeps(frame)) return true
+        dropped.push(frame)
+        return false
+      })
+    }
+    this.#waitingLanes = this.#waitingLanes.filter(({ waiting }) => waiting.length > 0)
+    for (const frame of dropped) {
       if (frame.lane.openFrame === frame) frame.lane.openFrame = undefined
       this.#waitingInFrames -= frame.waitingCount
       this.frameDone(frame)
@@ -401,7 +434,7 @@ export class PointPath implements ConnectionOwner {
     this.#forEachFrame((frame) => {
       for (const call of frame.calls) call.giveUp(partitionsGone(what, frame.isFateUnknown))
     })
-    for (const connection of this.#lanes.connections) connection.dropGivenUp()
+    this.#dropGivenUp()
   }
 }
 

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest"
-import { open, startMemoryDaemon } from "./pair.ts"
+import { open, pair, startMemoryDaemon } from "./pair.ts"
+import { reasonOf } from "./reason-of.ts"
 import { turns } from "./turns.ts"
 
 const NOTHING = {
@@ -59,4 +60,42 @@ test("client: statistics of a closed client have nothing on its way, and no conn
   await state.close()
   await write
   expect(state.statistics()).toEqual({ ...NOTHING, connectionsOpened: 1, framesSent: 2 })
+})
+
+test("client: calls that passed their deadlines no longer wait, also in a frame with one that has time", async () => {
+  const { daemon, state } = await pair({ partitionCount: 1 }, { inflightBytesMax: 100 })
+  await state.set("a", "1")
+  daemon.onFrame = () => "hold"
+  const first = state.set("first", Buffer.alloc(100))
+  await turns()
+  const passed = Array.from({ length: 40 }, (_, i) =>
+    reasonOf(state.set(`k${i}`, Buffer.alloc(50), { deadlineMs: 1 })),
+  )
+  const patient = state.set("patient", "1")
+  expect(state.statistics().callsWaiting).toBe(41)
+  expect(new Set(await Promise.all(passed))).toEqual(new Set(["DEADLINE_PASSED"]))
+  expect(state.statistics()).toMatchObject({ callsWaiting: 1, inflightFrames: 2 })
+  daemon.onFrame = () => "answer"
+  await daemon.restart()
+  await Promise.all([first, patient])
+  expect(state.statistics()).toMatchObject({ callsWaiting: 0, inflightBytes: 0, inflightFrames: 0 })
+  expect(await state.get("k0")).toBe(undefined)
+})
+
+test("client: as many frames may wait as calls, and a close ends them all", async () => {
+  const { daemon, state } = await pair(
+    { partitionCount: 1 },
+    { inflightBytesMax: 1, waitingCallsMax: 200_000 },
+  )
+  await state.set("a", "1")
+  daemon.onFrame = () => "hold"
+  // More than one call of a function takes arguments.
+  const count = 150_000
+  const calls = Array.from({ length: count }, (_, i) => state.set("key", String(i)))
+  await turns()
+  expect(state.statistics()).toMatchObject({ callsWaiting: count - 1, inflightFrames: count })
+  const ended = Promise.allSettled(calls)
+  await state.close()
+  expect(new Set((await ended).map(({ status }) => status))).toEqual(new Set(["rejected"]))
+  expect(state.statistics()).toMatchObject({ callsWaiting: 0, inflightBytes: 0, inflightFrames: 0 })
 })
