@@ -93,7 +93,8 @@ export function shown(value: unknown): string {
   if (value === null || typeof value === "number" || typeof value === "boolean") return String(value)
   if (typeof value === "string") return `the string ${JSON.stringify(value.slice(0, SHOWN_MAX))}`
   if (value === undefined) return "undefined"
-  return Array.isArray(value) ? "an array" : `a ${typeof value}`
+  if (Array.isArray(value)) return "an array"
+  return typeof value === "object" ? "an object" : `a ${typeof value}`
 }
 
 const SHOWN_MAX = 60

@@ -36,6 +36,7 @@ export class ControlCalls {
   readonly #settings: Settings
   /** What to call when the client is closed. */
   readonly #running = new Set<(error: VarveError) => void>()
+  /** The error of calls that were not sent when the client was closed, and of later ones. */
   #closed: VarveError | undefined
 
   /** @param way which connection a call is to take that is made now */
@@ -139,9 +140,9 @@ export class ControlCalls {
     }
   }
 
-  /** Ends all calls with `error`. */
-  close(error: VarveError): void {
-    this.#closed = error
+  /** Ends calls that are on their way with `error`; the others, and later ones, with `notSent`. */
+  close(error: VarveError, notSent: VarveError): void {
+    this.#closed = notSent
     for (const end of [...this.#running]) end(error)
   }
 
@@ -176,7 +177,7 @@ export class ControlCalls {
       }
       const forget = this.#remember(end.signal, (error) => {
         leave()
-        reject(error)
+        reject(this.#closed ?? error)
       })
       connection.waiters.add(wake)
       connection.connect()

@@ -199,10 +199,11 @@ export class PointPath implements ConnectionOwner {
     })
   }
 
-  close(error: VarveError): void {
+  /** Fails calls in frames with `error`; those that nobody has put into one, and later ones, with `notSent`. */
+  close(error: VarveError, notSent: VarveError): void {
     if (this.#closed !== undefined) return
-    this.#closed = error
-    this.#failWaiting(error)
+    this.#closed = notSent
+    this.#failWaiting(notSent)
     this.#flush()
     for (const connection of this.#lanes.connections) connection.close(error)
     this.#alarm.clear()

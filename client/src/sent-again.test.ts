@@ -2,13 +2,19 @@ import { status } from "@grpc/grpc-js"
 import { RecordWriter, VarveError } from "@varve/proto"
 import { expect, test } from "vitest"
 import type { Connection } from "./connection.ts"
+import { Fifo } from "./fifo.ts"
 import { Frame } from "./frame.ts"
 import { WriteCall } from "./point-call.ts"
 
 /** What a set is told whose partition has another owner. */
 async function told(mayBeApplied: boolean): Promise<unknown> {
   const lane = {
-    ...{ partition: 0, connection: undefined as unknown as Connection, openFrame: undefined },
+    ...{
+      partition: 0,
+      connection: undefined as unknown as Connection,
+      openFrame: undefined,
+      waiting: new Fifo<Frame>(),
+    },
     ...{ frameCount: 1, handedOver: 1, lastSequence: 1, unanswered: [] },
   }
   const records = new RecordWriter()

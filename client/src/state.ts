@@ -225,12 +225,13 @@ export class State {
   }
 
   async #close(): Promise<void> {
-    const error = new VarveError(
+    const onTheirWay = new VarveError(
       "CLIENT_CLOSED",
       "this client was closed; a write on its way may or may not have been applied",
     )
-    this.#control.close(error)
-    this.#points.close(error)
+    const notSent = new VarveError("CLIENT_CLOSED", "this client is closed; the call was not sent")
+    this.#control.close(onTheirWay, notSent)
+    this.#points.close(onTheirWay, notSent)
   }
 
   #settled(end: CallEnd): Promise<void> {

@@ -95,8 +95,9 @@ test("bench: the suite wire counts every record once and says what it did not me
       ...["write 8", "getMany 8", "paced-set 0", "paced-get 0"],
     ].toSorted(),
   )
-  for (const { workload, callers, rounds } of rows) {
+  for (const { workload, callers, rounds, offeredRate } of rows) {
     const [round] = rounds
+    strictEqual((offeredRate ?? 0) > 0, workload.startsWith("paced-"), workload)
     // Each caller makes one call at least, each batch has 256 records.
     ok(round!.operations >= callers, `${workload} ${callers}`)
     if (callers === 8) strictEqual(round!.operations % 256, 0)

@@ -23,6 +23,8 @@ export interface WireRow {
   readonly valueBytes: number
   /** Calls on their way at a time; 0: as many as the rate asks for. */
   readonly callers: number
+  /** Calls a second that were due, of `paced-…`. */
+  readonly offeredRate?: number
   readonly rounds: readonly CallRound[]
 }
 

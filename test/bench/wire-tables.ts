@@ -12,6 +12,7 @@ const HEAD = [
   "callers",
   "1000 ops/s",
   "range",
+  "offered",
   "p50 ms",
   "p99 ms",
   "p99.9 ms",
@@ -60,6 +61,7 @@ function cellsOf(row: WireRow): (string | undefined)[] {
     row.contender,
     row.callers === 0 ? undefined : String(row.callers),
     ...ratesOf(rates),
+    row.offeredRate === undefined ? undefined : thousandsOf(row.offeredRate),
     medianOf(row, "p50Ms")?.toFixed(3),
     medianOf(row, "p99Ms")?.toFixed(3),
     medianOf(row, "p999Ms")?.toFixed(3),
@@ -71,8 +73,11 @@ function cellsOf(row: WireRow): (string | undefined)[] {
 }
 
 function ratesOf(rates: readonly number[]): [string, string] {
-  const thousands = (rate: number): string => (rate / 1000).toFixed(rate < 100_000 ? 1 : 0)
-  return [thousands(median(rates)), `${thousands(Math.min(...rates))}–${thousands(Math.max(...rates))}`]
+  return [thousandsOf(median(rates)), `${thousandsOf(Math.min(...rates))}–${thousandsOf(Math.max(...rates))}`]
+}
+
+function thousandsOf(rate: number): string {
+  return (rate / 1000).toFixed(rate < 100_000 ? 1 : 0)
 }
 
 /** Workloads and numbers of callers together, contenders beside one another. */

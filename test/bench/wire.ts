@@ -56,12 +56,13 @@ async function measureCalls(
   const contenders: WireContender[] = []
   const say = (text: string): boolean => process.stderr.write(`  ${valueBytes} bytes: ${text}\n`)
   const measure = async (contender: WireContender, asked: WireRound, round: number): Promise<void> => {
-    const { workload, callers } = asked
+    const { workload, callers, rate: offeredRate } = asked
     let row = rows.find(
       (each) => each.workload === workload && each.contender === contender.name && each.callers === callers,
     )
     if (row === undefined) {
-      row = { workload, contender: contender.name, valueBytes, callers, rounds: [] }
+      const offered = offeredRate > 0 ? { offeredRate } : {}
+      row = { workload, contender: contender.name, valueBytes, callers, ...offered, rounds: [] }
       rows.push(row)
     }
     const figure = await contender.round(asked, round)

@@ -168,9 +168,9 @@ describe("cli: versions", () => {
     await output(["set", "k", "two", ...store])
     for (const words of [["snapshot"], ["snapshot", "5"]]) {
       const { code, stderr } = await varve([...words, ...store])
-      expect(code).toBe(2)
+      expect(code).toBe(3)
       expect(stderr).toMatch(
-        /^varve: version 1 of timeline \S+ carries metadata: a worker takes .* --metadata ''/,
+        /^varve: REQUEST_INVALID: version 1 of timeline \S+ carries metadata: a worker takes .* --metadata ''/,
       )
     }
     expect(await json(["snapshot", "5", "--metadata", "", ...store])).toMatchObject({ version: 5 })

@@ -121,6 +121,7 @@ test("client: options that a call does not know, or that are none, are refused b
     ["write", loose["write"]!([null]), "a record is an object { key, value }, not null"],
     ["write", loose["write"]!([], { atomc: true }), "write has no option atomc"],
     ["listSnapshots", loose["listSnapshots"]!([0]), "not an array"],
+    ["listSnapshots", loose["listSnapshots"]!({ partitions: {} }), "not an object"],
     ["deleteSnapshot", loose["deleteSnapshot"]!(), "deleteSnapshot needs its options"],
     ["deleteSnapshot", loose["deleteSnapshot"]!(1), "not 1"],
     ["pinSnapshot", loose["pinSnapshot"]!({ version: 1 }), "pinSnapshot needs pinned: true or false"],

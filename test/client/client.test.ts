@@ -6,7 +6,7 @@ import { partitionOfKey } from "@varve/proto"
 import { expect, test } from "vitest"
 import { keysOf } from "./keys-of.ts"
 import { kindsOf, payloadBytes } from "./memory-frames.ts"
-import { pair } from "./pair.ts"
+import { open, pair } from "./pair.ts"
 import { reasonOf } from "./reason-of.ts"
 import { turns } from "./turns.ts"
 
@@ -318,17 +318,25 @@ test("client: after close every call fails with CLIENT_CLOSED, pending ones too,
   await state.get("warm")
   daemon.onFrame = () => "hold"
   daemon.onCall = () => new Promise(() => undefined)
-  const point = reasonOf(state.set("k", "v"))
-  const control = reasonOf(state.listSnapshots())
-  const barrier = reasonOf(state.snapshot({ version: 1 }))
+  const point = state.set("k", "v").catch(String)
+  const control = state.listSnapshots().catch(String)
+  const barrier = state.snapshot({ version: 1 }).catch(String)
   await turns()
-  await state.close()
-  expect(await Promise.all([point, control, barrier])).toEqual([
-    "CLIENT_CLOSED",
-    "CLIENT_CLOSED",
-    "CLIENT_CLOSED",
+  const unsent = open("127.0.0.1:1")
+  const waiting = [unsent.set("k", "v").catch(String), unsent.describe().catch(String)]
+  await Promise.all([state.close(), unsent.close()])
+  const inDoubt = "VarveError: this client was closed; a write on its way may or may not have been applied"
+  const notSent = "VarveError: this client is closed; the call was not sent"
+  expect(await Promise.all([point, control, barrier, ...waiting])).toEqual([
+    inDoubt,
+    inDoubt,
+    notSent,
+    notSent,
+    notSent,
   ])
   expect(await reasonOf(state.get("k"))).toBe("CLIENT_CLOSED")
   expect(await reasonOf(state.describe())).toBe("CLIENT_CLOSED")
+  await expect(state.set("k", "v")).rejects.toThrow("is closed; the call was not sent")
+  await expect(state.snapshot({ version: 1 })).rejects.toThrow("is closed; the call was not sent")
   await state.close()
 })

@@ -65,7 +65,7 @@ test("client: calls that find no daemon end at connectDeadlineMs, and say why", 
       reason: {
         reason: "DEADLINE_PASSED",
         message: expect.stringMatching(
-          /^there was no connection within 100 ms \(connectDeadlineMs\); the call was not sent \(127.*ECONNREFUSED((?!Resolution note).)*\)$/,
+          /^there was no connection within 100 ms \(connectDeadlineMs\); the call was not sent \(127.*ECONNREFUSED((?!Resolution note).)*; is the daemon running\? .* 7400 unless set otherwise\)$/,
         ),
       },
     })

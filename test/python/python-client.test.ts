@@ -173,7 +173,7 @@ function readmeCommand(name: string, mark: string): string {
   const blocks = [...readFileSync(join(root, name), "utf8").matchAll(/^```sh\n(.*?)^```$/gms)]
   const found = blocks.map(([, text]) => text!).filter((text) => text.includes(mark))
   deepStrictEqual(found.length, 1, `blocks of ${name} with ${mark}`)
-  return found[0]!.replace("mkdir generated", "mkdir -p generated")
+  return found[0]!
 }
 
 /** Runs commands in the test's folder; what they print. Their temporary files are in it too. */

@@ -184,7 +184,9 @@ test("operations: a frame whose records cannot be told apart, or that has too mu
     )
   }
   const empty = Buffer.from("000000", "hex")
-  throws(() => apply(Buffer.concat([good, ...Array(257).fill(empty)])), refusedBy("KEY_EMPTY"))
+  const overMany = Buffer.concat([good, ...Array(257).fill(empty)])
+  throws(() => apply(overMany), refusedBy("KEY_EMPTY"))
+  throws(() => apply(overMany), /more than 256 operations of the frame .*: a key has at least 1 byte/)
   const many = encoded(Array.from({ length: 65_537 }, () => ({ key: "a" })))
   throws(() => apply(many), refusedBy("REQUEST_INVALID"))
   strictEqual(engine.contents.size, 0)

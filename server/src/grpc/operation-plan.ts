@@ -66,7 +66,7 @@ export class OperationPlanner {
       if (!decodeOperation(list, at, list.length, cursor)) throw malformed(operationCount, at, list)
       const error = refusalOf(store, partition, list, cursor, operationCount)
       if (error !== undefined) {
-        if (refusals.length === REFUSALS_MAX) throw error
+        if (refusals.length === REFUSALS_MAX) throw tooManyRefused(error)
         refusals.push({ index: operationCount, error })
       }
       if (cursor.flags === READ_FLAG) {
@@ -186,6 +186,12 @@ function refusalOf(
     if (owner !== partition) return wrongPartition(partition, owner)
   }
   return undefined
+}
+
+/** The frame's error, when an answer would not name all that are refused: the reason is of the one too many. */
+function tooManyRefused({ reason, code, message, metadata }: VarveError): VarveError {
+  const text = `more than ${REFUSALS_MAX} operations of the frame cannot happen, so none of it did; one of them: ${message}`
+  return new VarveError(reason, text, { code, metadata })
 }
 
 function malformed(index: number, at: number, list: Uint8Array): VarveError {

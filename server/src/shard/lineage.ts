@@ -10,7 +10,8 @@ export function checkLineage(
   if (lineage === engine.lineage) return
   throw new VarveError(
     "STATE_REPLACED",
-    `the state of partition ${index} was replaced since the caller last looked (by a restore or a crash)`,
+    `the state of partition ${index} was replaced since the caller last looked (by a restore or a crash): ` +
+      "restore a version and replay",
     { metadata: { lineage: engine.lineage } },
   )
 }
