@@ -204,7 +204,10 @@ export class PointPath implements ConnectionOwner {
     if (this.#closed !== undefined) return
     this.#closed = notSent
     this.#failWaiting(notSent)
-    this.#flush()
+    this.#reviewWaiting((frame) => {
+      frame.fail(notSent)
+      return false
+    })
     for (const connection of this.#lanes.connections) connection.close(error)
     this.#alarm.clear()
   }
@@ -310,7 +313,7 @@ export class PointPath implements ConnectionOwner {
       const more: Lane[] = []
       for (const [index, lane] of lanes.entries()) {
         const frame = lane.waiting.first!
-        if (this.#closed === undefined && !this.#hasRoom(this.#inflightBytes, frame.bytes)) {
+        if (!this.#hasRoom(this.#inflightBytes, frame.bytes)) {
           this.#waitingLanes = lanes.slice(index).concat(more, staying)
           return
         }
@@ -329,7 +332,6 @@ export class PointPath implements ConnectionOwner {
 
   /** Whether the first waiting frame of its lane need not wait for the answers of those before, or gather further calls. */
   #mayLeave(lane: Lane, frame: Frame): boolean {
-    if (this.#closed !== undefined) return true
     if (this.#session.numbers(frame) && !this.#session.hasRoom(lane)) return false
     return lane.openFrame !== frame || !isBusy(lane)
   }
@@ -338,7 +340,7 @@ export class PointPath implements ConnectionOwner {
   #leave(frame: Frame): void {
     const { lane } = frame
     if (lane.openFrame === frame) lane.openFrame = undefined
-    if (this.#closed === undefined && this.#session.numbers(frame)) this.#session.handOver(frame)
+    if (this.#session.numbers(frame)) this.#session.handOver(frame)
     frame.hasLeft = true
     this.#inflightBytes += frame.bytes
     this.#waitingInFrames -= frame.waitingCount
