@@ -8,9 +8,9 @@ import { constants } from "node:http2"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { status } from "@grpc/grpc-js"
-import { encodeRecords, type VarveError } from "@varve/proto"
+import { encodeRecords, GetRequest, type VarveError } from "@varve/proto"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { Battlefield, callStatus, openCall } from "./attacks/attack.ts"
+import { Battlefield, callStatus, neverEndedStatus, openCall } from "./attacks/attack.ts"
 import { attacks, pipelineFrame, repeated } from "./attacks/attacks.ts"
 import { frameTypes } from "./attacks/hand-made-connection.ts"
 import { startDaemon, type TestDaemon } from "./daemon.ts"
@@ -162,6 +162,27 @@ test("metadata above the limit ends its call only", async () => {
   await battle.leave()
 })
 
+test("calls whose clients never end their side are told so, and are over", async () => {
+  const battle = field()
+  const session = battle.session()
+  const get = frameOf(
+    Buffer.from(GetRequest.encode({ store: "", key: bytes("alive"), partition: undefined }).finish()),
+    0,
+  )
+  const answered = repeated(pipelineFrame({ work: reads("alive") }), 1)
+  const statuses = [
+    neverEndedStatus(session, "Get", Buffer.alloc(0)),
+    neverEndedStatus(session, "Get", get.subarray(0, 7)),
+    neverEndedStatus(session, "Get", get),
+    // A frame, and a part of one: the status comes behind an answer.
+    neverEndedStatus(session, "Pipeline", Buffer.concat([answered, get.subarray(0, 7)])),
+  ]
+  deepStrictEqual(await Promise.all(statuses), new Array(4).fill(String(status.DEADLINE_EXCEEDED)))
+  ok(!session.destroyed)
+  await expect.poll(() => metric("varve_open_calls"), PATIENCE).toBe(0)
+  await battle.leave()
+})
+
 test("scans that nobody reads are bounded, and other calls go on", async () => {
   const battle = field()
   await client.set(bytes("scanned"), Buffer.alloc(MIB, 1))
@@ -193,6 +214,21 @@ test("pipelines whose answers nobody reads leave room for others, and are ended"
   deepStrictEqual(await client.get(bytes("alive")), bytes("yes"))
   const all = await Promise.all(codes)
   deepStrictEqual(all, new Array(4).fill(constants.NGHTTP2_ENHANCE_YOUR_CALM))
+  await expect.poll(() => metric("varve_inflight_bytes"), PATIENCE).toBe(0)
+  await battle.leave()
+})
+
+test("so are those that have their status behind answers that nobody reads", async () => {
+  const battle = field()
+  await client.set(bytes("large"), Buffer.alloc(MIB, 1))
+  const session = battle.session(0)
+  const partOfFrame = Buffer.of(0, 0, 0, 0, 9, 1)
+  const codes = Array.from({ length: 6 }, () => {
+    const call = openCall(session, "Pipeline")
+    call.write(Buffer.concat([pipelineFrame({ work: reads("large") }), partOfFrame]))
+    return new Promise<number | undefined>((resolve) => call.once("close", () => resolve(call.rstCode)))
+  })
+  deepStrictEqual(await Promise.all(codes), new Array(6).fill(constants.NGHTTP2_ENHANCE_YOUR_CALM))
   await expect.poll(() => metric("varve_inflight_bytes"), PATIENCE).toBe(0)
   await battle.leave()
 })

@@ -5,7 +5,7 @@ import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert"
 import { createHash } from "node:crypto"
 import { channel } from "node:diagnostics_channel"
 import { existsSync } from "node:fs"
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Worker } from "node:worker_threads"
@@ -115,14 +115,31 @@ test("a port in use, gRPC and HTTP", async () => {
   strictEqual(existsSync(join(directory, "data")), false)
 })
 
-test("a directory that cannot be written", async () => {
+test("a data directory that is a file", async () => {
+  const file = join(directory, "data")
+  const advice = "give another directory (--data-dir DIR)"
+  await writeFile(file, "")
   // A file where a directory should be stops even root, whom permissions do not.
-  await writeFile(join(directory, "data"), "")
-  await refuses(FAILED, [], "data")
-  const closed = join(directory, "closed")
-  await mkdir(closed)
-  await chmod(closed, 0o500)
-  if (process.getuid?.() !== 0) await refuses(FAILED, ["--data-dir", join(closed, "data")], "closed")
+  const line = await refuses(SETTINGS, [], `dataDir: ${file} is no directory`, advice)
+  strictEqual(line.event, "setting-refused")
+})
+
+test.each([
+  { what: "a flag that is unknown", flags: ["--nope"], code: SETTINGS },
+  { what: "a repository that is a file", flags: ["--repository", "file:taken"], code: FAILED },
+])("$what: a thread that loads its modules is not ended before it has", async ({ flags, code }) => {
+  const order = join(directory, "order")
+  await writeFile(order, "")
+  await writeFile(join(directory, "taken"), "")
+  const { exitCode, log } = await startRefusedDaemon({
+    directory,
+    flags,
+    nodeFlags: ["--import", new URL("loading-order.mjs", import.meta.url).href],
+    environment: { LOADING_ORDER: order },
+  })
+  strictEqual(exitCode, code, JSON.stringify(log))
+  const words = (await readFile(order, "utf8")).split("\n")
+  deepStrictEqual(words.slice(0, 3), ["loading", "ending", "loaded"])
 })
 
 test("a repository of a newer format, and a damaged store file", async () => {

@@ -1,7 +1,7 @@
 // Main's side of one thread of a shard: starts it, calls it, answers what it asks, and notices when it dies. A dead one
 // is not used again; `shards.ts` starts another.
 
-import type { MessagePort, Worker } from "node:worker_threads"
+import type { MessagePort } from "node:worker_threads"
 import { EngineError } from "@varve/engines"
 import { VarveError } from "@varve/proto"
 import type { Log } from "../log.ts"
@@ -18,7 +18,7 @@ import type {
   ShardMessage,
   ShardStart,
 } from "../shard/shard-port.ts"
-import { shardWorker } from "./shard-worker.ts"
+import { type ShardWorker, shardWorker } from "./shard-worker.ts"
 
 interface Pending {
   readonly resolve: (value: unknown) => void
@@ -46,7 +46,7 @@ export class ShardClient {
   readonly ended: Promise<Error | undefined>
   /** What the thread counts up while its event loop turns. */
   readonly beat: Int32Array
-  readonly #worker: Worker
+  readonly #thread: ShardWorker
   readonly #host: ShardHost
   readonly #pending = new Map<number, Pending>()
   #gathered: EngineCall[] = []
@@ -56,8 +56,9 @@ export class ShardClient {
   #isOver = false
   #death: Error | undefined
 
-  constructor(worker: Worker, { index, beat }: ShardStart, host: ShardHost) {
-    this.#worker = worker
+  constructor(thread: ShardWorker, { index, beat }: ShardStart, host: ShardHost) {
+    const { worker } = thread
+    this.#thread = thread
     this.index = index
     this.beat = beat
     this.#host = host
@@ -74,7 +75,8 @@ export class ShardClient {
         }
         this.#pending.clear()
         const isUnexplained = this.#death === undefined && !this.#closing
-        resolve(isUnexplained ? new Error(`the thread ended with code ${code}`) : this.#death)
+        const death = isUnexplained ? new Error(`the thread ended with code ${code}`) : this.#death
+        resolve(death !== undefined && thread.hasFailedToLoad ? notLoaded(index, death) : death)
       })
     })
   }
@@ -85,8 +87,9 @@ export class ShardClient {
    * @throws (rejects) what it could not start for: SettingsError, EngineError, the system's error; or what it died of
    */
   static async start(start: ShardStart, host: ShardHost, signal: AbortSignal): Promise<ShardClient> {
-    const worker = shardWorker(start.index)
-    const client = new ShardClient(worker, start, host)
+    const thread = shardWorker(start.index)
+    const { worker } = thread
+    const client = new ShardClient(thread, start, host)
     const opened = new Promise<void>((resolve, reject) => {
       worker.on("message", (message: ShardMessage) => {
         if (message.kind === "open") resolve()
@@ -151,13 +154,13 @@ export class ShardClient {
   }
 
   /**
-   * Ends the thread at once; what is not on disk is gone, as after a crash. Resolves when nothing of it runs any more:
-   * what the system was writing for it has been written.
+   * Ends the thread at once, or when it has loaded its modules; what is not on disk is gone, as after a crash. Resolves when
+   * nothing of it runs any more: what the system was writing for it has been written.
    * @param why what it dies of, for `ended`
    */
   async terminate(why?: Error): Promise<void> {
     this.#death ??= why
-    await this.#worker.terminate()
+    await this.#thread.end()
   }
 
   #sendGathered(): void {
@@ -194,7 +197,7 @@ export class ShardClient {
   }
 
   #post(message: MainMessage, transfer: readonly MessagePort[] = []): void {
-    this.#worker.postMessage(message, transfer)
+    this.#thread.worker.postMessage(message, transfer)
   }
 
   #receive(message: ShardMessage): void {
@@ -230,4 +233,12 @@ export class ShardClient {
       .finally(done)
       .then((value) => this.#post({ kind: "told", id, value }), refuse)
   }
+}
+
+/** What a thread died of before it could run anything of a shard; with the place where. */
+function notLoaded(index: number, cause: Error): Error {
+  const message = `the thread of shard ${index} could not load its modules: ${cause.message}`
+  const error = new Error(message, { cause })
+  if (cause.stack !== undefined) error.stack = cause.stack
+  return error
 }

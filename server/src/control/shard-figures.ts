@@ -6,30 +6,44 @@
 //   counters         of the answer │ of the last one │ …   of the last one     and those of the answer added
 //   gauges           of the answer │ of the last one │ …   none                of the answer
 //
-// What a thread counts between its last answer and its death is on no page.
+// Not by one bit either: numbers with fractions have another sum in another order, and rounding hides that only until two
+// of them stand on two sides of a boundary. So a shard is one addend of the page, whichever thread runs:
+//
+//   counters of the page     (ended + last) of shard 0  +  (ended + last) of shard 1  +  …
+//   a thread dies            ended := ended + last, last := 0: the same addend
+//
+// Addends that grow, added in the same order, have a sum that grows. What a thread counts between its last answer and its
+// death is on no page.
 
-import { addUp, type Family } from "../metrics/families.ts"
+import { addUp, type Family, largest } from "../metrics/families.ts"
 
 export class ShardFigures {
   /** Of the threads that have died: what only grows. */
   #ended: readonly Family[] = []
-  /** Of the thread that runs. */
+  /** Of the thread that runs: what only grows, and what does not. */
   #last: readonly Family[] = []
+  #measured: readonly Family[] = []
 
-  /** Those that are known now. */
+  /** Those that are known now, each once. */
   get families(): readonly Family[] {
-    return [...this.#ended, ...this.#last]
+    return [...this.#counted, ...this.#measured]
   }
 
-  /** @param families of the thread that runs */
+  /** @param families of the thread that runs, each once. Of two pages made at once, the older answer may come last. */
   answered(families: readonly Family[]): void {
-    this.#last = families
+    this.#last = largest([...this.#last, ...families.filter(onlyGrows)])
+    this.#measured = families.filter((each) => !onlyGrows(each))
   }
 
   /** The thread has died. */
   ended(): void {
-    this.#ended = addUp([...this.#ended, ...this.#last.filter(onlyGrows)])
+    this.#ended = this.#counted
     this.#last = []
+    this.#measured = []
+  }
+
+  get #counted(): readonly Family[] {
+    return addUp([...this.#ended, ...this.#last])
   }
 }
 

@@ -63,7 +63,9 @@ interface PrivateCall {
   readonly readQueue: unknown[]
   readonly stream: {
     readonly session?: object
-    once(event: "close", listener: () => void): unknown
+    readonly destroyed: boolean
+    readonly headersSent: boolean
+    once(event: "close" | "wantTrailers", listener: () => void): unknown
     close(code?: number): void
   }
   serializeMessage(message: unknown): Buffer
@@ -88,6 +90,7 @@ export class CallGuard extends ServerInterceptingCall {
   #readWanted = false
   readonly #arrival: Arrival
   readonly #pace: AnswerPace
+  readonly #stream: PrivateCall["stream"]
   #answerBytes = 0
 
   constructor(
@@ -109,6 +112,7 @@ export class CallGuard extends ServerInterceptingCall {
       send(explained)
     }
     const call = next as unknown as PrivateCall
+    this.#stream = call.stream
     // Without a connection it is cancelled already.
     const connection = call.stream.session ?? call.stream
     this.#arrival = new Arrival(host.arrivals, connection, call.decoder, !requestStream, (why) =>
@@ -203,6 +207,7 @@ export class CallGuard extends ServerInterceptingCall {
     const connection = stream.session
     const isTaken = connection === undefined || openCalls.begin(connection)
     if (connection !== undefined) stream.once("close", () => openCalls.end(connection))
+    stream.once("close", () => this.#pace.end())
     if (incomingEncoding !== "identity") {
       return refusal("UNIMPLEMENTED", `compressed requests (grpc-encoding ${incomingEncoding}) are not taken`)
     }
@@ -225,6 +230,8 @@ export class CallGuard extends ServerInterceptingCall {
     // What waits to be read is decoded already, and held as long as the stream is.
     call.readQueue.length = 0
     const { inflight, looks } = this.#host.arrivals
+    // Then the status goes out as trailers, behind the answers; Node sends them with `setImmediate`.
+    const hasAnswered = call.stream.headersSent
     this.#next.sendStatus(
       why === "full"
         ? refusal(
@@ -236,6 +243,11 @@ export class CallGuard extends ServerInterceptingCall {
             `the request did not come within ${looks.waitMs / 1000} s, and as much again for each MiB (setting limits.handshakeSeconds)`,
           ),
     )
+    // Who is slow may never end its side: then the call would stay open, and keep its place on the connection.
+    if (why === "full") return
+    const close = (): void => call.stream.close()
+    if (hasAnswered) call.stream.once("wantTrailers", () => setImmediate(close))
+    else close()
   }
 
   /**
@@ -271,7 +283,8 @@ export class CallGuard extends ServerInterceptingCall {
   #end(code: number): void {
     if (this.#ended) return
     this.#ended = true
-    this.#pace.end()
+    // A status waits behind answers that are not taken: these are watched until the stream is gone.
+    if (this.#stream.destroyed) this.#pace.end()
     this.#metrics.handled(this.#path, code, (performance.now() - this.#startedMs) / 1000)
   }
 }

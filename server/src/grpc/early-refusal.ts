@@ -109,7 +109,7 @@ export class EarlyRefusal {
   }
 
   #takes(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
-    if (this.#places.count > 0) this.#countRefusedByHttp2(stream)
+    this.#countRefusedByHttp2(stream)
     const path = headers[":path"]
     const { session } = stream
     if (path === undefined || session === undefined || !this.#paths.has(path)) return true

@@ -8,6 +8,7 @@ const PLACES = 10
 
 class Session extends EventEmitter {
   readonly destroyed = false
+  readonly socket = { bytesRead: 0 }
   /** Streams that are destroyed. */
   gone = 0
 
@@ -86,12 +87,60 @@ test("no more streams are held than may be, of all connections together", () => 
   deepStrictEqual([places.count, one.gone, other.gone], [4, 0, 2])
 })
 
-test("what HTTP/2 has refused shows as gaps in the numbers of streams, while places are held", () => {
+test("one listener is enough for a connection, however often its places are held and released", () => {
   const places = new HeldPlaces(PLACES, 100)
   const session = new Session()
-  strictEqual(places.refusedBefore(session.stream(101)), 0)
+  for (let round = 0; round < 20; round++) {
+    hold(places, session, 2)
+    places.releaseAll()
+    strictEqual(session.listenerCount("close"), 1)
+  }
+  strictEqual(session.gone, 40)
+})
+
+/** Streams of these numbers come, each after so many bytes of the connection. @returns what was refused before each */
+function refusedBefore(
+  places: HeldPlaces,
+  session: Session,
+  bytesEach: number,
+  ids: readonly number[],
+): number[] {
+  return ids.map((id) => {
+    session.socket.bytesRead += bytesEach
+    return places.refusedBefore(session.stream(id))
+  })
+}
+
+test("what HTTP/2 has refused shows as gaps in the numbers of streams, from the first place that is held", () => {
+  const places = new HeldPlaces(PLACES, 100)
+  const session = new Session()
+  deepStrictEqual(refusedBefore(places, session, 1000, [21, 101]), [0, 0])
   places.hold(session.stream(101))
-  const counts = [103, 105, 127, 129].map((id) => places.refusedBefore(session.stream(id)))
-  deepStrictEqual(counts, [0, 0, 10, 0])
-  strictEqual(places.refusedBefore(new Session().stream(501)), 0)
+  deepStrictEqual(refusedBefore(places, session, 1000, [103, 105, 127, 129]), [0, 0, 10, 0])
+  deepStrictEqual(refusedBefore(places, new Session(), 1000, [501]), [0])
+})
+
+test("refused streams count also when their connection's places are free again at the next one, and none after it", () => {
+  const places = new HeldPlaces(PLACES, 100)
+  const session = new Session()
+  hold(places, session, 3)
+  places.releaseAll()
+  deepStrictEqual(refusedBefore(places, session, 1000, [21, 41]), [9, 0])
+  places.hold(session.stream(41))
+  deepStrictEqual(refusedBefore(places, session, 1000, [61]), [9])
+})
+
+test("a peer that leaves out numbers is believed no more streams than its bytes can have been", () => {
+  const places = new HeldPlaces(PLACES, 100)
+  const session = new Session()
+  session.socket.bytesRead = 2 ** 40
+  hold(places, session, 1)
+  // What came before may have been one read.
+  const [first, ...others] = refusedBefore(places, session, 1000, [1e9 + 1, 1.5e9 + 1, 2e9 + 1])
+  strictEqual(first, Math.floor((65_536 + 1000) / 10))
+  deepStrictEqual(others, [100, 100])
+  // Bytes of which nothing was made, such as those of frames, are soon forgotten.
+  session.socket.bytesRead += 2 ** 30
+  strictEqual(places.refusedBefore(session.stream(2e9 + 3)), 0)
+  deepStrictEqual(refusedBefore(places, session, 1000, [2.1e9 + 1]), [first])
 })

@@ -1,7 +1,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert"
 import { Counter, Gauge, Histogram, Registry } from "prom-client"
 import { test } from "vitest"
-import { addUp, type Family, familiesOf } from "../metrics/families.ts"
+import { type Family, familiesOf } from "../metrics/families.ts"
 import { exposition, formatFor } from "./exposition.ts"
 
 /** What a thread has: a counter with labels that need escaping, a gauge, a histogram. */
@@ -65,18 +65,6 @@ test("exposition: the same samples of several threads are added up, others stand
       "",
     ],
   )
-})
-
-test("exposition: a sum is the same number in whatever order the threads answer", () => {
-  const seconds = [0.1, 0.2, 0.3, 1_700_000_000.5]
-  const sumOf = (values: readonly number[]): number => {
-    const threads = values.map((value) => Float64Array.of(value))
-    const family = { name: "took_seconds", help: "Took.", type: "counter", samples: ["took_seconds"] }
-    return addUp(threads.map((each) => ({ ...family, values: each })))[0]!.values[0]!
-  }
-  const few = seconds.slice(0, 3)
-  deepStrictEqual([few, few.toReversed()].map(sumOf), [0.6, 0.6])
-  deepStrictEqual([seconds, seconds.toReversed()].map(sumOf), [1_700_000_001.1, 1_700_000_001.1])
 })
 
 test("exposition: the format goes by the Accept header", () => {

@@ -1,6 +1,6 @@
 // `varve serve`: the daemon as a process, with its signals and its exit code.
 
-import { EngineError } from "@varve/engines"
+import { EngineError, isEngineError } from "@varve/engines"
 import { exitCodeOfStart, exitCodes } from "../cli/exit-codes.ts"
 import { loadSettings, type SettingSources } from "../config/load-settings.ts"
 import { SettingsError } from "../config/settings.ts"
@@ -8,7 +8,7 @@ import { errorFields, type Log, type LogFields } from "../log.ts"
 import { jsonLog } from "./json-log.ts"
 import { type Daemon, startDaemon } from "./start-daemon.ts"
 
-/** After a signal the process is gone within this time, whatever hangs. */
+/** After a signal the process exits within this time, whatever hangs. Only a thread that loads is waited for then. */
 const STOP_LIMIT_MS = 9500
 const signals = ["SIGTERM", "SIGINT"] as const
 
@@ -35,9 +35,10 @@ export async function runDaemon(sources: SettingSources): Promise<number> {
   }
 }
 
-/** What a failed start says: an error with a reason, or of the system, needs no stack. */
+/** What a failed start says, with what to do about a full disk: an error with a reason, or of the system, needs no stack. */
 function explained(error: unknown): { message: string; fields: LogFields } {
-  const message = error instanceof Error ? error.message : String(error)
+  const said = error instanceof Error ? error.message : String(error)
+  const message = isEngineError(error, "STORAGE_FULL") ? `${said}: make room` : said
   if (error instanceof Error && "reason" in error)
     return { message, fields: { reason: String(error.reason) } }
   return { message, fields: error instanceof Error && "syscall" in error ? {} : errorFields(error) }

@@ -5,7 +5,6 @@
 // "ready". Stop: readiness goes, the shards drain and close their stores, HTTP closes, the lock is given back.
 
 import { randomBytes } from "node:crypto"
-import { EngineError, isEngineError } from "@varve/engines"
 import { type DirectoryLock, NodeFileSystem } from "@varve/engines/internal"
 import { softwareVersion } from "../cli/software-version.ts"
 import { formatAddress, type ListenAddress } from "../config/address.ts"
@@ -15,6 +14,7 @@ import { endShardsAhead, startShardsAhead } from "../control/shard-worker.ts"
 import { loadModule } from "../load-module.ts"
 import type { Log } from "../log.ts"
 import { checkAddresses } from "./check-addresses.ts"
+import { takeDataDirectory } from "./data-directory.ts"
 import type * as Http from "./http-server.ts"
 import { nodeVersionWarning } from "./node-versions.ts"
 
@@ -39,10 +39,8 @@ export async function startDaemon(settings: Settings, log: Log): Promise<Daemon>
   const startedMs = Date.now()
   const warning = nodeVersionWarning(process.versions.node, startedMs)
   if (warning !== undefined) log.warn("node-outdated", warning)
-  const fileSystem = new NodeFileSystem()
   await checkAddresses(settings)
-  await fileSystem.makeDirectory(settings.dataDir)
-  const lock = await lockDirectory(fileSystem, settings.dataDir)
+  const lock = await takeDataDirectory(new NodeFileSystem(), settings.dataDir)
   try {
     startShardsAhead(settings.shards)
     const instance = randomBytes(INSTANCE_BYTES).toString("hex")
@@ -71,16 +69,6 @@ export async function startDaemon(settings: Settings, log: Log): Promise<Daemon>
     await endShardsAhead()
     await lock.release()
     throw error
-  }
-}
-
-async function lockDirectory(fileSystem: NodeFileSystem, directory: string): Promise<DirectoryLock> {
-  try {
-    return await fileSystem.lock(directory)
-  } catch (error) {
-    if (!isEngineError(error, "DIRECTORY_LOCKED")) throw error
-    const message = `${error.message}: stop that process, or give another directory (--data-dir DIR)`
-    throw new EngineError(error.reason, message, { cause: error })
   }
 }
 

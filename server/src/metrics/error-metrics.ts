@@ -22,7 +22,7 @@ export function countErrors(reason: Reason, count: number): void {
 export function registerErrorMetrics(registry: Registry): void {
   registerLabelledReadMetric(registry, {
     name: "varve_errors_total",
-    help: "Calls, frames and operations that were answered with an error, by its reason. OVERLOADED, WRITES_STALLED and STORAGE_FULL: the daemon is at a limit; INTERNAL and DATA_LOSS: look into its log. CONDITION_FAILED and KEY_… are the callers' business.",
+    help: "Calls, frames and operations that were answered with an error, by its reason. OVERLOADED (at least so many: see varve_overload_refusals_total), WRITES_STALLED and STORAGE_FULL: the daemon is at a limit; INTERNAL and DATA_LOSS: look into its log. CONDITION_FAILED and KEY_… are the callers' business.",
     type: "counter",
     labels: reasons.map((reason) => ({ reason })),
     read: () => reasons.map((reason) => counts.get(reason)!),

@@ -4,9 +4,6 @@
 
 import type { Metric, MetricObjectWithValues, MetricValue, Registry } from "prom-client"
 
-/** Two fewer than the 16 of a number; of seconds since 1970 these are tenths of a millisecond. */
-const SUM_DIGITS = 14
-
 export type MetricType = "gauge" | "counter" | "histogram"
 
 /** All samples of one metric. */
@@ -52,27 +49,36 @@ export async function familiesOf(registry: Registry): Promise<Family[]> {
   return metrics.map((metric) => ("samples" in metric ? metric : familyOf(metric)))
 }
 
-/** The same families, each once: samples of the same name and labels are added up. */
+/**
+ * The same families, each once: samples of the same name and labels are added up, in the order in which they come. A sum of
+ * the same addends in the same order grows when they grow, down to its last bit; in another order it may differ there.
+ */
 export function addUp(families: readonly Family[]): Family[] {
-  const all = new Map<string, { readonly first: Family; readonly sums: Map<string, number> }>()
-  for (const family of families) {
-    const known = all.get(family.name)
-    const sums = known?.sums ?? new Map<string, number>()
-    if (known === undefined) all.set(family.name, { first: family, sums })
-    for (const [i, sample] of family.samples.entries()) {
-      sums.set(sample, (sums.get(sample) ?? 0) + family.values[i]!)
-    }
-  }
-  return [...all.values()].map(({ first: { name, help, type }, sums }) => ({
-    ...{ name, help, type },
-    samples: [...sums.keys()],
-    values: Float64Array.from(sums.values(), rounded),
-  }))
+  return joined(families, (sum, value) => sum + value)
 }
 
-/** Sums of the same numbers in another order differ in their last digits, and a counter may not go back by those. */
-function rounded(sum: number): number {
-  return Number.isInteger(sum) ? sum : Number(sum.toPrecision(SUM_DIGITS))
+/** The same families, each once: of samples of the same name and labels the largest. */
+export function largest(families: readonly Family[]): Family[] {
+  return joined(families, Math.max)
+}
+
+function joined(families: readonly Family[], join: (one: number, other: number) => number): Family[] {
+  const all = new Map<string, { readonly first: Family; readonly values: Map<string, number> }>()
+  for (const family of families) {
+    const known = all.get(family.name)
+    const values = known?.values ?? new Map<string, number>()
+    if (known === undefined) all.set(family.name, { first: family, values })
+    for (const [i, sample] of family.samples.entries()) {
+      const value = family.values[i]!
+      const other = values.get(sample)
+      values.set(sample, other === undefined ? value : join(other, value))
+    }
+  }
+  return [...all.values()].map(({ first: { name, help, type }, values }) => ({
+    ...{ name, help, type },
+    samples: [...values.keys()],
+    values: Float64Array.from(values.values()),
+  }))
 }
 
 /** A sample's name with its labels, as the page has it. */

@@ -52,7 +52,7 @@ export function registerServerMetrics(
   )
   counter(
     "varve_overload_refusals_total",
-    "Calls refused by shards on which calls come faster than they are done; those that a limit refuses are in varve_errors_total only. Most of these are refused by HTTP/2, before they are calls: grpc_server_handled_total lacks them.",
+    "At least so many calls were refused by shards on which calls come faster than they are done; those that a limit refuses are in varve_errors_total only. Most of these are refused by HTTP/2, before they are calls: grpc_server_handled_total lacks them, and they are counted when the next call comes on their connection, by the numbers of streams that were left out.",
     ({ callsRefused }) => callsRefused,
   )
   gauge(

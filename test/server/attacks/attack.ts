@@ -106,6 +106,22 @@ export async function callStatus(
   body: Uint8Array,
 ): Promise<string | undefined> {
   const stream = session.request(requestHeaders(method))
+  stream.end(body)
+  return await statusOf(stream)
+}
+
+/** Sends what may be no whole request, and does not say that it is all; as `callStatus`, once the daemon has ended the call. */
+export async function neverEndedStatus(
+  session: ClientHttp2Session,
+  method: string,
+  body: Uint8Array,
+): Promise<string | undefined> {
+  const stream = session.request(requestHeaders(method))
+  stream.write(body)
+  return await statusOf(stream)
+}
+
+async function statusOf(stream: ClientHttp2Stream): Promise<string | undefined> {
   let status: string | undefined
   const note = (headers: Record<string, unknown>): void => {
     const given = headers["grpc-status"]
@@ -115,7 +131,6 @@ export async function callStatus(
   stream.on("response", note)
   stream.on("trailers", note)
   stream.resume()
-  stream.end(body)
   await new Promise<void>((resolve) => stream.once("close", () => resolve()))
   return status
 }
