@@ -3,7 +3,7 @@
 // open frame goes on gathering, so that frames grow with the number of callers; a lone call never waits.
 //
 //   get, set, … ──► open frame of the lane ──► waiting frames of the lane ──► connection ──► daemon
-//                   calls of one turn share it   leave in order, lanes by turns, while bytes in flight have room
+//                   calls of one turn share it   departures.ts: while bytes in flight have room
 //
 // What cannot leave waits as frames: calls wait at the price of calls that do not, a promise, a share (point-call.ts) and
 // their bytes once into the frame's buffer. Only while nobody has described the store, so that nobody knows the
@@ -15,13 +15,13 @@ import { Connection } from "./connection.ts"
 import type { ConnectionOwner } from "./connection-owner.ts"
 import type { CallEnd } from "./control-calls.ts"
 import { DeadlineAlarm } from "./deadline-alarm.ts"
+import { Departures } from "./departures.ts"
 import { Fifo } from "./fifo.ts"
 import { Frame, type Work } from "./frame.ts"
-import type { Lane } from "./lane.ts"
 import { Lanes } from "./lanes.ts"
 import { Lineages } from "./lineages.ts"
 import { deadlinePassed, noConnection } from "./no-connection.ts"
-import { FRAME_RECORDS_MAX, GATHER_FROM_FRAMES, type Settings } from "./options.ts"
+import { FRAME_RECORDS_MAX, type Settings } from "./options.ts"
 import type { PointCall } from "./point-call.ts"
 import { partitionsGone } from "./sent-again.ts"
 import { Session } from "./session.ts"
@@ -38,17 +38,11 @@ export class PointPath implements ConnectionOwner {
   readonly #lanes: Lanes
   readonly #spareWriters = new SpareWriters()
   readonly #session: Session
+  readonly #departures: Departures
   readonly #waiting = new Fifo<WaitingCall | WaitingTurn>()
   readonly #alarm = new DeadlineAlarm((nowMs) => this.#expire(nowMs))
   #topology: Topology | undefined
-  /** Lanes with frames that have not left: who could not go for want of room comes first. */
-  #waitingLanes: Lane[] = []
-  /** Of all frames, and of those that have left. */
-  #frameBytes = 0
-  #inflightBytes = 0
   #frameCount = 0
-  /** Calls in frames that had no room in flight when they came, until their frame leaves. */
-  #waitingInFrames = 0
   #flushScheduled = false
   #closed: VarveError | undefined
   #nowMs = 0
@@ -56,6 +50,7 @@ export class PointPath implements ConnectionOwner {
   constructor(address: string, settings: Settings) {
     this.#settings = settings
     this.#session = new Session(settings.sessions)
+    this.#departures = new Departures(this.#session, settings.inflightBytesMax)
     this.#lanes = new Lanes((each) => new Connection(each, settings, this), address)
     this.seed = this.#lanes.seed
     this.seed.connect()
@@ -64,8 +59,8 @@ export class PointPath implements ConnectionOwner {
   get statistics(): StateStatistics {
     const { opened, lost, framesSent, framesSentAgain } = this.counts
     return {
-      callsWaiting: this.#waitingInFrames + this.#waiting.length,
-      inflightBytes: this.#inflightBytes,
+      callsWaiting: this.#callsWaiting,
+      inflightBytes: this.#departures.inflightBytes,
       inflightFrames: this.#frameCount,
       connectionsOpen: [...this.#lanes.connections].filter(({ isOpen }) => isOpen).length,
       connectionsOpened: opened,
@@ -111,7 +106,7 @@ export class PointPath implements ConnectionOwner {
   admit(call: PointCall, bytes: number): Topology | undefined {
     if (this.#closed !== undefined) throw this.#closed
     const topology = this.#topology
-    const waits = topology === undefined || !this.#hasRoom(this.#frameBytes, bytes)
+    const waits = topology === undefined || !this.#departures.hasRoom(bytes)
     if (waits) this.#checkWaiting()
     this.#alarm.set(call.deadlineAt)
     return topology
@@ -125,7 +120,7 @@ export class PointPath implements ConnectionOwner {
 
   /**
    * The open frame of a partition that takes `bytes` more of records: the same as the call before, if it can.
-   * Conditional writes get one of their own.
+   * Conditional writes get one of their own. More than may be in flight at a time only a single call puts into one.
    */
   frameFor(topology: Topology, partition: number, work: Work, bytes: number, recordCount: number): Frame {
     const lane = this.#lanes.laneOf(topology, partition)
@@ -139,11 +134,9 @@ export class PointPath implements ConnectionOwner {
       return open
     }
     const frame = new Frame(lane, work, this.#spareWriters.take())
-    lane.openFrame = frame
     lane.frameCount++
     this.#frameCount++
-    lane.waiting.push(frame)
-    if (lane.waiting.length === 1) this.#waitingLanes.push(lane)
+    this.#departures.push(frame)
     this.#scheduleFlush()
     return frame
   }
@@ -151,17 +144,12 @@ export class PointPath implements ConnectionOwner {
   /** Makes the frame answer the call, whose records of `bytes` were just added to it. */
   added(frame: Frame, call: PointCall, bytes: number): void {
     frame.add(call)
-    if (!this.#hasRoom(this.#frameBytes, bytes)) {
-      frame.waitingCount++
-      this.#waitingInFrames++
-    }
-    this.weigh(frame, bytes)
+    this.#departures.countCall(frame, bytes)
   }
 
   /** Counts `bytes` until the frame is done. */
   weigh(frame: Frame, bytes: number): void {
-    frame.bytes += bytes
-    this.#frameBytes += bytes
+    this.#departures.weigh(frame, bytes)
   }
 
   /**
@@ -204,10 +192,7 @@ export class PointPath implements ConnectionOwner {
     if (this.#closed !== undefined) return
     this.#closed = notSent
     this.#failWaiting(notSent)
-    this.#reviewWaiting((frame) => {
-      frame.fail(notSent)
-      return false
-    })
+    this.#failWaitingFrames(() => true, notSent)
     for (const connection of this.#lanes.connections) connection.close(error)
     this.#alarm.clear()
   }
@@ -228,11 +213,7 @@ export class PointPath implements ConnectionOwner {
 
   refused(error: VarveError, connection: Connection): void {
     if (connection === this.seed) this.#failWaiting(error)
-    this.#reviewWaiting((frame) => {
-      if (frame.lane.connection !== connection) return true
-      frame.fail(error)
-      return false
-    })
+    this.#failWaitingFrames(({ lane }) => lane.connection === connection, error)
   }
 
   awaits(connection: Connection): boolean {
@@ -259,23 +240,21 @@ export class PointPath implements ConnectionOwner {
     frame.lane.frameCount--
     this.#session.done(frame)
     this.#frameCount--
-    this.#frameBytes -= frame.bytes
-    if (frame.hasLeft) this.#inflightBytes -= frame.bytes
+    this.#departures.done(frame)
     if (frame.answered) this.#spareWriters.give(frame.records)
     for (const done of frame.onDone) done()
     // Frames that gather calls, or found no room, wait for this.
-    if (this.#waitingLanes.length > 0) this.#scheduleFlush()
+    if (!this.#departures.isEmpty) this.#scheduleFlush()
   }
 
-  /** Whether `bytes` have room beside others. What is larger than the limit goes alone. */
-  #hasRoom(others: number, bytes: number): boolean {
-    return others === 0 || others + bytes <= this.#settings.inflightBytesMax
+  get #callsWaiting(): number {
+    return this.#departures.waitingCalls + this.#waiting.length
   }
 
   /** @throws VarveError `OVERLOADED` when no further call may wait */
   #checkWaiting(): void {
-    const count = this.#waitingInFrames + this.#waiting.length
-    if (count >= this.#settings.waitingCallsMax) throw refusal(count, this.#frameBytes)
+    const count = this.#callsWaiting
+    if (count >= this.#settings.waitingCallsMax) throw refusal(count, this.#departures.inflightBytes)
   }
 
   #startWaiting(topology: Topology): void {
@@ -298,53 +277,14 @@ export class PointPath implements ConnectionOwner {
     this.#nowMs = performance.now()
     this.#flushScheduled = true
     // Not a microtask or a tick: answers that arrive together wake callers one after the other, and each would send
-    // a frame of its own (512 callers: 1 record a frame and 13 000 sets a second, against 48 and 187 000). With nothing
-    // on its way no answer is to come: a lone call leaves at once, 2 of its 30 microseconds earlier.
+    // a frame of its own. With nothing on its way no answer is to come: a lone call leaves at once.
     if (this.#frameCount <= 1) queueMicrotask(() => this.#flush())
     else setImmediate(() => this.#flush())
   }
 
-  /** What may leave leaves, a frame of each lane by turns. Costs by the frames that leave and the lanes, not by what waits. */
   #flush(): void {
     this.#flushScheduled = false
-    const staying: Lane[] = []
-    let lanes = this.#waitingLanes
-    while (lanes.length > 0) {
-      const more: Lane[] = []
-      for (const [index, lane] of lanes.entries()) {
-        const frame = lane.waiting.first!
-        if (!this.#hasRoom(this.#inflightBytes, frame.bytes)) {
-          this.#waitingLanes = lanes.slice(index).concat(more, staying)
-          return
-        }
-        if (!this.#mayLeave(lane, frame)) {
-          staying.push(lane)
-          continue
-        }
-        lane.waiting.shift()
-        if (lane.waiting.length > 0) more.push(lane)
-        this.#leave(frame)
-      }
-      lanes = more
-    }
-    this.#waitingLanes = staying
-  }
-
-  /** Whether the first waiting frame of its lane need not wait for the answers of those before, or gather further calls. */
-  #mayLeave(lane: Lane, frame: Frame): boolean {
-    if (this.#session.numbers(frame) && !this.#session.hasRoom(lane)) return false
-    return lane.openFrame !== frame || !isBusy(lane)
-  }
-
-  /** The frame is its connection's now. */
-  #leave(frame: Frame): void {
-    const { lane } = frame
-    if (lane.openFrame === frame) lane.openFrame = undefined
-    if (this.#session.numbers(frame)) this.#session.handOver(frame)
-    frame.hasLeft = true
-    this.#inflightBytes += frame.bytes
-    this.#waitingInFrames -= frame.waitingCount
-    lane.connection.send(frame)
+    this.#departures.leave()
   }
 
   /** Calls `finish` when every frame of now is done. */
@@ -362,7 +302,7 @@ export class PointPath implements ConnectionOwner {
 
   #forEachFrame(visit: (frame: Frame) => void): void {
     for (const connection of this.#lanes.connections) connection.forEachFrame(visit)
-    for (const lane of this.#waitingLanes) lane.waiting.forEach(visit)
+    this.#departures.forEach(visit)
   }
 
   /** Fails calls whose deadline has passed; returns the earliest of the others. */
@@ -388,35 +328,7 @@ export class PointPath implements ConnectionOwner {
   /** Lets go of what given-up calls have in frames that were not sent. */
   #dropGivenUp(): void {
     for (const connection of this.#lanes.connections) connection.dropGivenUp()
-    this.#reviewWaiting((frame) => {
-      if (frame.givenUpCount === 0) return true
-      // Nothing is added to a frame that was pruned.
-      if (frame.lane.openFrame === frame) frame.lane.openFrame = undefined
-      const { bytes, waitingCount } = frame
-      const isWanted = frame.prune()
-      this.#frameBytes -= bytes - frame.bytes
-      frame.waitingCount = Math.min(waitingCount, frame.calls.length)
-      this.#waitingInFrames -= waitingCount - frame.waitingCount
-      return isWanted
-    })
-  }
-
-  /** Lets go of the frames that have not left for which `keeps` is false. */
-  #reviewWaiting(keeps: (frame: Frame) => boolean): void {
-    const dropped: Frame[] = []
-    for (const lane of this.#waitingLanes) {
-      lane.waiting.filter((frame) => {
-        if (keeps(frame)) return true
-        dropped.push(frame)
-        return false
-      })
-    }
-    this.#waitingLanes = this.#waitingLanes.filter(({ waiting }) => waiting.length > 0)
-    for (const frame of dropped) {
-      if (frame.lane.openFrame === frame) frame.lane.openFrame = undefined
-      this.#waitingInFrames -= frame.waitingCount
-      this.frameDone(frame)
-    }
+    for (const frame of this.#departures.dropGivenUp()) this.frameDone(frame)
   }
 
   #deadlinePassed(call: PointCall): VarveError {
@@ -432,6 +344,14 @@ export class PointPath implements ConnectionOwner {
     }
   }
 
+  /** Fails calls whose frames have not left, where `concerns` says so. */
+  #failWaitingFrames(concerns: (frame: Frame) => boolean, error: VarveError): void {
+    for (const frame of this.#departures.review((each) => !concerns(each))) {
+      frame.fail(error)
+      this.frameDone(frame)
+    }
+  }
+
   /** Fails the calls of all frames, whose partitions are no more. */
   #failFrames(what: string): void {
     this.#forEachFrame((frame) => {
@@ -441,12 +361,7 @@ export class PointPath implements ConnectionOwner {
   }
 }
 
-/** Whether the lane's open frame may gather more calls: another is on its way, and so is enough for the daemon. */
-function isBusy(lane: Lane): boolean {
-  return lane.frameCount > 1 && lane.connection.frameCount >= GATHER_FROM_FRAMES
-}
-
-/** Without a stack, which takes eight microseconds: it comes when there is no time, and tells where it was made only. */
+/** Without a stack, which takes longer than all the rest: it comes when there is no time, and tells where it was made only. */
 function refusal(waiting: number, inflightBytes: number): VarveError {
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = 0

@@ -17,9 +17,9 @@ import {
 
 /**
  * How much a shard's thread may have in old objects and in memory outside of the heap before the collector looks through all
- * of it, in MiB. What comes off sockets is outside of the heap and counts until it is collected; with V8's own limit, twenty
- * MiB above the few that a shard needs, some 20 collections of everything ran in each second of full load: a quarter
- * of the thread's time (`npm run bench -- wire --profile DIR`, `garbage collector`), in pauses of up to 15 ms.
+ * of it, in MiB. What comes off sockets is outside of the heap and counts until it is collected; with V8's own limit, a little
+ * above the few MiB that a shard needs, the collector looks through everything many times a second of full load, in pauses
+ * of milliseconds: `Mark-Compact` in what `node --trace-gc` prints, `garbage collector` of `npm run bench -- wire --profile DIR`.
  */
 const OLD_SPACE_MIB = 128
 /** A thread that loads for longer hangs, or its machine does: then it is ended all the same. It takes some 0.2 s. */
